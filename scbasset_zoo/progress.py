@@ -1,0 +1,61 @@
+"""Progress of long work: a bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+SECONDS_BETWEEN_LINES = 15.0
+
+
+@contextlib.contextmanager
+def progress(description: str, total: int | None, *, quiet: bool = False) -> Iterator[Callable[[int], None]]:
+    """Yield `advance(n)`; nothing is shown for work that is over within a second.
+
+    Parameters
+    ----------
+    description : str
+        What is being done, as "reading cells".
+    total : int or None
+        Number of steps, None when unknown.
+    quiet : bool
+        Show nothing.
+    """
+    if quiet:
+        yield lambda n: None
+    elif sys.stderr.isatty():
+        with _bar(description, total) as advance:
+            yield advance
+    else:
+        yield _lines(description, total)
+
+
+def say(message: str) -> None:
+    """One plain line on standard error, so that standard output stays clean for pipes."""
+    print(message, file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def _bar(description: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task(description, total=total)
+        yield lambda n: bars.advance(task, n)
+
+
+def _lines(description: str, total: int | None) -> Callable[[int], None]:
+    done, last = 0, time.monotonic()
+
+    def advance(n: int) -> None:
+        nonlocal done, last
+        done += n
+        if time.monotonic() - last >= SECONDS_BETWEEN_LINES:
+            last = time.monotonic()
+            say(f"{description}: {done:,}" + (f" of {total:,}" if total else ""))
+
+    return advance
