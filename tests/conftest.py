@@ -1,0 +1,114 @@
+"""Fixtures that many tests share: the real data where it is there, and a small random genome with a matrix over it."""
+
+import os
+from pathlib import Path
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+TOY_SIZES = {"chr1": 30_011, "chr2": 20_000, "chr3": 9_000}
+
+
+@pytest.fixture(scope="session")
+def shared_data():
+    """Folder of the real data; the test is skipped where it is missing."""
+    if not SHARED.is_dir():
+        pytest.skip(f"the real data is not at {SHARED}")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def hg19_fasta(shared_data, tmp_path_factory):
+    """The real FASTA, linked into a folder where its index can be made."""
+    link = tmp_path_factory.mktemp("genome") / "hg19.fa.gz"
+    link.symlink_to(shared_data / "hg19.chr20_chr22part.fa.gz")
+    return link
+
+
+@pytest.fixture(scope="session")
+def toy_sequences():
+    """Letters of a random genome: three chromosomes, lower case in part, N from 5,000 to 7,000 of chr2."""
+    rng = np.random.default_rng(7)
+    sequences = {name: "".join(rng.choice(list("ACGTacgt"), size)) for name, size in TOY_SIZES.items()}
+    sequences["chr2"] = sequences["chr2"][:5_000] + "N" * 2_000 + sequences["chr2"][7_000:]
+    return sequences
+
+
+@pytest.fixture(scope="session")
+def write_fasta():
+    """Function (path, sequences, width=60): write a FASTA, bgzip when the name ends in .gz."""
+
+    def write(path, sequences, width=60):
+        lines = []
+        for name, sequence in sequences.items():
+            lines += [f">{name} of a test", *(sequence[i : i + width] for i in range(0, len(sequence), width))]
+        text = "\n".join(lines) + "\n"
+        if path.name.endswith(".gz"):
+            from Bio import bgzf
+
+            with bgzf.BgzfWriter(str(path), "wb") as file:
+                file.write(text.encode())
+        else:
+            path.write_text(text)
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def as_another_user():
+    """Function (call): its error, as "Type: message", when run by a user whom file modes bind (they do not bind root)."""
+
+    def run(call):
+        reading, writing = os.pipe()
+        child = os.fork()
+        if child == 0:
+            text = "no error"
+            try:
+                if os.geteuid() == 0:
+                    os.setgroups([])
+                    os.setgid(65534)
+                    os.setuid(65534)
+                call()
+            except BaseException as error:
+                text = f"{type(error).__name__}: {error}"
+            os.write(writing, text.encode())
+            os._exit(0)
+        os.close(writing)
+        with os.fdopen(reading) as pipe:
+            text = pipe.read()
+        os.waitpid(child, 0)
+        return text
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def toy_fasta(toy_sequences, write_fasta, tmp_path_factory):
+    """Path of the random genome, plain."""
+    return write_fasta(tmp_path_factory.mktemp("toy") / "toy.fa", toy_sequences)
+
+
+@pytest.fixture(scope="session")
+def toy_matrix():
+    """Function (n_cells, density, seed): AnnData of cells x 60 peaks on chr1, chr2 and chr3; no cell or peak is empty."""
+
+    def make(n_cells=40, density=0.3, seed=0):
+        rng = np.random.default_rng(seed)
+        chrom = np.repeat(list(TOY_SIZES), 20)
+        start = np.concatenate([np.sort(rng.choice(np.arange(100, size - 700), 20, replace=False)) for size in TOY_SIZES.values()])
+        x = (rng.random((n_cells, 60)) < density) * rng.integers(1, 4, (n_cells, 60))
+        x[np.arange(n_cells), np.arange(n_cells) % 60] = 1
+        x[np.arange(60) % n_cells, np.arange(60)] = 1
+        var = pd.DataFrame({"chr": pd.Categorical(chrom), "start": start, "end": start + rng.integers(200, 600, 60)})
+        var.index = [f"peak{i}" for i in range(60)]
+        obs = pd.DataFrame(
+            {"cell_type": pd.Categorical(rng.choice(["a", "b"], n_cells))}, index=[f"cell{i}" for i in range(n_cells)]
+        )
+        return ad.AnnData(sparse.csr_matrix(x.astype(np.float32)), obs=obs, var=var)
+
+    return make
