@@ -1,0 +1,1 @@
+"""From cells x peaks and a genome to a fitted network."""

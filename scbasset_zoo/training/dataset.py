@@ -1,0 +1,194 @@
+"""The prepared peak set: kept on disk by :mod:`scbasset_zoo.training.preparation`, memory-mapped, streamed in training."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
+
+from scbasset_zoo.dna import Codes
+from scbasset_zoo.errors import InputError
+from scbasset_zoo.genome import naming_hint
+
+SCHEMA_VERSION = 1
+SPLITS = ("train", "validation", "test")
+CHROMOSOMES_SHOWN = 30
+
+TOO_FEW_CELLS = "open in too few cells"
+NO_CHROMOSOME = "not in the FASTA"
+BEYOND_END = "beyond the end"
+TOO_MANY_N = "too many N"
+REASONS = (TOO_FEW_CELLS, NO_CHROMOSOME, BEYOND_END, TOO_MANY_N)
+
+FILES = ("sequences.npy", "indptr.npy", "indices.npy", "cells.parquet", "peaks.parquet")
+
+
+@dataclass(frozen=True)
+class PreparedPeaks:
+    """The prepared peak set, memory-mapped.
+
+    Attributes
+    ----------
+    folder : Path
+    manifest : dict
+        Parameters, sources, assembly, chromosome sizes, what was left out, and the files with their SHA-256.
+    sequences : int8 array of shape (n_peaks, sequence_length + 2 flank)
+        Codes of each peak's window with its flanks.
+    indptr, indices : int64 (n_peaks + 1,), int32
+        Peak p is open in the cells ``indices[indptr[p]:indptr[p + 1]]``, ascending.
+    cells : DataFrame
+        A row a cell, index the barcode; ``n_open_peaks`` counts the kept peaks open in it.
+    peaks : DataFrame
+        A row a peak: name, chrom, start, end, window_start, n_fraction, n_open_cells, split, and the input's other columns.
+    """
+
+    folder: Path
+    manifest: dict[str, Any]
+    sequences: Codes
+    indptr: NDArray[np.int64]
+    indices: NDArray[np.int32]
+    cells: pd.DataFrame
+    peaks: pd.DataFrame
+
+    @property
+    def n_cells(self) -> int:
+        return int(self.manifest["n_cells"])
+
+    @property
+    def n_peaks(self) -> int:
+        return int(self.manifest["n_peaks"])
+
+    @property
+    def sequence_length(self) -> int:
+        """Length of a window without its flanks, in bp."""
+        return int(self.manifest["sequence_length"])
+
+    @property
+    def flank(self) -> int:
+        """Bases stored on each side of a window, in bp."""
+        return int(self.manifest["flank"])
+
+    def rows(self, split: str) -> NDArray[np.intp]:
+        """Peak numbers of a split: "train", "validation" or "test"."""
+        if split not in SPLITS:
+            raise InputError(f"There is no split {split!r}; there are {', '.join(SPLITS)}.")
+        return np.flatnonzero((self.peaks["split"] == split).to_numpy())
+
+    def batch(self, rows: ArrayLike) -> tuple[Codes, NDArray[np.int32], NDArray[np.int32]]:
+        """Sequences and open entries of some peaks.
+
+        Parameters
+        ----------
+        rows : integers, b
+            Peak numbers.
+
+        Returns
+        -------
+        codes : int8 array of shape (b, sequence_length + 2 flank)
+        peak, cell : int32 arrays of shape (n_open,)
+            Which peak of the batch (0 .. b - 1) is open in which cell; ascending in both.
+        """
+        rows = np.asarray(rows, dtype=np.intp)
+        indptr, cells = self._open_cells(rows)
+        return self.sequences[rows], np.repeat(np.arange(len(rows), dtype=np.int32), np.diff(indptr)), cells
+
+    def labels(self, rows: ArrayLike) -> sparse.csr_matrix:
+        """Accessibility of some peaks, as a sparse float32 matrix of ones, shape (b, n_cells)."""
+        rows = np.asarray(rows, dtype=np.intp)
+        indptr, cells = self._open_cells(rows)
+        return sparse.csr_matrix((np.ones(len(cells), dtype=np.float32), cells, indptr), shape=(len(rows), self.n_cells))
+
+    def summary(self) -> str:
+        """What was kept, what was left out and why, as plain text."""
+        m = self.manifest
+        cells = "".join(f"; left out {n:,} with {why}" for why, n in m["left_out"]["cells"].items())
+        empty = f"; {m['n_empty_cells']:,} have no open peak left" if m["n_empty_cells"] else ""
+        splits = ", ".join(f"{split} {n:,}" for split, n in m["splits"].items())
+        lines = [
+            f"cells    {m['n_cells']:,}{cells}{empty}",
+            f"peaks    {m['n_peaks']:,} of {m['n_input_peaks']:,}",
+            f"split    {splits}",
+            f"density  {m['nnz'] / (m['n_cells'] * m['n_peaks']):.2%} of cells x peaks is open",
+            f"windows  {m['sequence_length']:,} bp of {m['assembly']}, {m['flank']} bp of flank",
+        ]
+        left_out = m["left_out"]["peaks"]
+        if any(left_out.values()):
+            hint = naming_hint(left_out.get(NO_CHROMOSOME, {}), m["chromosome_sizes"])
+            lines += ["", "peaks left out, and why", left_out_table(left_out)] + ([hint.strip()] if hint else [])
+        return "\n".join(lines)
+
+    def _open_cells(self, rows: NDArray[np.intp]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        starts = self.indptr[rows]
+        indptr = np.concatenate([[0], np.cumsum(self.indptr[rows + 1] - starts)])
+        return indptr, self.indices[np.repeat(starts - indptr[:-1], np.diff(indptr)) + np.arange(indptr[-1])]
+
+
+def open_prepared(folder: str | os.PathLike[str]) -> PreparedPeaks:
+    """Open a prepared peak set.
+
+    Raises
+    ------
+    InputError
+        The folder is none, is incomplete or damaged, or was made by a newer version.
+    """
+    folder = Path(folder)
+    manifest = read_manifest(folder)
+    if manifest is None:
+        raise InputError(f"{folder} is not a prepared peak set: it has no manifest.json. Make one with `scbasset-zoo prepare`.")
+    if manifest.get("schema_version") != SCHEMA_VERSION:
+        raise InputError(
+            f"{folder}/manifest.json has schema version {manifest.get('schema_version')!r}; this version of scbasset-zoo "
+            f"reads {SCHEMA_VERSION}. Prepare the peaks again, or update scbasset-zoo."
+        )
+    again = "Prepare the peaks again."
+    for name in FILES:
+        expected, file = manifest["files"][name]["bytes"], folder / name
+        if not file.is_file():
+            raise InputError(f"{folder} lacks {name}. {again}")
+        if file.stat().st_size != expected:
+            raise InputError(f"{file} has {file.stat().st_size:,} bytes, its manifest says {expected:,}. {again}")
+    # As plain arrays over the mapped file: np.memmap's own indexing is slow for the many small reads of training.
+    sequences, indptr, indices = (np.load(folder / name, mmap_mode="r").view(np.ndarray) for name in FILES[:3])
+    cells, peaks = pd.read_parquet(folder / "cells.parquet"), pd.read_parquet(folder / "peaks.parquet")
+    n_cells, n_peaks, width = manifest["n_cells"], manifest["n_peaks"], manifest["sequence_length"] + 2 * manifest["flank"]
+    for name, found, wanted in (
+        ("sequences.npy", sequences.shape, (n_peaks, width)),
+        ("indptr.npy", indptr.shape, (n_peaks + 1,)),
+        ("indices.npy", indices.shape, (manifest["nnz"],)),
+        ("cells.parquet", (len(cells),), (n_cells,)),
+        ("peaks.parquet", (len(peaks),), (n_peaks,)),
+    ):
+        if found != wanted:
+            raise InputError(f"{folder / name} has shape {found}, its manifest says {wanted}. {again}")
+    return PreparedPeaks(folder, manifest, sequences, np.array(indptr), indices, cells, peaks)
+
+
+def read_manifest(folder: Path) -> dict[str, Any] | None:
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except ValueError as error:
+        raise InputError(f"{folder}/manifest.json is damaged ({error}). Prepare the peaks again.") from error
+    return manifest if isinstance(manifest, dict) else None
+
+
+def left_out_table(left_out: dict[str, dict[str, int]]) -> str:
+    """Peaks left out, chromosomes x reasons, with a total; the smallest chromosomes in one line where there are many."""
+    table = pd.DataFrame({why: pd.Series(counts, dtype="int64") for why, counts in left_out.items() if counts})
+    table = table.fillna(0).astype("int64")
+    table = table.loc[table.sum(axis=1).sort_values(ascending=False, kind="stable").index]
+    total = table.sum()
+    if len(table) > CHROMOSOMES_SHOWN:
+        rest = table.iloc[CHROMOSOMES_SHOWN:]
+        table = table.iloc[:CHROMOSOMES_SHOWN]
+        table.loc[f"{len(rest):,} more"] = rest.sum()
+    table.loc["all"] = total
+    return table.to_string(formatters=[lambda n: f"{n:,}"] * table.shape[1])
