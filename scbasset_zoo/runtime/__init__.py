@@ -1,0 +1,1 @@
+"""Running a packaged model: ONNX in, numbers out."""

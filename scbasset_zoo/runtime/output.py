@@ -1,0 +1,164 @@
+"""Predictions streamed to a file: AnnData (.h5ad, .zarr) or a table of peaks (.parquet), a block at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Unpack
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scbasset_zoo.errors import InputError
+from scbasset_zoo.files import check_destination, new_file
+from scbasset_zoo.runtime.model import latent_anndata
+from scbasset_zoo.runtime.predictions import Prediction, PredictionOptions
+from scbasset_zoo.runtime.windows import GenomeLike, PeaksLike, Windows
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from scbasset_zoo.runtime.model import Model
+
+SUFFIXES = (".h5ad", ".zarr", ".parquet")
+MAX_TABLE_COLUMNS = 20_000
+# Chunks on disk, in cells and peaks: 1 MiB of float32 in HDF5; 4 MiB in Zarr, where each is a file.
+_H5AD_CHUNK, _ZARR_CHUNK = (1024, 256), (4096, 256)
+
+
+def write_predictions(
+    model: Model,
+    peaks: PeaksLike | Windows,
+    genome: GenomeLike | None,
+    out: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
+    **options: Unpack[PredictionOptions],
+) -> Prediction:
+    """Predict to a file that appears when it is complete; memory does not grow with cells x peaks.
+
+    Parameters
+    ----------
+    model, peaks, genome, **options
+        As for :meth:`scbasset_zoo.runtime.model.Model.predict`.
+    out : path
+        ``.h5ad`` or ``.zarr``: the AnnData that `predict` returns. ``.parquet``: a row for each peak with chrom, start, end,
+        name, and a column for each cell or group (or for each dimension of the peak embedding).
+    overwrite : bool
+        Replace `out`.
+
+    Returns
+    -------
+    Prediction
+        What was written: its `obs`, `var` and `uns`.
+
+    Raises
+    ------
+    InputError
+        `out` has another suffix, exists or cannot be written, or would be a table of more than 20,000 columns; and as for
+        `predict`.
+    """
+    out = Path(out)
+    if out.suffix not in SUFFIXES:
+        raise InputError(f"{out} must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}.")
+    check_destination(out, overwrite=overwrite)
+    prediction = Prediction(model, peaks, genome, **options)
+    if out.suffix == ".parquet":
+        _check_columns(prediction, out)
+    with new_file(out, overwrite=overwrite) as partial:
+        if out.suffix == ".parquet":
+            _write_parquet(prediction, partial)
+        else:
+            _write_anndata(prediction, partial)
+    return prediction
+
+
+def _write_anndata(prediction: Prediction, path: Path) -> None:
+    import anndata as ad
+    import h5py
+    import zarr
+
+    latent = prediction.output == "peak_embedding"
+    tables = latent_anndata(prediction) if latent else ad.AnnData(obs=prediction.obs, var=prediction.var, uns=prediction.uns)
+    tables.strings_to_categoricals()
+    is_h5ad = path.suffix == ".h5ad"
+    store = h5py.File(path, "w") if is_h5ad else zarr.open_group(path, mode="w", zarr_format=ad.settings.zarr_write_format)
+    with store if is_h5ad else contextlib.nullcontext():
+        # The elements of an AnnData file: https://anndata.readthedocs.io/en/stable/fileformat-prose.html
+        store.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
+        for name in ("obs", "var", "uns", "obsm", "varm", "obsp", "varp", "layers"):
+            element = getattr(tables, name)
+            ad.io.write_elem(store, name, element if name in ("obs", "var") else dict(element))
+        if not latent:
+            _write_x(prediction, store, _H5AD_CHUNK if is_h5ad else _ZARR_CHUNK)
+
+
+def _write_x(prediction: Prediction, store: Any, chunk: tuple[int, int]) -> None:
+    shape = (prediction.n_rows, prediction.n_peaks)
+    chunks = tuple(max(1, min(pair)) for pair in zip(shape, chunk, strict=True))
+    create = store.create_array if hasattr(store, "create_array") else store.create_dataset
+    x = create("X", shape=shape, dtype=np.float32, chunks=chunks)
+    x.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
+    for block in prediction.blocks():
+        x[block.rows, block.peaks] = block.values
+
+
+def _write_parquet(prediction: Prediction, path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    names = _value_columns(prediction)
+    positions = _position_columns(prediction)
+    schema = pa.schema(
+        [*((name, values.type) for name, values in positions.items()), *((name, pa.float32()) for name in names)],
+        metadata={"scbasset_zoo": json.dumps(prediction.uns["scbasset_zoo"])},
+    )
+    with pq.ParquetWriter(path, schema) as writer:
+        for peaks, values in _rows_of_peaks(prediction):
+            n = peaks.stop - peaks.start
+            columns = [values_of.slice(peaks.start, n) for values_of in positions.values()]
+            writer.write_table(pa.table([*columns, *(pa.array(column) for column in values)], schema=schema))
+
+
+def _rows_of_peaks(prediction: Prediction) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+    """A stretch of peaks with all its columns, (columns, peaks): the blocks of one stripe put together."""
+    if prediction.output == "peak_embedding":
+        yield slice(0, prediction.n_peaks), np.ascontiguousarray(prediction.peak_embedding().T)
+        return
+    gathered: list[NDArray[np.float32]] = []
+    for block in prediction.blocks():
+        gathered.append(block.values)
+        if block.rows.stop == prediction.n_rows:
+            yield block.peaks, np.concatenate(gathered)
+            gathered = []
+
+
+def _position_columns(prediction: Prediction) -> dict[str, pa.Array]:
+    import pyarrow as pa
+
+    var = prediction.var
+    if "chrom" not in var:
+        return {"name": pa.array(var.index.to_numpy(dtype=object), pa.string())}
+    types = {"chrom": pa.string(), "start": pa.int64(), "end": pa.int64(), "name": pa.string()}
+    return {name: pa.array(var[name].to_numpy(), kind) for name, kind in types.items()}
+
+
+def _value_columns(prediction: Prediction) -> list[str]:
+    if prediction.output == "peak_embedding":
+        return [f"embedding_{i}" for i in range(prediction.model.cell_embedding.shape[1])]
+    return [str(name) for name in prediction.obs.index]
+
+
+def _check_columns(prediction: Prediction, out: Path) -> None:
+    names = _value_columns(prediction)
+    if len(names) > MAX_TABLE_COLUMNS:
+        raise InputError(
+            f"{out} would have {len(names):,} columns; a table has at most {MAX_TABLE_COLUMNS:,}. Group the cells "
+            "(--group-by), choose some (--cells), or write .zarr or .h5ad."
+        )
+    clash = {"chrom", "start", "end", "name"}.intersection(names)
+    if clash:
+        raise InputError(f"The cells or groups include {sorted(clash)[0]!r}, which is a column of peaks; write .zarr or .h5ad.")
