@@ -1,0 +1,167 @@
+"""The scBasset network in Keras 3, layer for layer as published.
+
+Yuan & Kelley, Nature Methods 2022 (doi 10.1038/s41592-022-01562-8), Methods, "Model architecture". The published code
+orders a block GELU -> convolution -> batch normalisation -> max pool, so the first GELU acts on the one-hot input;
+this order is kept, so that published weights load.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+SEQUENCE_LENGTH = 1344
+# filters, kernel width, pool width of each block
+BLOCKS = ((288, 17, 3), (288, 5, 2), (323, 5, 2), (363, 5, 2), (407, 5, 2), (456, 5, 2), (512, 5, 2), (256, 1, 1))
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What fixes the shape of a network.
+
+    Parameters
+    ----------
+    n_cells : int
+        Cells, one output each.
+    n_batches : int
+        Experimental batches of the batch-corrected variant; 0 for the plain one.
+    bottleneck : int
+        Length of the peak embedding, and so of a cell embedding.
+    width : float
+        Factor on the number of filters of every convolution; 1 is the published network.
+    sequence_length : int
+        Window in bp.
+    """
+
+    n_cells: int
+    n_batches: int = 0
+    bottleneck: int = 32
+    width: float = 1.0
+    sequence_length: int = SEQUENCE_LENGTH
+
+    @property
+    def blocks(self) -> list[tuple[int, int, int]]:
+        """(filters, kernel width, pool width) of each convolution block."""
+        return [(max(1, round(filters * self.width)), kernel, pool) for filters, kernel, pool in BLOCKS]
+
+
+def gelu(x: tf.Tensor) -> tf.Tensor:
+    """GELU in the approximation of the published code, x * sigmoid(1.702 x)."""
+    return x * tf.sigmoid(tf.cast(1.702, x.dtype) * x)
+
+
+class BatchNormalization(keras.layers.BatchNormalization):
+    """Batch normalisation over the last axis (momentum 0.9, epsilon 1e-3) through TensorFlow's fused kernel.
+
+    Keras computes the moments in separate passes, in float32 also when activations are bfloat16; the fused kernel is
+    about three times as fast on a CPU. Statistics and parameters are float32 whatever the precision of `x`.
+    """
+
+    def __init__(self, name: str):
+        super().__init__(momentum=0.9, epsilon=1e-3, name=name, dtype="float32", autocast=False)
+
+    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        shape = tf.shape(x)
+        flat = tf.reshape(x, (shape[0], 1, -1, x.shape[-1]))
+        if training:
+            y, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+                x=flat, scale=self.gamma, offset=self.beta, mean=[], variance=[], epsilon=self.epsilon, is_training=True
+            )
+            # The kernel divides by n - 1; Keras' moving variance is the one that was normalised with, over n.
+            n = tf.cast(tf.size(flat) // x.shape[-1], tf.float32)
+            variance *= (n - 1) / n
+            for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
+                moving.assign(moving * self.momentum + batch * (1 - self.momentum))
+        else:
+            y, *_ = tf.raw_ops.FusedBatchNormV3(
+                x=flat, scale=self.gamma, offset=self.beta, mean=self.moving_mean, variance=self.moving_variance,
+                epsilon=self.epsilon, is_training=False,
+            )  # fmt: skip
+        return tf.reshape(y, shape)
+
+
+class Network(keras.Model):
+    """scBasset: windows of DNA to a logit of accessibility for each cell.
+
+    Parameters
+    ----------
+    architecture : Architecture
+    batch_of_cell : integer array of shape (n_cells,), optional
+        Batch of each cell; needed when ``architecture.n_batches`` is not 0.
+    precision : {"float32", "bfloat16"}
+        Precision of the trunk's activations and products. Weights, batch statistics, logits and loss are float32.
+    seed : int
+        Seed of the initial weights and of dropout.
+    """
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        *,
+        batch_of_cell: NDArray[np.integer] | None = None,
+        precision: str = "float32",
+        seed: int = 0,
+    ):
+        super().__init__(name="scbasset")
+        self.architecture = architecture
+        self.trunk = _trunk(architecture, precision, seed)
+        dense = {"dtype": "float32", "kernel_initializer": keras.initializers.HeNormal(seed=seed + 100)}
+        self.cell_head = keras.layers.Dense(architecture.n_cells, name="cell_head", **dense)
+        self.batch_head: keras.layers.Dense | None = None
+        if architecture.n_batches:
+            assert batch_of_cell is not None
+            dense["kernel_initializer"] = keras.initializers.HeNormal(seed=seed + 101)
+            self.batch_head = keras.layers.Dense(architecture.n_batches, name="batch_head", **dense)
+            self.batch_by_cell = tf.one_hot(batch_of_cell, architecture.n_batches, axis=0)
+        self(tf.zeros((1, architecture.sequence_length, 4)))
+
+    def call(self, sequence: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Logits (n, n_cells) of one-hot windows (n, sequence_length, 4)."""
+        return self.logits(self.trunk(sequence, training=training))
+
+    def logits(self, peak_embedding: tf.Tensor) -> tf.Tensor:
+        """Logits (n, n_cells) of peak embeddings (n, bottleneck); the batch path is added where there is one."""
+        peak_embedding = tf.cast(peak_embedding, tf.float32)
+        logits = self.cell_head(peak_embedding)
+        if self.batch_head is not None:
+            logits += tf.matmul(self.batch_head(peak_embedding), self.batch_by_cell)
+        return logits
+
+    def restart_dropout(self, seed: int, step: tf.Tensor) -> None:
+        """Make the next dropout mask a function of `seed` and `step` alone, so that a resumed run repeats it."""
+        for layer in self.trunk.layers:
+            if isinstance(layer, keras.layers.Dropout):
+                layer.seed_generator.state.assign(tf.cast(tf.stack([tf.cast(seed, tf.int64), tf.cast(step, tf.int64)]), "uint32"))
+
+
+def n_trainable(network: Network) -> int:
+    """Number of trainable parameters; 4,513,960 + 33 n_cells for the published shape."""
+    return sum(int(np.prod(weight.shape)) for weight in network.trainable_weights)
+
+
+def _trunk(architecture: Architecture, precision: str, seed: int) -> keras.Model:
+    policy = keras.DTypePolicy("mixed_bfloat16" if precision == "bfloat16" else "float32")
+    sequence = x = keras.Input((architecture.sequence_length, 4), name="sequence")
+    for block, (filters, kernel, pool) in enumerate(architecture.blocks):
+        x = keras.layers.Activation(gelu, dtype=policy, name=f"gelu_{block}")(x)
+        x = keras.layers.Conv1D(
+            filters, kernel, padding="same", use_bias=False, dtype=policy, name=f"conv_{block}",
+            kernel_initializer=keras.initializers.HeNormal(seed=seed + block),
+        )(x)  # fmt: skip
+        x = BatchNormalization(name=f"conv_{block}_norm")(x)
+        if pool > 1:
+            x = keras.layers.MaxPooling1D(pool, padding="same", dtype=policy, name=f"pool_{block}")(x)
+    x = keras.layers.Activation(gelu, dtype=policy, name="gelu_dense")(x)
+    x = keras.layers.Flatten(dtype=policy, name="flatten")(x)
+    x = keras.layers.Dense(
+        architecture.bottleneck, use_bias=False, dtype=policy, name="bottleneck",
+        kernel_initializer=keras.initializers.HeNormal(seed=seed + len(BLOCKS)),
+    )(x)  # fmt: skip
+    x = BatchNormalization(name="bottleneck_norm")(x)
+    x = keras.layers.Dropout(0.2, dtype=policy, seed=seed, name="dropout")(x)
+    x = keras.layers.Activation(gelu, dtype="float32", name="peak_embedding")(x)
+    return keras.Model(sequence, x, name="trunk")

@@ -1,0 +1,52 @@
+"""From sequence codes to one-hot windows inside the TensorFlow graph, shifted and reverse-complemented at random."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+_COMPLEMENT = (3, 2, 1, 0, 4)
+
+
+def one_hot(codes: tf.Tensor) -> tf.Tensor:
+    """Codes (n, length) to one-hot (n, length, 4) float32, N as 0.25 in each channel."""
+    codes = tf.cast(codes, tf.int32)
+    return tf.one_hot(codes, 4) + 0.25 * tf.cast(codes == 4, tf.float32)[..., None]
+
+
+def centre(codes: tf.Tensor, flank: int) -> tf.Tensor:
+    """The windows without their flanks."""
+    return codes[:, flank : codes.shape[1] - flank] if flank else codes
+
+
+def augment(codes: tf.Tensor, *, flank: int, shift: int, reverse_complement: bool, seed: tf.Tensor) -> tf.Tensor:
+    """Shift each window by up to `shift` bp into its flanks, and take the opposite strand of half of them.
+
+    Parameters
+    ----------
+    codes : int8 tensor of shape (n, length + 2 * flank)
+    flank : int
+        Bases stored on each side of the window.
+    shift : int
+        The largest shift in bp, at most `flank`; every shift from -shift to shift is equally likely.
+    reverse_complement : bool
+        Whether to take the opposite strand with probability 0.5, drawn for each sequence.
+    seed : integer tensor of shape (2,)
+        The draw depends on it alone.
+
+    Returns
+    -------
+    int32 tensor of shape (n, length)
+    """
+    n, length = tf.shape(codes)[0], codes.shape[1] - 2 * flank
+    codes = tf.cast(codes, tf.int32)
+    if shift:
+        offset = tf.random.stateless_uniform((n, 1), seed, -shift, shift + 1, tf.int32) + flank
+        codes = tf.gather(codes, offset + tf.range(length)[None, :], batch_dims=1)
+    else:
+        codes = centre(codes, flank)
+    codes.set_shape((None, length))
+    if reverse_complement:
+        opposite = tf.gather(tf.constant(_COMPLEMENT), codes[:, ::-1])
+        flip = tf.random.stateless_uniform((n, 1), seed + [0, 1 << 30]) < 0.5
+        codes = tf.where(flip, opposite, codes)
+    return codes
