@@ -1,0 +1,1 @@
+"""Everything that ends in model.onnx and a card."""
