@@ -1,0 +1,36 @@
+"""`scbasset-zoo train`: fit scBasset to a prepared peak set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from scbasset_zoo.cli.options import from_model
+from scbasset_zoo.training.options import TrainingOptions
+
+
+@from_model(TrainingOptions)
+def train(
+    data: Annotated[Path, typer.Argument(help="Folder made by `scbasset-zoo prepare`.")],
+    out: Annotated[Path, typer.Option(help="Folder for the run.")],
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in OUT after an interruption.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run that is in OUT.")] = False,
+    **options: Any,
+) -> None:
+    """Fit scBasset to a prepared peak set. The defaults are the paper's recipe."""
+    import scbasset_zoo
+
+    given = {name: value for name, value in options.items() if value is not None}
+    run = scbasset_zoo.train(data, out=out, resume=resume, overwrite=overwrite, **given)
+    if run.status == "interrupted":
+        typer.echo(f"{run.stopped_because}; go on with: scbasset-zoo train {data} --out {out} --resume", err=True)
+        raise typer.Exit(130)
+    best = run.history.iloc[int(run.history["auroc"].argmax())]
+    typer.echo(f"stopped because {run.stopped_because}")
+    typer.echo(
+        f"best epoch {best['epoch']:.0f}: training AUROC {best['auroc']:.4f}, validation AUROC {best['validation_auroc']:.4f} "
+        "(mean over cells)"
+    )
+    typer.echo(f"run in {out}; next: scbasset-zoo export {out} --out PACKAGE")

@@ -1,0 +1,30 @@
+"""`scbasset-zoo verify`: is a model package what its card says?"""
+
+from __future__ import annotations
+
+import json as json_module
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def verify(
+    model: Annotated[Path, typer.Argument(help="Folder of a model package.")],
+    json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+) -> None:
+    """Check every file, the network and its test outputs, and list all that is wrong; exit 1 if anything is."""
+    from scbasset_zoo.package import verify_package
+
+    findings = verify_package(model)
+    if json:
+        typer.echo(json_module.dumps({"ok": not findings, "findings": [asdict(finding) for finding in findings]}, indent=2))
+    elif findings:
+        typer.echo(f"{model}: {len(findings)} finding{'s' * (len(findings) > 1)}")
+        for finding in findings:
+            typer.echo(f"  {finding}")
+    else:
+        typer.echo(f"{model}: OK")
+    if findings:
+        raise typer.Exit(1)
