@@ -42,7 +42,7 @@ STRETCH = 1_400
 JITTER = 20
 STRETCHES_PER_CHROMOSOME = 3_000
 SLOTS, SLOT = 25, 16  # motifs lie in slots of 16 bp, within 200 bp of the peak's centre
-SITES_PER_SLOT = 0.012  # chance that a slot holds a motif of one given TF: 0.3 instances a peak
+SITES_PER_SLOT = 0.02  # chance that a slot holds a motif of one given TF: 0.5 instances a peak
 MOST_SITES = 3  # of one TF in one peak
 
 CONSENSUS_SHARE = 0.94  # of a PWM column, shared among the bases of the consensus letter
@@ -88,22 +88,22 @@ BATCH_TF = "HSF1"
 
 # Cell types in order, each with its parent and how its TF activities differ from the parent's (logits per unit of strength).
 LINEAGE: dict[str, tuple[str | None, dict[str, float]]] = {
-    "HSC": (None, {"CTCF": 1.2, "NFYA": 0.75, "NRF1": 0.9, "HOXA9": 1.65, "MYB": 0.75, "RUNX1": 0.9}),
-    "MPP": ("HSC", {"HOXA9": -0.6, "MYB": 0.6, "MEF2C": 0.45}),
-    "CMP": ("MPP", {"HOXA9": -0.6, "MEF2C": -0.45, "GATA1": 0.45, "CEBPA": 0.6, "SPI1": 0.45}),
-    "GMP": ("CMP", {"HOXA9": -0.45, "GATA1": -0.45, "CEBPA": 1.05, "SPI1": 1.05, "IRF8": 0.75, "FOS": 0.45}),
-    "MEP": ("CMP", {"HOXA9": -0.45, "CEBPA": -0.6, "SPI1": -0.45, "RUNX1": -0.45, "GATA1": 1.35, "KLF1": 1.5}),
-    "CLP": ("MPP", {"HOXA9": -0.75, "EBF1": 1.35, "TCF7": 1.2, "IRF8": 0.6, "MEF2C": 0.3}),
-    "Monocyte": ("GMP", {"MYB": -1.35, "SPI1": 0.45, "FOS": 1.2, "IRF8": 0.3}),
-    "Erythroid": ("MEP", {"MYB": -0.75, "RUNX1": -0.45, "GATA1": 0.45, "KLF1": 0.6}),
-    "B cell": ("CLP", {"MYB": -1.05, "TCF7": -1.2, "EBF1": 0.45, "PAX5": 1.65, "MEF2C": 0.6}),
-    "T cell": ("CLP", {"EBF1": -1.35, "IRF8": -0.6, "MEF2C": -0.75, "TCF7": 0.75, "RUNX1": 0.45}),
-    "NK cell": ("CLP", {"EBF1": -1.35, "TCF7": -0.75, "MEF2C": -0.75, "MYB": -1.05, "TBX21": 1.8, "RUNX1": 0.6}),
-    "pDC": ("CLP", {"EBF1": -1.2, "TCF7": -1.05, "IRF8": 1.35, "SPI1": 0.75, "RUNX1": 0.45}),
-    "Megakaryocyte": ("MEP", {"KLF1": -1.5, "RUNX1": 1.2, "MEF2C": 0.75, "FOS": 0.45}),
-    "cDC": ("GMP", {"CEBPA": -1.35, "MYB": -1.05, "IRF8": 1.05, "MEF2C": 0.75}),
-    "Neutrophil": ("GMP", {"IRF8": -0.75, "MYB": -1.35, "CEBPA": 0.6, "SPI1": 0.3}),
-    "Basophil": ("GMP", {"IRF8": -0.75, "SPI1": -0.75, "GATA1": 1.5, "CEBPA": -0.45}),
+    "HSC": (None, {"CTCF": 0.4, "NFYA": 0.25, "NRF1": 0.3, "HOXA9": 2.3, "MYB": 1.05, "RUNX1": 1.25}),
+    "MPP": ("HSC", {"HOXA9": -0.85, "MYB": 0.85, "MEF2C": 0.65}),
+    "CMP": ("MPP", {"HOXA9": -0.85, "MEF2C": -0.65, "GATA1": 0.65, "CEBPA": 0.85, "SPI1": 0.65}),
+    "GMP": ("CMP", {"HOXA9": -0.65, "GATA1": -0.65, "CEBPA": 1.45, "SPI1": 1.45, "IRF8": 1.05, "FOS": 0.65}),
+    "MEP": ("CMP", {"HOXA9": -0.65, "CEBPA": -0.85, "SPI1": -0.65, "RUNX1": -0.65, "GATA1": 1.9, "KLF1": 2.1}),
+    "CLP": ("MPP", {"HOXA9": -1.05, "EBF1": 1.9, "TCF7": 1.7, "IRF8": 0.85, "MEF2C": 0.4}),
+    "Monocyte": ("GMP", {"MYB": -1.9, "SPI1": 0.65, "FOS": 1.7, "IRF8": 0.4}),
+    "Erythroid": ("MEP", {"MYB": -1.05, "RUNX1": -0.65, "GATA1": 0.65, "KLF1": 0.85}),
+    "B cell": ("CLP", {"MYB": -1.45, "TCF7": -1.7, "EBF1": 0.65, "PAX5": 2.3, "MEF2C": 0.85}),
+    "T cell": ("CLP", {"EBF1": -1.9, "IRF8": -0.85, "MEF2C": -1.05, "TCF7": 1.05, "RUNX1": 0.65}),
+    "NK cell": ("CLP", {"EBF1": -1.9, "TCF7": -1.05, "MEF2C": -1.05, "MYB": -1.45, "TBX21": 2.5, "RUNX1": 0.85}),
+    "pDC": ("CLP", {"EBF1": -1.7, "TCF7": -1.45, "IRF8": 1.9, "SPI1": 1.05, "RUNX1": 0.65}),
+    "Megakaryocyte": ("MEP", {"KLF1": -2.1, "RUNX1": 1.7, "MEF2C": 1.05, "FOS": 0.65}),
+    "cDC": ("GMP", {"CEBPA": -1.9, "MYB": -1.45, "IRF8": 1.45, "MEF2C": 1.05}),
+    "Neutrophil": ("GMP", {"IRF8": -1.05, "MYB": -1.9, "CEBPA": 0.85, "SPI1": 0.4}),
+    "Basophil": ("GMP", {"IRF8": -1.05, "SPI1": -1.05, "GATA1": 2.1, "CEBPA": -0.65}),
 }
 
 VALUES_AT_ONCE = 1 << 22  # cells x peaks held dense at a time

@@ -66,8 +66,9 @@ class Fit:
             tf.TensorSpec((None,), tf.int32, "peak"),
             tf.TensorSpec((None,), tf.int32, "cell"),
         )
-        self._train_step = tf.function(self._step, input_signature=(*self._signature, tf.TensorSpec((), tf.int64, "number")))
-        self._validation_step = tf.function(self._validate, input_signature=self._signature)
+        number = tf.TensorSpec((), tf.int64, "number")
+        self._train_step = tf.function(self._step, input_signature=(*self._signature, number), autograph=False)
+        self._validation_step = tf.function(self._validate, input_signature=self._signature, autograph=False)
 
     def epoch(self) -> Iterator[tuple[int, float]]:
         """Run the rest of the current epoch; yields (step, loss) after each step."""

@@ -1,0 +1,82 @@
+"""Training learns what can be learnt, and nothing from labels without signal."""
+
+import anndata as ad
+import numpy as np
+import pytest
+from sklearn.neighbors import NearestNeighbors
+
+import scbasset_zoo as sz
+from scbasset_zoo.simulation import load_simulation, shuffle_labels
+from scbasset_zoo.training.checkpoint import read_arrays
+
+SMALL = {"width": 0.125, "batch_size": 32, "precision": "float32", "quiet": True}
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory):
+    """Strong signal, so that a narrow network learns it in seconds."""
+    folder = tmp_path_factory.mktemp("data")
+    return sz.simulate(folder / "simulated", n_cells=120, n_peaks=1500, n_types=4, density=0.2, signal=2.0, quiet=True)
+
+
+def held_out_auroc(package):
+    return {row.split: row for row in package.card.evaluation if row.metric == "AUROC per cell, mean"}["test"]
+
+
+def same_type_share(embedding, cell_type, k=10):
+    nearest = NearestNeighbors(n_neighbors=k + 1).fit(embedding).kneighbors(return_distance=False)[:, 1:]
+    return (cell_type[nearest] == cell_type[:, None]).mean()
+
+
+def fitted(simulation, matrix, folder, epochs):
+    prepared = sz.prepare(
+        matrix, fasta=simulation.fasta, assembly="simulated", out=folder / "prepared", split="70/10/20", quiet=True
+    )
+    run = sz.train(prepared.folder, out=folder / "run", epochs=epochs, **SMALL)
+    return sz.export(run.folder, out=folder / "package")
+
+
+def test_signal_is_learnt_and_cell_types_separate(simulated, tmp_path):
+    package = fitted(simulated, simulated.matrix, tmp_path, epochs=12)
+    ceiling = simulated.parameters["best_auroc_from_sequence"]
+    assert held_out_auroc(package).value > 0.5 + 0.5 * (ceiling - 0.5)
+    model = sz.open_model(package.folder, device="cpu")
+    cell_type = model.cells["cell_type"].astype(str).to_numpy()
+    shuffled = np.random.default_rng(0).permutation(cell_type)
+    assert same_type_share(model.cell_embedding, cell_type) > 0.6
+    assert same_type_share(model.cell_embedding, shuffled) < 0.4
+
+
+def test_labels_shuffled_within_each_cell_teach_nothing(simulated, tmp_path):
+    shuffled = shuffle_labels(ad.read_h5ad(simulated.matrix), seed=1)
+    package = fitted(simulated, shuffled, tmp_path, epochs=6)
+    model, prepared = sz.open_model(package.folder, device="cpu"), sz.open_prepared(tmp_path / "prepared")
+    # Cells share the peaks' embeddings, so their AUROCs are not independent: the error is that over peaks, by bootstrap.
+    from sklearn.metrics import roc_auc_score
+
+    rows, flank = prepared.rows("test"), prepared.flank
+    labels = prepared.labels(rows).toarray()
+    logits = model.logits(prepared.sequences[rows][:, flank : flank + prepared.sequence_length])
+    rng = np.random.default_rng(0)
+    draws = [rng.integers(0, len(rows), len(rows)) for _ in range(100)]
+    spread = np.std([np.mean([roc_auc_score(labels[d, c], logits[d, c]) for c in range(0, 120, 6)]) for d in draws])
+    assert abs(held_out_auroc(package).value - 0.5) < 3 * spread
+    assert spread < 0.05
+
+
+@pytest.mark.slow
+def test_full_width_recipe_separates_cell_types_as_fast_as_the_published_one(tmp_path):
+    """Shares of same-type cells among the 10 nearest neighbours after 10, 15 and 20 epochs; about 20 minutes on two cores."""
+    simulation = sz.simulate(tmp_path / "simulated", quiet=True)
+    assert (simulation.parameters["n_cells"], simulation.parameters["n_peaks"]) == (400, 4000)
+    sz.prepare(simulation.matrix, fasta=simulation.fasta, assembly="simulated", out=tmp_path / "prepared", quiet=True)
+    cell_type = load_simulation(tmp_path / "simulated").cells["cell_type"].astype(str).to_numpy()
+    shares = []
+    for epochs in (10, 15, 20):
+        sz.train(tmp_path / "prepared", out=tmp_path / "run", epochs=epochs, resume=epochs > 10, quiet=True)
+        weights, _ = read_arrays(tmp_path / "run" / "checkpoint.npz")
+        shares.append(same_type_share(weights["weight/scbasset/cell_head/kernel"].T, cell_type))
+    print(f"\nsame-type share after 10, 15, 20 epochs: {', '.join(f'{share:.2f}' for share in shares)}")
+    assert shares[0] >= 0.42
+    assert shares[1] >= 0.61
+    assert shares[2] >= 0.79
