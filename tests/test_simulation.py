@@ -178,7 +178,7 @@ def test_peaks_with_a_motif_open_with_the_activity_of_its_tf_and_inactive_tfs_do
     inactive = simulation.tfs.index[~simulation.tfs["active"]]
     assert {"HNF4A", "MYOD1", "HSF1"} <= set(inactive)
     assert (simulation.activities[inactive] == 0).all(axis=None)
-    assert effects[inactive].std().max() < 0.5 * effects[changing].std().min()
+    assert effects[inactive].std().max() < 0.6 * effects[changing].std().min()
     assert effects["MYB"].mean() > 0.5 > effects[inactive].mean().abs().max()
 
 

@@ -1,0 +1,53 @@
+"""Real experiments go through the whole of it: prepare, train, export, predict."""
+
+import anndata as ad
+import numpy as np
+import pytest
+
+import scbasset_zoo as sz
+
+
+@pytest.fixture(scope="module")
+def prepared(shared_data, hg19_fasta, tmp_path_factory):
+    return sz.prepare(
+        shared_data / "buenrostro2018_bm0828.h5ad", fasta=hg19_fasta, assembly="hg19", max_n_fraction=0, quiet=True,
+        out=tmp_path_factory.mktemp("bm0828") / "prepared",
+    )  # fmt: skip
+
+
+def test_bm0828_prepares_trains_exports_and_predicts(prepared, shared_data, hg19_fasta, tmp_path):
+    assert (prepared.n_cells, prepared.n_peaks) == (533, 1421)
+    run = sz.train(prepared.folder, out=tmp_path / "run", epochs=3, width=0.06, batch_size=32, quiet=True)
+    assert run.history["loss"].iloc[-1] < run.history["loss"].iloc[0]
+    package = sz.export(run.folder, out=tmp_path / "package")
+    assert package.verify() == []
+    assert package.card.genome.chromosome_sizes["chr20"] == 63_025_520
+    model = sz.open_model(package.folder, device="cpu")
+    matrix = ad.read_h5ad(shared_data / "buenrostro2018_bm0828.h5ad")
+    peaks = matrix.var.loc[prepared.peaks["name"]]
+    predicted = model.predict(peaks, hg19_fasta)
+    assert predicted.shape == (533, 1421)
+    assert predicted.obs["cell_type"].astype(str).tolist() == matrix.obs["cell_type"].astype(str).tolist()
+    codes = prepared.sequences[:5, prepared.flank : -prepared.flank]
+    np.testing.assert_allclose(predicted.X[:, :5], model.accessibility(codes).T, atol=1e-6)
+    by_type = model.predict(peaks[:40], hg19_fasta, output="logits", group_by="cell_type")
+    cell_type = matrix.obs["cell_type"].astype(str).to_numpy()
+    logits = model.predict(peaks[:40], hg19_fasta, output="logits").X
+    for name in by_type.obs_names:
+        np.testing.assert_allclose(by_type[name].X[0], logits[cell_type == name].mean(axis=0), atol=1e-5)
+
+
+def test_scicar_whose_values_are_no_counts_prepares(shared_data, hg19_fasta, tmp_path):
+    prepared = sz.prepare(
+        shared_data / "scicar_a549.h5ad",
+        fasta=hg19_fasta,
+        assembly="hg19",
+        out=tmp_path / "prepared",
+        min_cell_fraction=0,
+        quiet=True,
+    )
+    matrix = ad.read_h5ad(shared_data / "scicar_a549.h5ad")[:, prepared.peaks["name"]]
+    expected = (matrix.X.toarray() > 0).T
+    found = prepared.labels(np.arange(prepared.n_peaks)).toarray() > 0
+    np.testing.assert_array_equal(found, expected)
+    assert "chrhs37d5" in prepared.manifest["left_out"]["peaks"]["not in the FASTA"]
