@@ -48,8 +48,9 @@ def package(run, tmp_path_factory):
 
 
 def keras_network(run, prepared):
-    from scbasset_zoo.training import checkpoint
     from scbasset_zoo_export.export import _restore
+
+    from scbasset_zoo.training import checkpoint
 
     weights, _ = checkpoint.read_arrays(run.folder / "best.npz")
     return _restore(checkpoint.read_run(run.folder), prepared, weights)

@@ -44,7 +44,7 @@ def main() -> None:
     """Run the command line; errors that the user can mend are one message, without a traceback."""
     try:
         app()
-    except ScbassetZooError as error:
+    except (ScbassetZooError, OSError) as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(1)
 

@@ -80,6 +80,7 @@ def plot_history(history: pd.DataFrame, best_epoch: int, path: Path) -> None:
         axes.plot(history["epoch"], history[f"validation_{column}"], label="validation", marker="." if len(history) < 60 else None)
         axes.axvline(best_epoch, color="0.6", linestyle=":", label="best training AUROC")
         axes.set(xlabel="epoch", ylabel=label)
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False)
     figure.savefig(path, dpi=150, format="png")
