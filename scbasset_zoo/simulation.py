@@ -88,7 +88,7 @@ BATCH_TF = "HSF1"
 
 # Cell types in order, each with its parent and how its TF activities differ from the parent's (logits per unit of strength).
 LINEAGE: dict[str, tuple[str | None, dict[str, float]]] = {
-    "HSC": (None, {"CTCF": 0.4, "NFYA": 0.25, "NRF1": 0.3, "HOXA9": 2.3, "MYB": 1.05, "RUNX1": 1.25}),
+    "HSC": (None, {"CTCF": 1.2, "NFYA": 0.75, "NRF1": 0.9, "HOXA9": 2.3, "MYB": 1.05, "RUNX1": 1.25}),
     "MPP": ("HSC", {"HOXA9": -0.85, "MYB": 0.85, "MEF2C": 0.65}),
     "CMP": ("MPP", {"HOXA9": -0.85, "MEF2C": -0.65, "GATA1": 0.65, "CEBPA": 0.85, "SPI1": 0.65}),
     "GMP": ("CMP", {"HOXA9": -0.65, "GATA1": -0.65, "CEBPA": 1.45, "SPI1": 1.45, "IRF8": 1.05, "FOS": 0.65}),
