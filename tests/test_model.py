@@ -324,3 +324,17 @@ def test_a_result_larger_than_memory_is_refused_before_it_is_computed(model, gen
 
 def test_available_memory_is_a_sensible_figure():
     assert 2**20 < predictions.available_memory() < 2**50
+
+
+def test_edits_and_saturation_mutagenesis_are_full_passes_of_the_edited_sequences(folder):
+    model = open_model(folder, device="cpu")
+    (reference,) = toy.random_sequences(1, seed=9)
+    starts = [0, 700, 1340]
+    edited = [reference[:s] + "ACGN" + reference[s + 4 :] for s in starts]
+    np.testing.assert_allclose(model.mutate(reference, starts, "ACGN", quiet=True), model.embed(edited), atol=ATOL)
+    changes = model.saturation_mutagenesis(reference, quiet=True)
+    assert changes.shape == (1, 1344, 4, model.cell_embedding.shape[1])
+    for position, base in [(0, "A"), (671, "C"), (1343, "T"), (500, reference[500])]:
+        mutated = reference[:position] + base + reference[position + 1 :]
+        expected = model.embed(mutated)[0] - model.embed(reference)[0]
+        np.testing.assert_allclose(changes[0, position, "ACGT".index(base)], expected, atol=ATOL)

@@ -20,7 +20,7 @@ class UnsupportedTrunk(ScbassetZooError):
     """The graph computes something other than GELU, convolution and max pool blocks and one dense layer."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Block:
     """GELU, then a same-padded convolution, then a max pool whose stride is its width.
 
@@ -44,7 +44,7 @@ class Block:
         return -(-length // self.pool)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TrunkLayers:
     """The trunk from `sequence` to `peak_embedding`.
 

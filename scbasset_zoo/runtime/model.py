@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from scbasset_zoo import dna, onnx_model
 from scbasset_zoo.card import Card
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import anndata as ad
     import pandas as pd
 
+    from scbasset_zoo.runtime.mutations import MutationEngine
     from scbasset_zoo.runtime.predictions import OutputName
     from scbasset_zoo.runtime.windows import GenomeLike, PeaksLike, Windows
 
@@ -59,7 +60,8 @@ class Model:
         expected = (self.card.cells.n_cells, self.card.architecture.embedding_size)
         if self.cell_embedding.shape != expected:
             raise PackageError(f"{package.folder}: the cell embedding is {self.cell_embedding.shape}, the card says {expected}.")
-        self._session = open_session(onnx_model.trunk(proto).SerializeToString(), self.device)
+        self._trunk = onnx_model.trunk(proto)
+        self._session = open_session(self._trunk.SerializeToString(), self.device)
 
     def __repr__(self) -> str:
         return f"Model({self.card.id} {self.card.version}, {self.n_cells:,} cells, on {self.device.name})"
@@ -133,6 +135,69 @@ class Model:
         from scipy.special import expit
 
         return expit(self.logits(sequences, cells))
+
+    def mutate(self, reference: Sequences, starts: ArrayLike, bases: Sequences, *, quiet: bool = False) -> Array:
+        """Embed edits of one reference, computing only what they change.
+
+        Each edit replaces bases of the reference by as many others: substitutions, or a motif over what was there.
+        For edits of many references in one call see :meth:`scbasset_zoo.runtime.mutations.MutationEngine.mutate`.
+
+        Parameters
+        ----------
+        reference : str, integer codes (length,) or one-hot (length, 4)
+            Of the model's length; N is allowed.
+        starts : int, or integers (n_edits,)
+            First replaced base of each edit, from 0; one for all if a single number.
+        bases : str, sequence of str, or integer codes (n_edits, width)
+            What stands there instead, N allowed; one for all if a single one. Strings may differ in length.
+        quiet : bool
+            Show no progress.
+
+        Returns
+        -------
+        float32 array of shape (n_edits, embedding_size)
+
+        Raises
+        ------
+        InputError
+            A reference of another length, or edits that reach beyond it.
+        InexactMutations
+            The result would differ from full passes by more than 1e-4, which is checked at first use.
+        """
+        return self.mutations.mutate(reference, starts, bases, quiet=quiet)
+
+    def saturation_mutagenesis(self, sequences: Sequences, *, quiet: bool = False) -> Array:
+        """Change of the peak embedding for each base at each position (in silico saturation mutagenesis).
+
+        Logits are linear in it: ``result @ model.cell_embedding.T`` is the change of each cell's logit. For more sequences
+        than fit in memory at once see
+        :meth:`scbasset_zoo.runtime.mutations.MutationEngine.saturation_mutagenesis_blocks`.
+
+        Parameters
+        ----------
+        sequences : str, sequence of str, integer codes (n, length) or one-hot (n, length, 4)
+            Of the model's length.
+        quiet : bool
+            Show no progress.
+
+        Returns
+        -------
+        float32 array of shape (n, length, 4, embedding_size)
+            0 at the sequence's own base; at an N all four bases are changes.
+
+        Raises
+        ------
+        InputError, InexactMutations
+            As for :meth:`mutate`.
+        """
+        return self.mutations.saturation_mutagenesis(sequences, quiet=quiet)
+
+    @functools.cached_property
+    def mutations(self) -> MutationEngine:
+        """The mutation engine, made when first used."""
+        from scbasset_zoo.runtime.mutations import MutationEngine
+
+        return MutationEngine(self._trunk, self.device, self.embed)
 
     def predict(
         self,
