@@ -1,0 +1,63 @@
+"""What benchmarks share: interleaved timing, Markdown tables, and the section of docs/benchmarks.md that each one owns."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+DOCUMENT = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+
+
+def interleaved(functions: Mapping[str, Callable[[], object]], repetitions: int = 5) -> dict[str, list[float]]:
+    """Seconds of each function, run in turn (A B A B ...) so that all meet the same machine; one run each to warm up."""
+    seconds: dict[str, list[float]] = {name: [] for name in functions}
+    for repetition in range(repetitions + 1):
+        for name, function in functions.items():
+            start = time.perf_counter()
+            function()
+            if repetition:
+                seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def median(seconds: Sequence[float]) -> float:
+    """The middle one."""
+    return float(np.median(seconds))
+
+
+def machine(*packages: str) -> str:
+    """One line that names the machine and the versions of packages."""
+    names = {}
+    if Path("/proc/cpuinfo").exists():
+        names = dict(line.split(":", 1) for line in Path("/proc/cpuinfo").read_text().splitlines() if ":" in line)
+        names = {key.strip(): value.strip() for key, value in names.items()}
+    processor = names.get("model name") or platform.processor() or platform.machine()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    versions = ", ".join(f"{package} {version(package)}" for package in packages)
+    return f"{processor}, {cores} cores, {platform.system()}, Python {platform.python_version()}, {versions}."
+
+
+def markdown(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A Markdown table; all columns but the first are aligned to the right."""
+    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+
+
+def write_section(name: str, text: str) -> None:
+    """Replace the section `name` of docs/benchmarks.md, between its two comments, and leave the others as they are."""
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    section = f"{begin}\n{text.strip()}\n{end}"
+    document = DOCUMENT.read_text() if DOCUMENT.exists() else "# Benchmarks\n"
+    if begin in document:
+        before, rest = document.split(begin, 1)
+        document = before + section + rest.split(end, 1)[1]
+    else:
+        document = f"{document.rstrip()}\n\n{section}\n"
+    DOCUMENT.parent.mkdir(exist_ok=True)
+    DOCUMENT.write_text(document)
