@@ -1,6 +1,6 @@
 """The mutation engine against full passes of the same model: speed, exactness, memory. Writes docs/benchmarks.md.
 
-Run `python benchmarks/mutations.py` from the repository's root, with nothing else on the machine; it takes half an hour.
+Run `python -m benchmarks.mutations` from the repository's root, with nothing else on the machine; it takes half an hour.
 The model has the published network's size and random weights. `--device cuda` measures on a GPU, in a section of its own;
 `--fastism PYTHON` adds fastISM, run by the Python of an environment that has it (see fastism_worker.py).
 """
@@ -18,7 +18,7 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "export")]
 
-from table import interleaved, machine, markdown, median, write_section  # noqa: E402
+from benchmarks.table import interleaved, machine, markdown, median, write_section  # noqa: E402
 from trunks import draw_trunk  # noqa: E402
 
 from scbasset_zoo import dna  # noqa: E402

@@ -17,7 +17,7 @@ SMALL = {"width": 0.25, "batch_size": 16, "learning_rate": 0.003, "precision": "
 def simulated(tmp_path_factory):
     """Strong signal, so that a narrow network learns it within a minute."""
     folder = tmp_path_factory.mktemp("data")
-    return sz.simulate(folder / "simulated", n_cells=120, n_peaks=2000, n_types=3, density=0.25, signal=1.5, quiet=True)
+    return sz.simulate(folder / "simulated", n_cells=120, n_peaks=3000, n_types=6, density=0.25, signal=1.5, quiet=True)
 
 
 def held_out_auroc(package):
@@ -44,12 +44,12 @@ def test_signal_is_learnt_and_cell_types_separate(simulated, tmp_path):
     model = sz.open_model(package.folder, device="cpu")
     cell_type = model.cells["cell_type"].astype(str).to_numpy()
     shuffled = np.random.default_rng(0).permutation(cell_type)
-    assert same_type_share(model.cell_embedding, cell_type) > same_type_share(model.cell_embedding, shuffled) + 0.1
+    assert same_type_share(model.cell_embedding, cell_type) > same_type_share(model.cell_embedding, shuffled) + 0.08
 
 
 def test_labels_shuffled_within_each_cell_teach_nothing(simulated, tmp_path):
     shuffled = shuffle_labels(ad.read_h5ad(simulated.matrix), seed=1)
-    package = fitted(simulated, shuffled, tmp_path, epochs=3)
+    package = fitted(simulated, shuffled, tmp_path, epochs=2)
     model, prepared = sz.open_model(package.folder, device="cpu"), sz.open_prepared(tmp_path / "prepared")
     # Cells share the peaks' embeddings, so their AUROCs are not independent: the error is that over peaks, by bootstrap.
     from sklearn.metrics import roc_auc_score

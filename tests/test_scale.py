@@ -18,10 +18,11 @@ if step == "simulate":
     sz.simulate(folder + "/simulated", n_cells=1_000_000, n_peaks=2_000, density=0.03, quiet=True)
 elif step == "prepare":
     sz.prepare(folder + "/simulated/matrix.h5ad", fasta=folder + "/simulated/genome.fa", assembly="simulated",
-               out=folder + "/prepared", quiet=True)
+               out=folder + "/prepared", min_peaks_per_cell=1, quiet=True)
 else:
     run = sz.train(folder + "/prepared", out=folder + "/run", epochs=1, quiet=True)
     assert run.status == "finished" and 0 < run.history["loss"].iloc[0] < 1
+    assert len(sz.open_prepared(folder + "/prepared").cells) > 999_900
 print(json.dumps({"seconds": time.monotonic() - began, "bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}))
 """
 
