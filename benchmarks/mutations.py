@@ -18,9 +18,9 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "export")]
 
-from benchmarks.table import interleaved, machine, markdown, median, write_section  # noqa: E402
 from trunks import draw_trunk  # noqa: E402
 
+from benchmarks.table import interleaved, machine, markdown, median, write_section  # noqa: E402
 from scbasset_zoo import dna  # noqa: E402
 from scbasset_zoo.runtime.devices import choose_device, open_session  # noqa: E402
 from scbasset_zoo.runtime.mutations import MutationEngine  # noqa: E402
