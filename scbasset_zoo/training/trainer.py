@@ -39,7 +39,7 @@ class Run:
     Attributes
     ----------
     folder : Path
-    status : {"finished", "interrupted", "running"}
+    status : {"finished", "interrupted", "failed", "running"}
     stopped_because : str
     history : pandas.DataFrame
         A row for each finished epoch.
