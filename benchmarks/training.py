@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 
 import scbasset_zoo as sz
+from benchmarks import published
 from benchmarks.table import interleaved, machine, markdown, median, write_section
 from scbasset_zoo import dna
 from scbasset_zoo.training.trainer import require_tensorflow
 
-N_CELLS, BATCH, STEPS = 400, 128, 4
+N_CELLS, STEPS = 400, 4
+BATCH = published.BATCH
 
 
 def main() -> None:
@@ -64,26 +66,8 @@ def ours(prepared: Any, precision: str) -> Any:
 
 
 def plain_keras(prepared: Any) -> Any:
-    """A function that fits STEPS batches with `Model.fit` and Keras' own layers; without XLA, which is slow on a CPU."""
-    import keras
-
-    from scbasset_zoo.training.architecture import BLOCKS
-
-    def gelu(x: Any) -> Any:
-        return x * keras.ops.sigmoid(1.702 * x)
-
-    sequence = x = keras.Input((1344, 4))
-    for filters, kernel, pool in BLOCKS:
-        x = keras.layers.Conv1D(filters, kernel, padding="same", use_bias=False)(keras.layers.Activation(gelu)(x))
-        x = keras.layers.BatchNormalization(momentum=0.9)(x)
-        if pool > 1:
-            x = keras.layers.MaxPooling1D(pool, padding="same")(x)
-    x = keras.layers.Dense(32, use_bias=False)(keras.layers.Flatten()(keras.layers.Activation(gelu)(x)))
-    x = keras.layers.Dropout(0.2)(keras.layers.BatchNormalization(momentum=0.9)(x))
-    x = keras.layers.Dense(prepared.n_cells)(keras.layers.Activation(gelu)(x))
-    model = keras.Model(sequence, x)
-    loss = keras.losses.BinaryCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.Adam(0.01, 0.95, 0.9995), loss, jit_compile=False)
+    """A function that fits STEPS batches with `Model.fit` and Keras' own layers."""
+    model = published.network(prepared.n_cells)
     rows = prepared.rows("train")[: STEPS * BATCH]
     flank = prepared.flank
     sequences = dna.one_hot(prepared.sequences[rows][:, flank : flank + 1344])
