@@ -3,71 +3,34 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Hashable, Iterable
 from datetime import date
-from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, Self
 
 import yaml
+from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, ValidationError, ValidationInfo, field_validator
 
 from scbasset_zoo.errors import InputError, PackageError
 
 SCHEMA_VERSION = "1.0"
 OUTPUT_NAMES = ("accessibility", "logits", "peak_embedding")
+BATCH_OUTPUT = "batch_logits"
+UNKNOWN_ASSEMBLY = "unknown"
 REQUIRED_FILES = ("model.onnx", "cells.parquet", "tests/sequences.txt", "tests/expected.npz", "README.md")
 MAX_BYTES = 4 * 2**20
 MAX_DEPTH = 16
+MAX_TEST_SEQUENCES = 100
+NO_LICENSE = "NOASSERTION"
 
 _PLACEHOLDER = re.compile(r"\b(TODO|FIXME|XXX|TBD|TBA)\b|^\s*(\.\.\.|…|todo|fixme|tbd|tba|xxx+|\?+|-+)?\s*$")
-_SPDX_ID = re.compile(r"(LicenseRef-[A-Za-z0-9.-]+|[A-Za-z0-9][A-Za-z0-9.-]*\+?)")
-_COMMON_SPDX = [
-    "Apache-2.0",
-    "MIT",
-    "ISC",
-    "BSD-2-Clause",
-    "BSD-3-Clause",
-    "GPL-2.0-only",
-    "GPL-2.0-or-later",
-    "GPL-3.0-only",
-    "GPL-3.0-or-later",
-    "LGPL-2.1-only",
-    "LGPL-2.1-or-later",
-    "LGPL-3.0-only",
-    "LGPL-3.0-or-later",
-    "AGPL-3.0-only",
-    "AGPL-3.0-or-later",
-    "MPL-2.0",
-    "Artistic-2.0",
-    "CC0-1.0",
-    "CC-BY-3.0",
-    "CC-BY-4.0",
-    "CC-BY-SA-3.0",
-    "CC-BY-SA-4.0",
-    "CC-BY-NC-4.0",
-    "CC-BY-NC-SA-4.0",
-    "CC-BY-ND-4.0",
-    "CC-BY-NC-ND-4.0",
-    "ODbL-1.0",
-    "ODC-By-1.0",
-    "PDDL-1.0",
-    "Unlicense",
-]
-_WITHOUT_VERSION = {
-    "apache",
-    "bsd",
-    "gpl",
-    "lgpl",
-    "agpl",
-    "mpl",
-    "cc",
-    "cc0",
-    "cc-by",
-    "cc-by-sa",
-    "cc-by-nc",
-    "cc-by-nc-sa",
-}
+# Escape sequences for terminals, and marks that make text read other than it is written.
+_INVISIBLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_PATH_PART = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
+_DIGEST_KEY = b"digest: "
+_DIGEST_LINE = len(_DIGEST_KEY) + 64 + 1
 
 
 def order_digest(names: Iterable[str]) -> str:
@@ -87,30 +50,60 @@ def order_digest(names: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(names).encode()).hexdigest()
 
 
+def seal(text: str) -> bytes:
+    """The bytes of card.yaml: a card's YAML, and as the last line the SHA-256 of all bytes above it."""
+    raw = text.encode()
+    return raw + _DIGEST_KEY + hashlib.sha256(raw).hexdigest().encode() + b"\n"
+
+
+def unseal(raw: bytes) -> tuple[str, str | None]:
+    """The YAML in the bytes of card.yaml without its last line, and what is wrong with that line, None if nothing is.
+
+    Raises
+    ------
+    PackageError
+        The bytes are not UTF-8.
+    """
+    body, line = raw[:-_DIGEST_LINE], raw[-_DIGEST_LINE:]
+    problem = None
+    if not (line.startswith(_DIGEST_KEY) and line.endswith(b"\n") and body.endswith(b"\n")):
+        body = raw
+        problem = "the last line must be `digest: ` and the SHA-256 of all bytes above it"
+    elif raw != body + _DIGEST_KEY + hashlib.sha256(body).hexdigest().encode() + b"\n":
+        problem = "the digest in the last line is not that of the lines above it: the card was changed or damaged"
+    try:
+        text = body.decode()
+    except UnicodeDecodeError as error:
+        raise PackageError(f"card.yaml is not UTF-8 text: {error}") from error
+    return text, problem and f"{problem}. Fetch the package again; if you edited the card yourself, run scbasset-zoo seal FOLDER"
+
+
 def _text(value: str) -> str:
     if _PLACEHOLDER.search(value):
         raise ValueError(f"{value!r} is empty or a placeholder; write the real value")
+    invisible = _INVISIBLE.search(value)
+    if invisible:
+        raise ValueError(f"has the control character {invisible.group()!r} at position {invisible.start()}; remove it")
     return value
 
 
 def _license(value: str) -> str:
-    words = value.replace("(", " ").replace(")", " ").split()
-    if not words or len(words) % 2 == 0 or any(word not in ("AND", "OR", "WITH") for word in words[1::2]):
-        raise ValueError(f"{value!r} is not an SPDX licence identifier such as Apache-2.0 or CC-BY-4.0")
-    for word in words[::2]:
-        known = next((name for name in _COMMON_SPDX if name.lower() == word.lower()), None)
-        if known is not None and word != known:
-            raise ValueError(f"{word!r} is spelt {known!r} in SPDX")
-        if word.lower() in _WITHOUT_VERSION:
-            raise ValueError(f"{word!r} lacks its version; write for example Apache-2.0 or CC-BY-4.0")
-        if not _SPDX_ID.fullmatch(word):
-            raise ValueError(f"{word!r} is not an SPDX licence identifier such as Apache-2.0 or LicenseRef-NAME")
-    return _text(value)
+    if value == NO_LICENSE:
+        return value
+    try:
+        spelt = canonicalize_license_expression(value)
+    except InvalidLicenseExpression:
+        raise ValueError(
+            f"{value!r} is not an SPDX licence expression, such as Apache-2.0, CC-BY-4.0 or LicenseRef-NAME for one of your own"
+        ) from None
+    if value != spelt:
+        raise ValueError(f"{value!r} is spelt {spelt!r} in SPDX")
+    return value
 
 
 def _relative_path(value: str) -> str:
-    path = PurePosixPath(value)
-    if path.is_absolute() or "\\" in value or ":" in value or str(path) != value or ".." in path.parts or value == ".":
+    parts = value.split("/")
+    if len(parts) > MAX_DEPTH or not all(map(_PATH_PART.fullmatch, parts)):
         raise ValueError(f"{value!r} must be a plain relative path inside the package, such as tests/sequences.txt")
     return value
 
@@ -132,13 +125,15 @@ Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Tolerance = Annotated[float, Field(ge=0, le=0.01)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Doi = Annotated[str, Field(pattern=r"^10\.\d{4,9}/[^\s]+$")]
 Url = Annotated[str, Field(pattern=r"^https?://[^\s/]+\.[^\s]+$")]
 Orcid = Annotated[str, Field(pattern=r"^\d{4}-\d{4}-\d{4}-\d{3}[\dX]$")]
 ModelId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$"), AfterValidator(_text)]
 Version = Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$")]
-License = Annotated[str, AfterValidator(_license)]
+License = Annotated[str, Field(max_length=200), AfterValidator(_license)]
+Tag = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
 RelativePath = Annotated[str, AfterValidator(_relative_path)]
 Value = Annotated[Any, AfterValidator(_plain_value)]
 
@@ -176,7 +171,7 @@ class InputContract(_Section):
     """What goes in: float32 (N, length, 4)."""
 
     name: Literal["sequence"]
-    length: Positive
+    length: Annotated[int, Field(ge=1, le=1_000_000)]
     alphabet: Literal["ACGT"]
     n_policy: Literal["0.25 in each channel"]
     window: Text
@@ -185,7 +180,7 @@ class InputContract(_Section):
 class Output(_Section):
     """What comes out under a name, and what it means."""
 
-    name: Literal["accessibility", "logits", "peak_embedding"]
+    name: Literal["accessibility", "logits", "peak_embedding", "batch_logits"]
     meaning: Text
 
 
@@ -193,7 +188,7 @@ class Architecture(_Section):
     """The network, and the software that wrote model.onnx."""
 
     name: Text
-    embedding_size: Positive
+    embedding_size: Annotated[int, Field(ge=1, le=65_536)]
     n_parameters: Positive | None = None
     opset: Positive
     producer: Text
@@ -201,17 +196,24 @@ class Architecture(_Section):
 
 
 class GenomeReference(_Section):
-    """The assembly whose sequence the model was fitted to; sizes in bp."""
+    """The assembly whose sequence the model was fitted to; sizes in bp, none only where the assembly is "unknown"."""
 
     assembly: Text
     naming: Literal["ucsc", "ensembl", "other"]
-    chromosome_sizes: Annotated[dict[Text, Positive], Field(min_length=1)]
+    chromosome_sizes: dict[Text, Positive]
+
+    @field_validator("chromosome_sizes")
+    @classmethod
+    def _known(cls, value: dict[str, int], info: ValidationInfo) -> dict[str, int]:
+        if not value and info.data.get("assembly", UNKNOWN_ASSEMBLY) != UNKNOWN_ASSEMBLY:
+            raise ValueError(f"must list the chromosomes of {info.data['assembly']} with their lengths")
+        return value
 
 
 class Cells(_Section):
     """The model's outputs: rows of cells.parquet, in order."""
 
-    n_cells: Positive
+    n_cells: Annotated[int, Field(ge=1, le=16_000_000)]
     order_sha256: Sha256
     columns: dict[Text, Text]
     default_group: Text | None = None
@@ -234,12 +236,15 @@ class Peaks(_Section):
 
 
 class BatchCorrection(_Section):
-    """The batch path of scBasset-BC, which is left out of the exported network."""
+    """The batches that scBasset-BC modelled beside the cells; `lambda_cell` and `lambda_batch` are its L2 penalties.
+
+    The output `batch_logits`, where there is one, adds the batch path to the logits; all other outputs are without it.
+    """
 
     column: Text
     n_batches: Positive
-    lambda_cell: NotNegative
-    lambda_batch: NotNegative
+    lambda_cell: NotNegative | None = None
+    lambda_batch: NotNegative | None = None
 
 
 class Source(_Section):
@@ -286,9 +291,9 @@ class Evaluation(_Section):
 class TestVectors(_Section):
     """The sequences and expected outputs in tests/, and how closely they must be met."""
 
-    n_sequences: Positive
-    rtol: NotNegative
-    atol: NotNegative
+    n_sequences: Annotated[int, Field(ge=1, le=MAX_TEST_SEQUENCES)]
+    rtol: Tolerance
+    atol: Tolerance
 
 
 class FileEntry(_Section):
@@ -306,6 +311,7 @@ class Card(_Section):
     version: Version
     created: date
     description: Text
+    tags: Annotated[tuple[Tag, ...], Strict(False)] = ()
     authors: Annotated[tuple[Author, ...], Strict(False), Field(min_length=1)]
     license: License
     citation: Annotated[tuple[Citation, ...], Strict(False), Field(min_length=1)]
@@ -316,7 +322,7 @@ class Card(_Section):
     genome: GenomeReference
     cells: Cells
     peaks: Peaks | None = None
-    batch_correction: BatchCorrection | None = None
+    batch_correction: Annotated[BatchCorrection | None, Field(validate_default=True)] = None
     training: Training | None = None
     evaluation: Annotated[tuple[Evaluation, ...], Strict(False)] = ()
     intended_use: Text
@@ -328,8 +334,15 @@ class Card(_Section):
     @classmethod
     def _in_order(cls, value: tuple[Output, ...]) -> tuple[Output, ...]:
         names = tuple(output.name for output in value)
-        if names != OUTPUT_NAMES:
+        if names not in (OUTPUT_NAMES, (*OUTPUT_NAMES, BATCH_OUTPUT)):
             raise ValueError(f"the outputs must be {', '.join(OUTPUT_NAMES)}, in this order; found {', '.join(names) or 'none'}")
+        return value
+
+    @field_validator("batch_correction")
+    @classmethod
+    def _has_batches(cls, value: BatchCorrection | None, info: ValidationInfo) -> BatchCorrection | None:
+        if value is None and any(output.name == BATCH_OUTPUT for output in info.data.get("outputs", ())):
+            raise ValueError(f"must be given, since there is an output {BATCH_OUTPUT}")
         return value
 
     @field_validator("files")
@@ -343,6 +356,11 @@ class Card(_Section):
         if "card.yaml" in value:
             raise ValueError("card.yaml cannot list its own hash")
         return value
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """Names of the outputs of model.onnx, in order."""
+        return tuple(output.name for output in self.outputs)
 
     @classmethod
     def from_yaml(cls, text: str) -> Self:
@@ -439,3 +457,18 @@ def _refuse_aliases(text: str) -> None:
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > MAX_DEPTH:
             raise PackageError(f"card.yaml, line {line}: nested more than {MAX_DEPTH} deep.")
+
+
+def json_schema() -> str:
+    """The JSON Schema of card.yaml, docs/card.schema.json, made by ``python -m scbasset_zoo.card``.
+
+    What it cannot say is checked by :class:`Card` alone: SPDX licences, placeholders, and fields that depend on others.
+    """
+    schema = Card.model_json_schema()
+    schema["properties"]["digest"] = {"type": "string", "pattern": "^[0-9a-f]{64}$", "description": "SHA-256 of all lines above."}
+    schema["required"].append("digest")
+    return json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}, indent=2) + "\n"
+
+
+if __name__ == "__main__":
+    print(json_schema(), end="")

@@ -187,6 +187,23 @@ def check_assembly(assembly: str, chromosome_sizes: Mapping[str, int]) -> None:
         say(f"None of the FASTA's chromosomes ({_some(chromosome_sizes)}) is one of {assembly}'s: lengths not checked.")
 
 
+def assembly_sizes(assembly: str) -> dict[str, int]:
+    """Lengths of the main chromosomes of a known assembly, in bp, named as by UCSC.
+
+    Raises
+    ------
+    InputError
+        The assembly is not known.
+    """
+    known = _assemblies()
+    if assembly not in known:
+        raise InputError(
+            f"The chromosome lengths of {assembly} are not known, only those of {', '.join(known)}. Say them yourself, as "
+            "chromosome_sizes in the section genome of what you say about the model."
+        )
+    return dict(known[assembly])
+
+
 def check_sizes(genome: Genome, expected: Mapping[str, int], who: str) -> None:
     """Refuse a genome whose chromosomes have other lengths than those expected, as by a model card.
 
@@ -203,7 +220,11 @@ def check_sizes(genome: Genome, expected: Mapping[str, int], who: str) -> None:
     InputError
         A shared chromosome has another length.
     """
-    found = _mismatch(genome.chromosome_sizes, {_with_prefix(chrom): size for chrom, size in expected.items()})
+    expected = {_with_prefix(chrom): size for chrom, size in expected.items()}
+    if not {_with_prefix(chrom) for chrom in genome.chromosome_sizes} & set(expected):
+        shared = f"none of its chromosomes ({_some(genome.chromosome_sizes)}) is listed" if expected else "no lengths are listed"
+        say(f"{genome.path}: {who}; {shared}, so that it cannot be checked whether this is that genome.")
+    found = _mismatch(genome.chromosome_sizes, expected)
     if found:
         chrom, size, wanted = found
         raise InputError(

@@ -2,19 +2,49 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from scbasset_zoo.card import OUTPUT_NAMES, Card
+from scbasset_zoo.card import BATCH_OUTPUT, Card
 from scbasset_zoo.errors import DeviceError, PackageError
 
 Array = NDArray[np.float32]
 _DEFAULT_DOMAINS = ("", "ai.onnx")
+# What networks of this kind are drawn with. No loops, no random numbers, nothing that makes large tensors out of small ones.
+OPERATORS = frozenset(
+    """Abs Add And AveragePool BatchNormalization Cast Celu Clip Concat Constant Conv Div Dropout Elu Equal Erf Exp Flatten Floor
+    Gather Gelu Gemm GlobalAveragePool GlobalMaxPool Greater GroupNormalization HardSigmoid HardSwish Identity
+    InstanceNormalization LayerNormalization LeakyRelu Less Log LogSoftmax MatMul Max MaxPool Mean Min Mish Mul Neg Not Or PRelu
+    Pad Pow Reciprocal ReduceL2 ReduceMax ReduceMean ReduceProd ReduceSum Relu Reshape Round Selu Shape Sigmoid Sign Slice
+    Softmax Softplus Softsign Split Sqrt Squeeze Sub Sum Tanh Transpose Unsqueeze Where""".split()  # noqa: SIM905  a table of words
+)
+MAX_VALUES = 2**26
+_SMALL = 1_024
+
+
+class BatchPath(NamedTuple):
+    """What a batch-corrected model adds to its logits: (peak_embedding @ embedding + intercept) @ by_cell.
+
+    Attributes
+    ----------
+    embedding : float32 (embedding_size, n_batches)
+    intercept : float32 (n_batches,)
+    by_cell : float32 (n_batches, n_cells)
+        1 where a cell is of a batch, else 0.
+    """
+
+    embedding: Array
+    intercept: Array
+    by_cell: Array
+
+
+BATCH_INITIALIZERS = {f"batch_{field}": rank for field, rank in zip(BatchPath._fields, (2, 1, 2), strict=True)}
 
 
 def parse(raw: bytes) -> onnx.ModelProto:
@@ -43,21 +73,29 @@ def head(model: onnx.ModelProto) -> tuple[Array, Array]:
     PackageError
         They are absent, kept in another file, or of the wrong type or shape.
     """
-    found = {tensor.name: tensor for tensor in model.graph.initializer if tensor.name in ("cell_embedding", "cell_intercept")}
-    for name, rank in (("cell_embedding", 2), ("cell_intercept", 1)):
-        if name not in found:
-            raise PackageError(f"model.onnx has no initializer {name!r}, where the head's weights must be.")
-        tensor = found[name]
-        if tensor.data_location == onnx.TensorProto.EXTERNAL:
-            raise PackageError(f"model.onnx keeps {name} in another file; all weights must be inside.")
-        if tensor.data_type != onnx.TensorProto.FLOAT or len(tensor.dims) != rank:
-            raise PackageError(f"model.onnx: {name} must be float32 of rank {rank}; found shape {tuple(tensor.dims)}.")
-    embedding, intercept = (numpy_helper.to_array(found[name]) for name in ("cell_embedding", "cell_intercept"))
+    embedding, intercept = _named_weights(model, {"cell_embedding": 2, "cell_intercept": 1})
     if embedding.shape[1] != intercept.shape[0]:
         raise PackageError(
             f"model.onnx: cell_embedding is for {embedding.shape[1]:,} cells, cell_intercept {intercept.shape[0]:,}."
         )
     return np.ascontiguousarray(embedding.T), intercept
+
+
+def batch_path(model: onnx.ModelProto) -> BatchPath | None:
+    """The batch path, None where the model has none.
+
+    Raises
+    ------
+    PackageError
+        Its weights are absent, kept in another file, or of the wrong type or shape.
+    """
+    if all(output.name != BATCH_OUTPUT for output in model.graph.output):
+        return None
+    path = BatchPath(*_named_weights(model, BATCH_INITIALIZERS))
+    if not path.embedding.shape[1] == path.intercept.shape[0] == path.by_cell.shape[0]:
+        shapes = ", ".join(f"{name} {array.shape}" for name, array in zip(BATCH_INITIALIZERS, path, strict=True))
+        raise PackageError(f"model.onnx: the weights of the batch path are for different numbers of batches: {shapes}.")
+    return path
 
 
 def trunk(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -96,6 +134,7 @@ def problems(model: onnx.ModelProto, card: Card) -> list[str]:
         *_invalid(model),
         *_foreign(model, card),
         *_weights(model),
+        *_too_large(model, card),
         *_signature(model, card),
         *_initializers(model, card),
         *_metadata(model, card),
@@ -107,7 +146,8 @@ def run_plainly(raw: bytes, sequence: Array) -> dict[str, Array]:
     onnxruntime = import_onnxruntime()
     try:
         session = onnxruntime.InferenceSession(raw, providers=["CPUExecutionProvider"])
-        return dict(zip(OUTPUT_NAMES, session.run(list(OUTPUT_NAMES), {"sequence": sequence}), strict=True))
+        names = [output.name for output in session.get_outputs()]
+        return dict(zip(names, session.run(names, {"sequence": sequence}), strict=True))
     except Exception as error:  # ONNX Runtime's own errors share no base but Exception
         raise PackageError(f"ONNX Runtime cannot run model.onnx: {error}") from error
 
@@ -125,6 +165,8 @@ def import_onnxruntime() -> Any:
 
 
 def _invalid(model: onnx.ModelProto) -> Iterator[str]:
+    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in _tensors(model)):
+        return  # a finding of its own; the checker would look for the files
     try:
         onnx.checker.check_model(model)
     except Exception as error:  # noqa: BLE001  the checker's errors share no base but Exception
@@ -138,6 +180,55 @@ def _foreign(model: onnx.ModelProto, card: Card) -> Iterator[str]:
     foreign = sorted({f"{node.domain}.{node.op_type}" for node in _nodes(model) if node.domain not in _DEFAULT_DOMAINS})
     if foreign or model.functions:
         yield f"uses operators outside the ONNX standard: {', '.join(foreign) or 'functions of its own'}"
+    unknown = sorted({node.op_type for node in _nodes(model) if node.domain in _DEFAULT_DOMAINS} - OPERATORS)
+    if unknown:
+        yield (
+            f"uses operators that a package's model may not have: {', '.join(unknown)}; loops, random numbers and operators that "
+            "make large tensors out of small ones are refused. Export the network as it is at inference, with constants folded"
+        )
+    if model.graph.sparse_initializer or any(attribute.HasField("sparse_tensor") for attribute in _attributes(model)):
+        yield "has sparse tensors, which may unpack to any size; store weights densely"
+
+
+def _too_large(model: onnx.ModelProto, card: Card) -> Iterator[str]:
+    """Bounds every value of a pass over one sequence by shape inference, before anything is run."""
+    try:
+        values = list(_inferred(model, card).graph.value_info)
+    except Exception as error:  # noqa: BLE001  inference fails in as many ways as there are graphs
+        yield f"has values whose shapes cannot be inferred: {error}"
+        return
+    sizes = {value.name: _size(value) for value in values}
+    made = [name for node in model.graph.node for name in node.output if name]
+    unknown = [name for name in made if sizes.get(name) is None]
+    if unknown:
+        yield (
+            f"has {len(unknown):,} values whose shapes cannot be inferred from that of the input, first {unknown[0]!r}; "
+            "export it with fixed shapes, all but N"
+        )
+    name, largest = max(((name, size or 0) for name, size in sizes.items()), key=lambda pair: pair[1], default=("", 0))
+    if largest > MAX_VALUES:
+        yield f"makes {largest:,} values of one sequence ({name!r}); at most {MAX_VALUES:,} are allowed"
+
+
+def _inferred(model: onnx.ModelProto, card: Card) -> onnx.ModelProto:
+    """The graph for one sequence with the shape of every value; large weights enter by their shape alone."""
+    graph = model.graph
+    shaped = onnx.helper.make_tensor_value_info
+    large = [tensor for tensor in graph.initializer if math.prod(tensor.dims) > _SMALL]
+    inputs = [shaped("sequence", onnx.TensorProto.FLOAT, [1, card.input.length, 4])]
+    inputs += [shaped(tensor.name, tensor.data_type, list(tensor.dims)) for tensor in large]
+    small = [tensor for tensor in graph.initializer if math.prod(tensor.dims) <= _SMALL]
+    single = onnx.helper.make_graph(list(graph.node), "one sequence", inputs, [], small)
+    single = onnx.helper.make_model(single, opset_imports=list(model.opset_import), ir_version=model.ir_version)
+    return onnx.shape_inference.infer_shapes(single, strict_mode=True, data_prop=True)
+
+
+def _size(value: onnx.ValueInfoProto) -> int | None:
+    tensor = value.type.tensor_type
+    dims = list(tensor.shape.dim)
+    if not tensor.HasField("shape") or not all(dim.HasField("dim_value") for dim in dims):
+        return None
+    return math.prod(dim.dim_value for dim in dims)
 
 
 def _weights(model: onnx.ModelProto) -> Iterator[str]:
@@ -151,7 +242,7 @@ def _weights(model: onnx.ModelProto) -> Iterator[str]:
         except Exception as error:  # noqa: BLE001  a damaged tensor fails in as many ways as there are types
             yield f"{name} cannot be read: {error}"
             continue
-        if values.dtype.kind == "f" and not np.isfinite(values).all():
+        if values.dtype.kind in "fV" and not np.isfinite(values).all():
             yield f"{name} has {int((~np.isfinite(values)).sum()):,} weights that are not finite"
 
 
@@ -161,9 +252,9 @@ def _signature(model: onnx.ModelProto, card: Card) -> Iterator[str]:
     outputs = [value.name for value in model.graph.output]
     if inputs != ["sequence"]:
         yield f"must have one input, 'sequence'; found {inputs}"
-    if outputs != list(OUTPUT_NAMES):
-        yield f"must have the outputs {', '.join(OUTPUT_NAMES)} in this order; found {outputs}"
-    wanted = {"sequence": (length, 4), "accessibility": (n_cells,), "logits": (n_cells,), "peak_embedding": (size,)}
+    if outputs != list(card.output_names):
+        yield f"must have the outputs {', '.join(card.output_names)} in this order; found {outputs}"
+    wanted = dict.fromkeys(card.output_names, (n_cells,)) | {"sequence": (length, 4), "peak_embedding": (size,)}
     for value in [*model.graph.input, *model.graph.output]:
         if value.name not in wanted:
             continue
@@ -179,11 +270,32 @@ def _signature(model: onnx.ModelProto, card: Card) -> Iterator[str]:
 def _initializers(model: onnx.ModelProto, card: Card) -> Iterator[str]:
     shapes = {tensor.name: (tuple(tensor.dims), tensor.data_type) for tensor in model.graph.initializer}
     n_cells, size = card.cells.n_cells, card.architecture.embedding_size
-    for name, shape in (("cell_embedding", (size, n_cells)), ("cell_intercept", (n_cells,))):
+    wanted: dict[str, tuple[int, ...]] = {"cell_embedding": (size, n_cells), "cell_intercept": (n_cells,)}
+    if card.batch_correction and BATCH_OUTPUT in card.output_names:
+        n_batches = card.batch_correction.n_batches
+        wanted |= zip(BATCH_INITIALIZERS, ((size, n_batches), (n_batches,), (n_batches, n_cells)), strict=True)
+    for name, shape in wanted.items():
         if name not in shapes:
             yield f"has no initializer {name!r}"
         elif shapes[name] != (shape, onnx.TensorProto.FLOAT):
             yield f"initializer {name} must be float32 of shape {shape}; found shape {shapes[name][0]}"
+
+
+def _named_weights(model: onnx.ModelProto, ranks: Mapping[str, int]) -> list[Array]:
+    """Float32 initializers by name, each of its rank."""
+    found = {tensor.name: tensor for tensor in model.graph.initializer if tensor.name in ranks}
+    for name, rank in ranks.items():
+        if name not in found:
+            raise PackageError(f"model.onnx has no initializer {name!r}, where the head's weights must be.")
+        tensor = found[name]
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            raise PackageError(f"model.onnx keeps {name} in another file; all weights must be inside.")
+        if tensor.data_type != onnx.TensorProto.FLOAT or len(tensor.dims) != rank:
+            raise PackageError(f"model.onnx: {name} must be float32 of rank {rank}; found shape {tuple(tensor.dims)}.")
+    try:
+        return [numpy_helper.to_array(found[name]) for name in ranks]
+    except ValueError as error:
+        raise PackageError(f"model.onnx: the data of the head's weights are not of the shape they declare: {error}") from error
 
 
 def _metadata(model: onnx.ModelProto, card: Card) -> Iterator[str]:
@@ -228,8 +340,12 @@ def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
         yield from graph.initializer
         for sparse in graph.sparse_initializer:
             yield from (sparse.values, sparse.indices)
+    for attribute in _attributes(model):
+        if attribute.HasField("t"):
+            yield attribute.t
+        yield from attribute.tensors
+
+
+def _attributes(model: onnx.ModelProto) -> Iterator[onnx.AttributeProto]:
     for node in _nodes(model):
-        for attribute in node.attribute:
-            if attribute.HasField("t"):
-                yield attribute.t
-            yield from attribute.tensors
+        yield from node.attribute

@@ -1,10 +1,10 @@
-"""A model on disk: open a package, write one atomically, verify one completely; nothing in a package is ever executed."""
+"""A model on disk: open, write, seal and verify a package; it is whole or absent, and nothing in it is ever executed."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import zipfile
+import shutil
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -14,21 +14,32 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from scbasset_zoo import dna, files, readme
-from scbasset_zoo.card import MAX_BYTES, OUTPUT_NAMES, REQUIRED_FILES, SCHEMA_VERSION, Card, order_digest
+from scbasset_zoo import dna, files, readme, vectors
+from scbasset_zoo.card import (
+    BATCH_OUTPUT,
+    MAX_BYTES,
+    OUTPUT_NAMES,
+    REQUIRED_FILES,
+    SCHEMA_VERSION,
+    Card,
+    order_digest,
+    seal,
+    unseal,
+)
 from scbasset_zoo.errors import InputError, PackageError
+from scbasset_zoo.tables import read_table, write_table
 
 if TYPE_CHECKING:
     import onnx
     import pandas as pd
 
-MAX_TEST_CELLS = 1_000
 _AGAIN = "Fetch or export the package again."
 SPLITS = ("train", "validation", "test")
 _MEANINGS = {
     "accessibility": "probability that the peak is open in each cell, the sigmoid of the logits",
     "logits": "log odds that the peak is open in each cell: peak_embedding times cell_embedding, plus cell_intercept",
     "peak_embedding": "the sequence in the latent space that it shares with the cell embedding",
+    BATCH_OUTPUT: "the logits with the batch path added: what the model was fitted with",
 }
 _PEAK_COLUMNS = {
     "chrom": "chromosome",
@@ -46,7 +57,8 @@ class Finding:
     problem: str
 
     def __str__(self) -> str:
-        return f"{self.file}: {self.problem}"
+        # Names come from the package: nothing in them may reach a terminal as a command.
+        return "".join(c if c.isprintable() or c == "\n" else f"\\x{ord(c):02x}" for c in f"{self.file}: {self.problem}")
 
 
 @dataclass(frozen=True)
@@ -59,16 +71,19 @@ class Package:
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str]) -> Self:
-        """Read the card and check that every file is there with its size; hashes are left to :meth:`verify`.
+        """Read the card and check that every file is there with its size; other files' hashes are left to :meth:`verify`.
 
         Raises
         ------
         PackageError
-            No package, a card with problems, or files that are missing or of the wrong size.
+            No package, a card with problems or a wrong digest, or files that are missing or of the wrong size.
         """
         folder = Path(folder)
         raw = _card_bytes(folder)
-        card = _parse_card(folder, raw)
+        text, broken = unseal(raw)
+        card = _parse_card(folder, text)
+        if broken:
+            raise PackageError(f"{folder / 'card.yaml'}: {broken}.")
         wrong = list(_wrong_files(folder, card))
         if wrong:
             raise PackageError("\n  ".join([f"{folder} is not complete:", *map(str, wrong), _AGAIN]))
@@ -90,7 +105,7 @@ class Package:
 
     def peaks(self) -> pd.DataFrame | None:
         """The training peaks in order: `chrom`, `start` (0-based), `end`, `split`; None where the package has none."""
-        return _read_table(self.folder / "peaks.parquet") if self.card.peaks else None
+        return read_table(self.folder / "peaks.parquet") if self.card.peaks else None
 
     def verify(self) -> list[Finding]:
         """Everything that is wrong with the package on disk; see :func:`verify_package`."""
@@ -145,7 +160,7 @@ def write_package(
     embedding, _ = onnx_model.head(model)
     cells_table, peaks_table = _cells_table(cells, len(embedding)), _peaks_table(peaks)
     length = _sequence_length(model)
-    tests = _test_sequences(sequences, length)
+    tests = vectors.choose_sequences(sequences, length)
     fields = _fields(card, model, embedding.shape[1], cells_table, peaks_table, length)
     fields["tests"] = {"n_sequences": len(tests), "rtol": float(rtol), "atol": float(atol)}
     names = [*REQUIRED_FILES, *(["peaks.parquet"] if peaks is not None else [])]
@@ -155,20 +170,44 @@ def write_package(
     if problems:
         raise PackageError("\n  ".join(["The model cannot be packaged; model.onnx", *problems]))
     with files.new_folder(folder, overwrite=overwrite) as partial:
-        (partial / "tests").mkdir()
         raw = model.SerializeToString()
         (partial / "model.onnx").write_bytes(raw)
-        _write_table(cells_table, partial / "cells.parquet")
+        write_table(cells_table, partial / "cells.parquet")
         if peaks_table is not None:
-            _write_table(peaks_table, partial / "peaks.parquet")
-        (partial / "tests/sequences.txt").write_text("".join(f"{sequence}\n" for sequence in tests), encoding="ascii")
-        _write_expected(partial / "tests/expected.npz", onnx_model.run_plainly(raw, dna.one_hot(dna.as_codes(tests))))
-        (partial / "README.md").write_text(readme.render(draft), encoding="utf-8")
-        entries = {name: {"bytes": (partial / name).stat().st_size, "sha256": files.sha256(partial / name)} for name in names}
-        (partial / "card.yaml").write_text(Card.from_fields({**fields, "files": entries}).to_yaml(), encoding="utf-8")
-        findings = verify_package(partial)
-        if findings:
-            raise PackageError("\n  ".join(["The package would not verify and was not written:", *map(str, findings)]))
+            write_table(peaks_table, partial / "peaks.parquet")
+        vectors.write_vectors(partial, tests, onnx_model.run_plainly(raw, dna.one_hot(dna.as_codes(tests))))
+        _write_card(partial, draft)
+    return Package.open(folder)
+
+
+def seal_package(folder: str | os.PathLike[str]) -> Package:
+    """Make a package whole again after its card.yaml was edited on purpose, or change nothing.
+
+    README.md is rendered anew, `metadata_props` of model.onnx follow the card, and hashes and the card's digest are renewed.
+    The other files must be those that the card names: a changed network, table or test vector needs a new export.
+
+    Raises
+    ------
+    PackageError
+        The edited card has problems, other files were changed, or the package would not verify: everything is listed.
+    """
+    from scbasset_zoo import onnx_model
+
+    folder = Path(folder).absolute()
+    card = _parse_card(folder, unseal(_card_bytes(folder))[0])
+    findings = [
+        finding for finding in (*_file_findings(folder, card), *_unexpected_files(folder, card)) if finding.file != "README.md"
+    ]
+    if findings:
+        raise PackageError("\n  ".join([f"{folder} was not sealed; only its card may have been edited:", *map(str, findings)]))
+    model = onnx_model.parse((folder / "model.onnx").read_bytes())
+    with files.new_folder(folder, overwrite=True) as partial:
+        for name in card.files:
+            if name not in ("README.md", "model.onnx"):
+                (partial / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(folder / name, partial / name)
+        (partial / "model.onnx").write_bytes(_labelled(model, onnx_model.metadata(card)).SerializeToString())
+        _write_card(partial, card)
     return Package.open(folder)
 
 
@@ -187,23 +226,36 @@ def verify_package(folder: str | Path) -> list[Finding]:
     """
     folder = Path(folder)
     raw = _card_bytes(folder)
+    findings = []
     try:
-        card = _parse_card(folder, raw)
+        text, broken = unseal(raw)
+        if broken:
+            findings.append(Finding("card.yaml", broken))
+        card = _parse_card(folder, text)
     except PackageError as error:
-        return [Finding("card.yaml", str(error))]
-    findings = [*_wrong_files(folder, card), *_unexpected_files(folder, card)]
+        return [*findings, Finding("card.yaml", str(error))]
+    findings += [*_file_findings(folder, card), *_unexpected_files(folder, card)]
     spoilt = {finding.file for finding in findings}
-    for name, entry in card.files.items():
-        if name not in spoilt and files.sha256(folder / name) != entry.sha256:
-            findings.append(Finding(name, "SHA-256 is not the card's: the file was changed or damaged"))
-    for check in (_cells_findings, _peaks_findings, _model_findings):
-        findings += check(folder, card)
-    of_tests = {"model.onnx", "tests/sequences.txt", "tests/expected.npz"}.intersection(finding.file for finding in findings)
+    for name, check in (("cells.parquet", _cells_findings), ("peaks.parquet", _peaks_findings), ("model.onnx", _model_findings)):
+        if name in card.files and name not in spoilt:
+            findings += check(folder, card)
+    of_tests = {"model.onnx", vectors.SEQUENCES, vectors.EXPECTED}.intersection(finding.file for finding in findings)
     if of_tests:
         findings.append(Finding("tests", f"not run, because of what is wrong with {', '.join(sorted(of_tests))}"))
     else:
         findings += _test_findings(folder, card)
     return findings
+
+
+def _write_card(partial: Path, card: Card) -> None:
+    """README.md and card.yaml for the other files in `partial`, which must then verify."""
+    (partial / "README.md").write_text(readme.render(card, _read_cells(partial)), encoding="utf-8", newline="\n")
+    entries = {name: {"bytes": (partial / name).stat().st_size, "sha256": files.sha256(partial / name)} for name in card.files}
+    complete = Card.from_fields({**card.model_dump(), "files": entries})
+    (partial / "card.yaml").write_bytes(seal(complete.to_yaml()))
+    findings = verify_package(partial)
+    if findings:
+        raise PackageError("\n  ".join(["The package would not verify and was not written:", *map(str, findings)]))
 
 
 def _card_bytes(folder: Path) -> bytes:
@@ -212,18 +264,27 @@ def _card_bytes(folder: Path) -> bytes:
         raise PackageError(f"{folder} is not a folder. Give the folder of a model package, in which card.yaml lies.")
     if not path.is_file():
         raise PackageError(f"{folder} is not a model package: it has no card.yaml.")
+    if path.is_symlink():
+        raise PackageError(f"{path} is a symbolic link; a package holds plain files only.")
     if path.stat().st_size > MAX_BYTES:
         raise PackageError(f"{path} has {path.stat().st_size:,} bytes; a model card has at most {MAX_BYTES:,}.")
     return path.read_bytes()
 
 
-def _parse_card(folder: Path, raw: bytes) -> Card:
+def _parse_card(folder: Path, text: str) -> Card:
     try:
-        return Card.from_yaml(raw.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise PackageError(f"{folder / 'card.yaml'} is not UTF-8 text: {error}") from error
+        return Card.from_yaml(text)
     except PackageError as error:
         raise PackageError(f"{folder / 'card.yaml'}: {error}") from None
+
+
+def _file_findings(folder: Path, card: Card) -> Iterator[Finding]:
+    wrong = list(_wrong_files(folder, card))
+    yield from wrong
+    spoilt = {finding.file for finding in wrong}
+    for name, entry in card.files.items():
+        if name not in spoilt and files.sha256(folder / name) != entry.sha256:
+            yield Finding(name, "SHA-256 is not the card's: the file was changed or damaged")
 
 
 def _wrong_files(folder: Path, card: Card) -> Iterator[Finding]:
@@ -242,13 +303,11 @@ def _unexpected_files(folder: Path, card: Card) -> Iterator[Finding]:
         name = path.relative_to(folder).as_posix()
         if (path.is_symlink() or not path.is_dir()) and name != "card.yaml" and name not in card.files:
             yield Finding(name, "is not listed in the card; remove it")
-    if (folder / "card.yaml").is_symlink():
-        yield Finding("card.yaml", "is a symbolic link; a package holds plain files only")
 
 
 def _cells_findings(folder: Path, card: Card) -> Iterator[Finding]:
     name = "cells.parquet"
-    cells = yield from _readable(folder, name, lambda: _read_cells(folder))
+    cells = yield from _readable(name, lambda: _read_cells(folder))
     if cells is None:
         return
     if len(cells) != card.cells.n_cells:
@@ -261,10 +320,8 @@ def _cells_findings(folder: Path, card: Card) -> Iterator[Finding]:
 
 def _peaks_findings(folder: Path, card: Card) -> Iterator[Finding]:
     name = "peaks.parquet"
-    if card.peaks is None:
-        return
-    peaks = yield from _readable(folder, name, lambda: _read_table(folder / name))
-    if peaks is None:
+    peaks = yield from _readable(name, lambda: read_table(folder / name))
+    if peaks is None or card.peaks is None:
         return
     if len(peaks) != card.peaks.n_peaks:
         yield Finding(name, f"has {len(peaks):,} peaks; the card says {card.peaks.n_peaks:,}")
@@ -302,41 +359,42 @@ def _model_findings(folder: Path, card: Card) -> Iterator[Finding]:
     from scbasset_zoo import onnx_model
 
     name = "model.onnx"
-    model = yield from _readable(folder, name, lambda: onnx_model.parse((folder / name).read_bytes()))
-    if model is not None:
-        yield from (Finding(name, problem) for problem in onnx_model.problems(model, card))
+    read = lambda: onnx_model.problems(onnx_model.parse((folder / name).read_bytes()), card)  # noqa: E731
+    problems = yield from _readable(name, read)
+    yield from (Finding(name, problem) for problem in problems or ())
 
 
 def _test_findings(folder: Path, card: Card) -> Iterator[Finding]:
     from scbasset_zoo import onnx_model
 
-    name = "tests/sequences.txt"
-    codes = yield from _readable(folder, name, lambda: _read_sequences(folder / name, card.input.length))
-    expected = yield from _readable(folder, "tests/expected.npz", lambda: _read_expected(folder / "tests/expected.npz"))
-    if codes is None or expected is None:
+    codes = yield from _readable(vectors.SEQUENCES, lambda: vectors.read_sequences(folder, card))
+    read = yield from _readable(vectors.EXPECTED, lambda: vectors.read_expected(folder, card))
+    if codes is None or read is None:
         return
-    if len(codes) != card.tests.n_sequences:
-        yield Finding(name, f"has {len(codes)} sequences; the card says {card.tests.n_sequences}")
+    columns, expected = read
     raw = (folder / "model.onnx").read_bytes()
     try:
         got = onnx_model.run_plainly(raw, dna.one_hot(codes))
     except PackageError as error:
         yield Finding("model.onnx", str(error))
         return
-    embedding, intercept = onnx_model.head(onnx_model.parse(raw))
+    model = onnx_model.parse(raw)
+    embedding, intercept = onnx_model.head(model)
     latent = got["peak_embedding"] @ embedding.T + intercept
     problem = _difference("logits", got["logits"], latent, rtol=1e-4, atol=1e-4)
     if problem:
         yield Finding("model.onnx", f"logits are not peak_embedding times cell_embedding plus cell_intercept: {problem}")
-    columns = expected.pop("cells")
-    if columns.dtype.kind not in "iu" or columns.ndim != 1 or not np.isin(columns, np.arange(card.cells.n_cells)).all():
-        yield Finding("tests/expected.npz", f"'cells' must be positions of cells, 0 to {card.cells.n_cells - 1:,}")
-        return
-    for output in OUTPUT_NAMES:
+    batches = onnx_model.batch_path(model)
+    if batches is not None:
+        latent += (got["peak_embedding"] @ batches.embedding + batches.intercept) @ batches.by_cell
+        problem = _difference(BATCH_OUTPUT, got[BATCH_OUTPUT], latent, rtol=1e-4, atol=1e-4)
+        if problem:
+            yield Finding("model.onnx", f"{BATCH_OUTPUT} are not the logits plus the batch path: {problem}")
+    for output in card.output_names:
         values = got[output] if output == "peak_embedding" else got[output][:, columns]
         problem = _difference(output, values, expected[output], rtol=card.tests.rtol, atol=card.tests.atol)
         if problem:
-            yield Finding("tests/expected.npz", problem)
+            yield Finding(vectors.EXPECTED, problem)
 
 
 def _difference(name: str, got: NDArray[Any], expected: NDArray[Any], *, rtol: float, atol: float) -> str | None:
@@ -354,56 +412,20 @@ def _difference(name: str, got: NDArray[Any], expected: NDArray[Any], *, rtol: f
     )
 
 
-def _readable(folder: Path, name: str, read: Callable[[], Any]) -> Generator[Finding, None, Any]:
-    """The result of `read`, or None and a finding that says why it failed; a file that is missing is a finding already."""
-    if not (folder / name).is_file():
-        return None
+def _readable(name: str, read: Callable[[], Any]) -> Generator[Finding, None, Any]:
+    """The result of `read`, or None and a finding that says why it failed."""
     try:
         return read()
-    except Exception as error:  # noqa: BLE001  whatever a damaged file makes a reader raise is a finding
+    except Exception as error:  # noqa: BLE001  whatever a hostile file makes a reader raise is a finding
         yield Finding(name, f"cannot be read: {error or type(error).__name__}")
         return None
 
 
-def _read_table(path: Path) -> pd.DataFrame:
-    import pyarrow.parquet
-
-    return pyarrow.parquet.read_table(path).to_pandas()
-
-
 def _read_cells(folder: Path) -> pd.DataFrame:
-    table = _read_table(folder / "cells.parquet")
+    table = read_table(folder / "cells.parquet")
     if "barcode" not in table:
         raise PackageError(f"{folder / 'cells.parquet'} has no column 'barcode'.")
     return table.set_index("barcode")
-
-
-def _read_sequences(path: Path, length: int) -> dna.Codes:
-    return dna.as_codes(path.read_text(encoding="ascii").split(), length)
-
-
-def _read_expected(path: Path) -> dict[str, NDArray[Any]]:
-    with path.open("rb") as file:
-        if not zipfile.is_zipfile(file):
-            raise PackageError("not a NumPy .npz file")
-    with np.load(path, allow_pickle=False) as arrays:
-        return {name: arrays[name] for name in ("cells", *OUTPUT_NAMES)}
-
-
-def _write_expected(path: Path, outputs: Mapping[str, NDArray[np.float32]]) -> None:
-    n_cells = outputs["logits"].shape[1]
-    cells = np.linspace(0, n_cells - 1, min(n_cells, MAX_TEST_CELLS)).astype(np.int64)
-    kept = {name: values if name == "peak_embedding" else values[:, cells] for name, values in outputs.items()}
-    np.savez_compressed(path, cells=cells, **kept)  # type: ignore[arg-type]
-
-
-def _write_table(table: pd.DataFrame, path: Path) -> None:
-    import pyarrow as pa
-
-    try:
-        table.to_parquet(path, index=False)
-    except (pa.ArrowException, TypeError, ValueError) as error:
-        raise InputError(f"{path.name} cannot be written: {error}. Give each column one plain type.") from error
 
 
 def _cells_table(cells: pd.DataFrame, n_cells: int) -> pd.DataFrame:
@@ -444,16 +466,6 @@ def _sequence_length(model: onnx.ModelProto) -> int:
     return length
 
 
-def _test_sequences(sequences: Sequence[str] | None, length: int) -> list[str]:
-    if sequences is None:
-        sequences = [dna.decode(codes) for codes in np.random.default_rng(0).integers(0, 4, (3, length), dtype=np.int8)]
-    tests = [dna.decode(codes) for codes in dna.as_codes(list(sequences), length)]
-    if not any("N" in sequence for sequence in tests):
-        third = length // 3
-        tests.append(tests[0][:third] + "N" * third + tests[0][2 * third :])
-    return tests
-
-
 def _labelled(model: onnx.ModelProto, metadata: Mapping[str, str]) -> onnx.ModelProto:
     from onnx import helper
 
@@ -478,7 +490,9 @@ def _fields(
         if name in fields:
             raise PackageError(f"The card's {name!r} is made when the package is written; leave it out.")
     fields["schema_version"] = SCHEMA_VERSION
-    fields["outputs"] = [{"name": name, "meaning": meaning} for name, meaning in _MEANINGS.items()]
+    has_batches = any(output.name == BATCH_OUTPUT for output in model.graph.output)
+    outputs = (*OUTPUT_NAMES, BATCH_OUTPUT) if has_batches else OUTPUT_NAMES
+    fields["outputs"] = [{"name": name, "meaning": _MEANINGS[name]} for name in outputs]
     fields["input"] = {
         "window": f"{length:,} bp from (start + end) // 2 - {length // 2} of a peak; bases beyond a chromosome's end are N",
         **card.get("input", {}),

@@ -1,16 +1,78 @@
-"""README.md of a package: its card for people."""
+"""README.md of a package: its card for people, and for Hugging Face's hub."""
 
 from __future__ import annotations
 
-from scbasset_zoo.card import Card, Citation
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from scbasset_zoo.card import BATCH_OUTPUT, NO_LICENSE, Card, Citation
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MAX_GROUPS = 30
+TAGS = ("biology", "genomics", "single-cell", "scatac-seq", "scbasset", "onnx")
+# Licences that the hub knows by their SPDX id in lower case, https://huggingface.co/docs/hub/repositories-licenses.
+_HUB_LICENSES = frozenset(
+    """apache-2.0 mit afl-3.0 artistic-2.0 bsl-1.0 bsd-2-clause bsd-3-clause bsd-3-clause-clear cc0-1.0 cc-by-2.0 cc-by-2.5
+    cc-by-3.0 cc-by-4.0 cc-by-sa-3.0 cc-by-sa-4.0 cc-by-nc-2.0 cc-by-nc-3.0 cc-by-nc-4.0 cc-by-nd-4.0 cc-by-nc-nd-3.0
+    cc-by-nc-nd-4.0 cc-by-nc-sa-2.0 cc-by-nc-sa-3.0 cc-by-nc-sa-4.0 cdla-sharing-1.0 cdla-permissive-1.0 cdla-permissive-2.0 wtfpl
+    ecl-2.0 epl-1.0 epl-2.0 etalab-2.0 eupl-1.1 eupl-1.2 isc lppl-1.3c ms-pl mpl-2.0 ofl-1.1 osl-3.0 postgresql ncsa
+    unlicense zlib""".split()  # noqa: SIM905  a table of words
+)
+_HUB_NAMES = {"odbl-1.0": "odbl", "odc-by-1.0": "odc-by", "pddl-1.0": "pddl"}
 
 
-def render(card: Card) -> str:
-    """Markdown that says what the model is, what it takes and gives, and how to use and cite it."""
-    return "\n\n".join(section for section in _sections(card) if section) + "\n"
+def render(card: Card, cells: pd.DataFrame) -> str:
+    """README.md: front matter for Hugging Face's hub, then :func:`describe`."""
+    front = yaml.safe_dump(_front_matter(card), sort_keys=False, allow_unicode=True, width=110)
+    return f"---\n{front}---\n\n{describe(card, cells)}"
 
 
-def _sections(card: Card) -> list[str]:
+def describe(card: Card, cells: pd.DataFrame) -> str:
+    """Markdown that says what the model is, what it takes and gives, how well it does, and how to use and cite it.
+
+    Parameters
+    ----------
+    card : Card
+    cells : DataFrame
+        The model's cells, counted by the card's default group.
+    """
+    return "\n\n".join(section for section in _sections(card, cells) if section) + "\n"
+
+
+def _front_matter(card: Card) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        **_hub_license(card.license),
+        "library_name": "scbasset_zoo",
+        "tags": list(dict.fromkeys([*TAGS, *card.tags])),
+    }
+    results = [
+        {
+            "task": {"type": "other", "name": "chromatin accessibility of DNA sequences in single cells"},
+            "dataset": {"type": "scatac-seq", "name": card.data.description, "split": split},
+            "metrics": [
+                {"type": row.metric.split()[0].lower(), "name": row.metric, "value": row.value}
+                for row in card.evaluation
+                if row.split == split
+            ],
+        }
+        for split in dict.fromkeys(row.split for row in card.evaluation)
+    ]
+    return fields | ({"model-index": [{"name": card.id, "results": results}]} if results else {})
+
+
+def _hub_license(license: str) -> dict[str, str]:
+    name = license.lower()
+    if license == NO_LICENSE:
+        return {"license": "unknown"}
+    if name in _HUB_LICENSES or name in _HUB_NAMES:
+        return {"license": _HUB_NAMES.get(name, name)}
+    return {"license": "other", "license_name": name.replace(" ", "-").strip("()")}
+
+
+def _sections(card: Card, cells: pd.DataFrame) -> list[str]:
     return [
         f"# {card.id} {card.version}",
         card.description,
@@ -23,6 +85,7 @@ def _sections(card: Card) -> list[str]:
                 "Licence of the model": card.license,
                 "Created": str(card.created),
                 "Authors": ", ".join(author.name for author in card.authors),
+                "Tags": ", ".join(card.tags) or None,
             }
         ),
         "## Use",
@@ -37,6 +100,7 @@ def _sections(card: Card) -> list[str]:
         "## Cells",
         "The rows of `cells.parquet`, indexed by barcode, are the model's outputs in order.",
         _list({f"`{name}`": meaning for name, meaning in card.cells.columns.items()}),
+        _groups(card, cells),
         "## Data",
         f"{card.data.description} Licence: {card.data.license}.",
         "\n".join(f"- {_citation(citation)}" for citation in card.data.citation),
@@ -52,15 +116,29 @@ def _sections(card: Card) -> list[str]:
     ]
 
 
+def _groups(card: Card, cells: pd.DataFrame) -> str:
+    """Cells of each value of the default group, the largest first."""
+    column = card.cells.default_group
+    if column is None or column not in cells:
+        return ""
+    counts = cells[column].astype(str).where(cells[column].notna(), "(none)").value_counts()
+    counts = counts.sort_index().sort_values(ascending=False, kind="stable")
+    rows = [[str(name), f"{count:,}"] for name, count in counts.head(MAX_GROUPS).items()]
+    more = f"\n\nand {len(counts) - MAX_GROUPS:,} more." if len(counts) > MAX_GROUPS else ""
+    return _table([column, "cells"], rows) + more
+
+
 def _batch_correction(card: Card) -> list[str]:
     batch = card.batch_correction
     if batch is None:
         return []
     return [
         "## Batch correction",
-        f"{batch.n_batches} batches (column `{batch.column}`) were modelled beside the cells, with L2 penalties of "
-        f"{batch.lambda_cell:g} on the cell path and {batch.lambda_batch:g} on the batch path. "
-        "The batch path is left out of this model.",
+        f"{batch.n_batches} batches (column `{batch.column}`) were modelled beside the cells"
+        + (f", with an L2 penalty of {batch.lambda_cell:g} on the cell path" if batch.lambda_cell is not None else "")
+        + (f", with an L2 penalty of {batch.lambda_batch:g} on the batch path" if batch.lambda_batch is not None else "")
+        + ". The cell embedding and the outputs are without the batches"
+        + (", but for `batch_logits`, which includes them." if BATCH_OUTPUT in card.output_names else "."),
     ]
 
 
@@ -89,8 +167,18 @@ def _training(card: Card) -> list[str]:
 def _evaluation(card: Card) -> list[str]:
     if not card.evaluation:
         return []
-    rows = [f"| {e.metric} | {e.split} | {e.value:.4g} | {e.n:,} | {e.note or ''} |" for e in card.evaluation]
-    return ["## Evaluation", "\n".join(["| metric | split | value | n | note |", "|---|---|---|---|---|", *rows])]
+    rows = [[e.metric, e.split, f"{e.value:.4g}", f"{e.n:,}", e.note or ""] for e in card.evaluation]
+    return ["## Evaluation", _table(["metric", "split", "value", "n", "note"], rows)]
+
+
+def _table(header: list[str], rows: list[list[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    printable = "".join(letter if letter.isprintable() else " " for letter in text)
+    return " ".join(printable.split()).replace("|", "\\|")
 
 
 def _list(facts: dict[str, object]) -> str:

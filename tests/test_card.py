@@ -2,11 +2,15 @@
 
 import datetime
 import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import yaml
 
-from scbasset_zoo.card import MAX_BYTES, Card, order_digest
+from scbasset_zoo.card import MAX_BYTES, Card, order_digest, seal, unseal
 from scbasset_zoo.errors import InputError, PackageError
 
 ENTRY = {"bytes": 1, "sha256": "a" * 64}
@@ -148,7 +152,7 @@ def test_every_problem_is_reported_at_once():
         (("authors",), [], "authors"),
         (("authors", 0, "orcid"), "0000", "authors.0.orcid"),
         (("license",), "MIT License", "SPDX"),
-        (("license",), "GPL", "lacks its version"),
+        (("license",), "GPL", "not an SPDX licence expression"),
         (("license",), "mit", "spelt 'MIT'"),
         (("license",), "Apache-2.0 AND", "SPDX"),
         (("citation", 0, "doi"), "https://doi.org/10.1038/x", "doi"),
@@ -186,9 +190,72 @@ def test_words_that_merely_contain_a_placeholder_are_fine():
     assert Card.from_fields(fields(description="The XXXL mastodon, todos los datos ...")).id == "scbasset/blood"
 
 
-def test_compound_licences_are_accepted():
-    assert Card.from_fields(fields(license="(MIT OR Apache-2.0)")).license == "(MIT OR Apache-2.0)"
-    assert Card.from_fields(fields(license="LicenseRef-Institute")).license == "LicenseRef-Institute"
+@pytest.mark.parametrize(
+    "license",
+    ["(MIT OR Apache-2.0)", "LicenseRef-Institute", "GPL-2.0-only WITH Classpath-exception-2.0", "0BSD", "EUPL-1.2", "NOASSERTION"],
+)
+def test_spdx_expressions_are_accepted(license):
+    card = Card.from_fields(fields(license=license))
+    assert Card.from_yaml(card.to_yaml()).license == license
+
+
+@pytest.mark.parametrize(
+    "license", ["Apache-3.0", "CC-BY", "public domain", "LicenseRef-", "MIT OR", "MIT AND NOASSERTION", "(" * 99]
+)
+def test_licences_that_spdx_does_not_have_are_refused(license):
+    with pytest.raises(PackageError, match=r"license: .*SPDX"):
+        Card.from_fields(fields(license=license))
+
+
+def test_tags_are_short_words_and_survive():
+    assert Card.from_yaml(Card.from_fields(fields(tags=["human", "10x", "bone-marrow"])).to_yaml()).tags == (
+        "human",
+        "10x",
+        "bone-marrow",
+    )
+    assert Card.from_fields(fields()).tags == ()
+    for tag in ("Human", "bone marrow", "-x", "x" * 41, "", "a\n", 7):
+        with pytest.raises(PackageError, match=r"tags\.0"):
+            Card.from_fields(fields(tags=[tag]))
+
+
+def test_the_digest_line_is_sha256_of_all_that_is_above_it():
+    text = Card.from_fields(fields(description="Zellen, größer als 1 µm")).to_yaml()
+    raw = seal(text)
+    assert raw == text.encode() + b"digest: " + hashlib.sha256(text.encode()).hexdigest().encode() + b"\n"
+    assert unseal(raw) == (text, None)
+    assert yaml.safe_load(raw)["digest"] == hashlib.sha256(text.encode()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda raw: raw[:-73], "the last line must be"),
+        (lambda raw: raw[:-1], "the last line must be"),
+        (lambda raw: raw + b"limits: none\n", "the last line must be"),
+        (lambda raw: raw[:-74] + raw[-73:], "the last line must be"),
+        (lambda raw: raw.replace(b"blood", b"bloop"), "changed or damaged"),
+        (lambda raw: raw[:-65] + raw[-65:].upper(), "changed or damaged"),
+        (lambda raw: raw.replace(b"\n", b"\r\n", 1), "changed or damaged"),
+        (lambda raw: b"", "the last line must be"),
+    ],
+)
+def test_a_changed_digest_line_or_card_is_noticed(change, said):
+    problem = unseal(change(seal(Card.from_fields(fields()).to_yaml())))[1]
+    assert said in problem
+    assert "scbasset-zoo seal" in problem
+
+
+def test_the_published_json_schema_is_current():
+    published = (Path(__file__).parents[1] / "docs/card.schema.json").read_text()
+    done = subprocess.run([sys.executable, "-m", "scbasset_zoo.card"], capture_output=True, text=True, check=True)
+    assert published == done.stdout, "run: python -m scbasset_zoo.card > docs/card.schema.json"
+    schema = json.loads(published)
+    assert set(schema["properties"]) == {*Card.model_fields, "digest"}
+    assert schema["additionalProperties"] is False
+    assert schema["properties"]["schema_version"]["const"] == "1.0"
+    assert schema["properties"]["created"]["format"] == "date"
+    assert all(section["additionalProperties"] is False for section in schema["$defs"].values() if section["type"] == "object")
 
 
 @pytest.mark.parametrize(

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 
-def info(model: Annotated[Path, typer.Argument(help="Folder of a model package.")]) -> None:
+def info(model: Annotated[str, typer.Argument(help="Folder of a model package, or a name or URL of the zoo.")]) -> None:
     """Show what a model is, what it was fitted to, how well it does and how to cite it."""
     from rich.console import Console
     from rich.markdown import Markdown
 
-    from scbasset_zoo.package import Package
-    from scbasset_zoo.readme import render
+    from scbasset_zoo.readme import describe
+    from scbasset_zoo.zoo import find_package
 
-    Console().print(Markdown(render(Package.open(model).card), hyperlinks=False))
+    package = find_package(model)
+    Console().print(Markdown(describe(package.card, package.cells()), hyperlinks=False))

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json as json_module
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 
 def verify(
-    model: Annotated[Path, typer.Argument(help="Folder of a model package.")],
+    model: Annotated[str, typer.Argument(help="Folder of a model package, or a name or URL of the zoo.")],
     json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
     """Check every file, the network and its test outputs, and list all that is wrong; exit 1 if anything is."""
     from scbasset_zoo.package import verify_package
+    from scbasset_zoo.zoo import find_folder
 
-    findings = verify_package(model)
+    findings = verify_package(find_folder(model))
     if json:
         typer.echo(json_module.dumps({"ok": not findings, "findings": [asdict(finding) for finding in findings]}, indent=2))
     elif findings:
