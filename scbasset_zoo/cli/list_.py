@@ -1,0 +1,51 @@
+"""`scbasset-zoo list`: the models of all sources."""
+
+from __future__ import annotations
+
+import dataclasses
+import json as json_module
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from scbasset_zoo.zoo import Listing
+
+
+def list_(
+    tag: Annotated[str | None, typer.Option(help="Only models with this tag.")] = None,
+    assembly: Annotated[str | None, typer.Option(help="Only models of this assembly, as hg38.")] = None,
+    source: Annotated[str | None, typer.Option(help="Only this source of zoo.yaml.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the models as JSON.")] = False,
+) -> None:
+    """List the models of all sources."""
+    from scbasset_zoo.zoo import list_models
+
+    show(list_models(source=source, tag=tag, assembly=assembly), json=json)
+
+
+def show(models: Sequence[Listing], *, json: bool) -> None:
+    """Print models as a table, or as JSON."""
+    if json:
+        typer.echo(json_module.dumps([dataclasses.asdict(model) for model in models], indent=2, default=str))
+        return
+    if not models:
+        typer.echo("no models", err=True)
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("name", "assembly", "cells", "here", "source", "description"):
+        table.add_column(column, overflow="fold", justify="right" if column == "cells" else "left")
+    for model in models:
+        cells = "" if model.n_cells is None else f"{model.n_cells:,}"
+        here = "yes" if model.on_this_machine else "no"
+        tags = f" [{', '.join(model.tags)}]" if model.tags else ""
+        row = (f"{model.id}@{model.version}", model.assembly or "", cells, here, model.source, model.description + tags)
+        table.add_row(*(Text(cell) for cell in row))
+    # In a pipe a row is a line, whatever its length.
+    (Console() if sys.stdout.isatty() else Console(width=10_000)).print(table)

@@ -1,0 +1,103 @@
+"""A web server on localhost over a folder, with ranges, that can be told to misbehave, and counts what it sends."""
+
+import contextlib
+import re
+import threading
+import time
+from collections import Counter
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+
+class Server:
+    """Serves `folder` at `url` while it is entered as a context.
+
+    Attributes
+    ----------
+    sent : Counter
+        Body bytes written, by path.
+    asked : list of (path, first byte)
+        Every GET.
+    drops : dict
+        By path, after how many bytes to drop each of the next connections.
+    statuses : dict
+        By path, statuses of the next answers.
+    redirects, replaced : dict
+        By path, where to point on to; other bytes to serve.
+    ranges : bool
+        Whether ranges are known.
+    pause : float
+        Seconds after every kilobyte.
+    """
+
+    def __init__(self, folder, context=None):
+        self.folder = Path(folder)
+        self.sent, self.asked = Counter(), []
+        self.drops, self.statuses, self.redirects, self.replaced = {}, {}, {}, {}
+        self.ranges, self.pause = True, 0.0
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server.daemon_threads = True
+        if context:
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+        self.url = f"http{'s' if context else ''}://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self):
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def _handler(server):
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            path = self.path.lstrip("/")
+            first = re.match(r"bytes=(\d+)-", self.headers.get("Range", ""))
+            start = int(first[1]) if first and server.ranges else 0
+            server.asked.append((path, start))
+            if path in server.redirects:
+                self.send_response(302)
+                self.send_header("Location", server.redirects[path])
+                self.send_header("Content-Length", "0")
+                return self.end_headers()
+            file = server.folder / path
+            body = server.replaced.get(path) or (file.read_bytes() if file.is_file() else None)
+            if server.statuses.get(path):
+                return self.send_error(server.statuses[path].pop(0))
+            if body is None:
+                return self.send_error(404)
+            if start and start >= len(body):
+                return self.send_error(416)
+            self.send_response(206 if first and server.ranges else 200)
+            if first and server.ranges:
+                self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
+            self.send_header("Content-Length", str(len(body) - start))
+            self.end_headers()
+            if not server.drops.get(path):
+                return self._send(path, body[start:])
+            self._send(path, body[start : start + server.drops[path].pop(0)])
+            # A client may forget what it has not read when the connection breaks.
+            return time.sleep(0.2)
+
+        def do_HEAD(self):
+            file = server.folder / self.path.lstrip("/")
+            self.send_response(200)
+            self.send_header("Content-Length", str(file.stat().st_size))
+            self.end_headers()
+
+        def _send(self, path, body):
+            for place in range(0, len(body), 1024):
+                self.wfile.write(body[place : place + 1024])
+                server.sent[path] += len(body[place : place + 1024])
+                time.sleep(server.pause)
+
+        def handle(self):
+            with contextlib.suppress(ConnectionError):
+                super().handle()
+
+        def log_message(self, *_):
+            pass
+
+    return Handler
