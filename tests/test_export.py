@@ -131,13 +131,14 @@ def test_the_card_says_how_it_was_made(package, run):
     assert str(run.folder) not in (package.folder / "card.yaml").read_text()
 
 
-def test_batch_corrected_packages_leave_the_batch_path_out_and_evaluate_with_it(corrected_run, prepared, tmp_path):
+def test_batch_corrected_packages_keep_the_batch_path_apart_and_evaluate_with_it(corrected_run, prepared, tmp_path):
     package = sz.export(corrected_run.folder, out=tmp_path / "package")
     network, batch_of_cell = keras_network(corrected_run, prepared)
     sequence = dna.one_hot(windows(prepared, "test"))
     z = network.trunk(sequence).numpy()
     found = run_onnx(package, sequence)
     np.testing.assert_allclose(found["logits"], network.cell_head(z).numpy(), atol=1e-5)
+    np.testing.assert_allclose(found["batch_logits"], network(sequence).numpy(), atol=1e-5)
     labels = prepared.labels(prepared.rows("test")).toarray()
     scores = network(sequence).numpy()
     cells = [c for c in range(40) if 0 < labels[:, c].sum() < len(labels)]

@@ -239,6 +239,50 @@ def test_group_means_are_those_of_a_naive_loop(model, genome, output, strands, m
         np.testing.assert_allclose(grouped.X[row], mean, atol=ATOL)
 
 
+@pytest.fixture(scope="module")
+def corrected(tmp_path_factory):
+    return open_model(toy.toy_corrected_package(tmp_path_factory.mktemp("corrected") / "toy").folder, "cpu")
+
+
+def with_batches(model, sequences):
+    """Logits with the batch path, (n, n_cells), by plain ONNX Runtime."""
+    session = onnxruntime.InferenceSession(str(model.package.folder / "model.onnx"), providers=["CPUExecutionProvider"])
+    return session.run(["batch_logits"], {"sequence": dna.one_hot(dna.as_codes(sequences))})[0]
+
+
+def test_batch_effects_are_those_of_the_graph_and_left_out_unless_asked(corrected, sequences):
+    expected = with_batches(corrected, sequences)
+    plain = whole_network(corrected.package.folder, sequences)
+    assert np.abs(expected - plain["logits"]).max() > 0.5
+    np.testing.assert_allclose(corrected.logits(sequences, batch_effects=True), expected, atol=ATOL)
+    np.testing.assert_allclose(corrected.accessibility(sequences, batch_effects=True), expit(expected), atol=ATOL)
+    np.testing.assert_allclose(corrected.logits(sequences), plain["logits"], atol=ATOL)
+    chosen = corrected.accessibility(sequences, ["cell-4", "cell-1"], batch_effects=True)
+    np.testing.assert_allclose(chosen, expit(expected[:, [4, 1]]), atol=ATOL)
+
+
+@pytest.mark.parametrize("output", ["accessibility", "logits"])
+def test_predict_with_batch_effects_over_cells_and_groups(corrected, genome, output, monkeypatch):
+    monkeypatch.setattr(predictions, "BLOCK_CELLS", 2)
+    expected = with_batches(corrected, naive_windows(genome, toy.toy_peaks())).T
+    expected = expit(expected) if output == "accessibility" else expected
+    options = {"output": output, "batch_effects": True}
+    result = corrected.predict(toy.toy_peaks(), genome, **options)
+    np.testing.assert_allclose(result.X, expected, atol=ATOL)
+    assert result.uns["scbasset_zoo"]["batch_effects"]
+    chosen = corrected.predict(toy.toy_peaks(), genome, cells=["cell-5", "cell-2"], **options)
+    np.testing.assert_allclose(chosen.X, expected[[5, 2]], atol=ATOL)
+    grouped = corrected.predict(toy.toy_peaks(), genome, group_by="batch", **options)
+    np.testing.assert_allclose(grouped.X, [expected[0::2].mean(axis=0), expected[1::2].mean(axis=0)], atol=ATOL)
+
+
+def test_batch_effects_of_a_model_without_them_are_refused_before_any_work(model, sequences, tmp_path):
+    with pytest.raises(InputError, match="scbasset/toy 1.0.0 has no batch path"):
+        model.accessibility(sequences, batch_effects=True)
+    with pytest.raises(InputError, match="has no batch path"):
+        model.predict(toy.toy_peaks(), toy.toy_genome(tmp_path / "toy.fa"), batch_effects=True)
+
+
 def test_blocks_of_cells_and_stripes_of_peaks_do_not_change_the_result(model, genome, monkeypatch):
     expected = model.predict(toy.toy_peaks(), genome).X
     monkeypatch.setattr(predictions, "BLOCK_CELLS", 3)

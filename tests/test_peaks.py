@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 from scipy import io, sparse
 
-from scbasset_zoo import peaks as peaks_module
+from scbasset_zoo import matrix as matrix_module
 from scbasset_zoo.errors import InputError
-from scbasset_zoo.peaks import check_order, open_matrix, peaks_from_var, read_bed
+from scbasset_zoo.matrix import open_matrix
+from scbasset_zoo.peaks import check_order, peaks_from_var, read_bed
 
 STRANGE = np.array([[0, 2, -1, 0.5], [np.nan, 0, 3, 0], [1, 0, 0, np.inf]], dtype=np.float32)
 
@@ -115,7 +116,7 @@ FORMATS = {
 @pytest.mark.parametrize("chunk", [1, 5, 1_000])
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_format_gives_the_entries_above_zero(name, chunk, tmp_path, monkeypatch):
-    monkeypatch.setattr(peaks_module, "CHUNK", chunk)
+    monkeypatch.setattr(matrix_module, "CHUNK", chunk)
     matrix = open_matrix(FORMATS[name](tmp_path, STRANGE))
     found = np.zeros(STRANGE.shape, dtype=int)
     for cell, peak in matrix.open_entries():

@@ -229,6 +229,18 @@ def test_predict_on_the_command_line_from_h5ad_with_groups_strands_and_logits(fo
     assert got.var_names[2] == "peak2"
 
 
+def test_batch_effects_on_the_command_line(folder, genome, bed, tmp_path):
+    corrected = toy.toy_corrected_package(tmp_path / "corrected").folder
+    options = ["--bed", bed, "--genome", genome, "--batch-effects"]
+    done = command(corrected, *options, "--out", tmp_path / "p.h5ad")
+    assert done.exit_code == 0, done.output
+    expected = open_model(corrected, "cpu").predict(toy.toy_peaks(), genome, batch_effects=True)
+    np.testing.assert_allclose(ad.read_h5ad(tmp_path / "p.h5ad").X, expected.X, atol=1e-5)
+    refused = command(folder, *options, "--out", tmp_path / "q.h5ad")
+    assert "has no batch path" in str(refused.exception)
+    assert not (tmp_path / "q.h5ad").exists()
+
+
 @pytest.mark.parametrize("as_file", [False, True])
 def test_predict_on_the_command_line_from_sequences_for_some_cells(folder, model, tmp_path, as_file):
     sequences = toy.random_sequences(2)

@@ -17,7 +17,7 @@ import typer
 from scipy import sparse
 from typer.testing import CliRunner
 
-from scbasset_zoo import peaks as peaks_module
+from scbasset_zoo import matrix as matrix_module
 from scbasset_zoo.cli.prepare import prepare as prepare_command
 from scbasset_zoo.dna import decode
 from scbasset_zoo.errors import InputError
@@ -75,7 +75,7 @@ def refused(run, out, message, /, *args, **options):
 @pytest.mark.parametrize("chunk", [7, 100, 1 << 20])
 @pytest.mark.parametrize("kind", ["csr", "csc", "dense"])
 def test_labels_are_the_entries_above_zero(toy, toy_matrix, kind, chunk, monkeypatch):
-    monkeypatch.setattr(peaks_module, "CHUNK", chunk)
+    monkeypatch.setattr(matrix_module, "CHUNK", chunk)
     monkeypatch.setattr(preparation, "CHUNK", chunk)
     adata = toy_matrix()
     expected = adata.X.toarray() > 0
@@ -427,7 +427,7 @@ def test_killed_run_leaves_nothing_that_looks_finished(toy_fasta, toy_matrix, tm
     toy_matrix(n_cells=5_000, density=0.5).write_h5ad(tmp_path / "m.h5ad")
     # Chunks of 20 entries make the writing last, so that the kill comes in the midst of it.
     code = (
-        "from scbasset_zoo import peaks; peaks.CHUNK = 20\n"
+        "from scbasset_zoo import matrix; matrix.CHUNK = 20\n"
         "from scbasset_zoo.training.preparation import prepare\n"
         f"prepare({str(tmp_path / 'm.h5ad')!r}, fasta={str(toy_fasta)!r}, assembly='toy', out={str(tmp_path / 'out')!r}, "
         "length=300, quiet=True)"

@@ -8,8 +8,9 @@ import numpy as np
 import onnx
 import pandas as pd
 from onnx import TensorProto, helper, numpy_helper
+from scbasset_zoo_export.onnx_parts import with_head
 
-from scbasset_zoo import dna
+from scbasset_zoo import dna, onnx_model
 from scbasset_zoo.package import Package, write_package
 
 LENGTH = 1344
@@ -128,6 +129,17 @@ def toy_package(
         peaks=toy_peaks(),
         overwrite=overwrite,
     )
+
+
+def toy_corrected_package(folder, n_cells=7, seed=0) -> Package:
+    """A package of a toy model whose cells are of two batches with large effects."""
+    cells, rng = toy_cells(n_cells), np.random.default_rng(seed + 1)
+    by_cell = np.array([cells["batch"] == "b1", cells["batch"] == "b2"], dtype=np.float32)
+    head = _normal(rng, (32, n_cells), 0.5), _normal(rng, n_cells, 0.5)
+    batches = onnx_model.BatchPath(_normal(rng, (32, 2), 1.0), _normal(rng, 2, 1.0), by_cell)
+    model = with_head(onnx_model.trunk(toy_model(n_cells, seed=seed)), *head, batches)
+    card = toy_card(batch_correction={"column": "batch", "n_batches": 2}, architecture={"name": "toy", "producer": "toy"})
+    return write_package(folder, card=card, model=model, cells=cells, peaks=toy_peaks())
 
 
 def toy_genome(path, seed=0) -> Path:

@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
-import yaml
 from numpy.typing import NDArray
 
 from scbasset_zoo import dna, onnx_model
+from scbasset_zoo.card import BATCH_OUTPUT
 from scbasset_zoo.errors import InputError, PackageError
 from scbasset_zoo.files import check_destination, sha256
 from scbasset_zoo.package import Package, write_package
 from scbasset_zoo.progress import progress, say
 from scbasset_zoo.training import checkpoint
 from scbasset_zoo.training.dataset import PreparedPeaks, open_prepared
+from scbasset_zoo_export.about import About, default_group, defaults, naming, read_about
 
-PAPER = {
-    "text": "Yuan H, Kelley DR. scBasset: sequence-based modeling of single-cell ATAC-seq using convolutional neural networks. "
-    "Nature Methods 19, 1088-1096 (2022).",
-    "doi": "10.1038/s41592-022-01562-8",
-}
 TOLERANCE = 1e-5
 N_TEST_SEQUENCES = 8
 N_COMPARED = 64
@@ -36,7 +29,7 @@ def export(
     run: str | os.PathLike[str],
     *,
     out: str | os.PathLike[str],
-    about: Mapping[str, Any] | str | os.PathLike[str] | None = None,
+    about: About = None,
     data: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
 ) -> Package:
@@ -71,7 +64,7 @@ def export(
     check_destination(out, overwrite=overwrite)
     facts = checkpoint.read_run(run)
     weights, best = checkpoint.read_arrays(run / "best.npz")
-    about = _read_about(about)
+    about = read_about(about)
     prepared = _open_data(run, facts, data)
     network, batch_of_cell = _restore(facts, prepared, weights)
     from scbasset_zoo_export.onnx_graph import to_onnx
@@ -93,20 +86,6 @@ def export(
         sequences=[dna.decode(codes) for codes in held_out["test"][:N_TEST_SEQUENCES]],
         overwrite=overwrite,
     )
-
-
-def _read_about(about: Mapping[str, Any] | str | os.PathLike[str] | None) -> dict[str, Any]:
-    if about is None or isinstance(about, Mapping):
-        return dict(about or {})
-    try:
-        fields = yaml.safe_load(Path(about).read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"{about} cannot be read as YAML: {error}") from error
-    if not isinstance(fields, dict):
-        raise InputError(
-            f"{about} must be a mapping of card fields, such as `id: scbasset/my-model`; found {type(fields).__name__}."
-        )
-    return fields
 
 
 def _open_data(run: Path, facts: dict[str, Any], data: str | os.PathLike[str] | None) -> PreparedPeaks:
@@ -138,19 +117,25 @@ def _restore(facts: dict[str, Any], prepared: PreparedPeaks, weights: checkpoint
 
 
 def _compare(network: Any, raw: bytes, codes: dna.Codes) -> None:
-    """Refuse a graph whose probabilities are not those of Keras; compared on the cell path, which is what is exported."""
+    """Refuse a graph whose probabilities, without and with the batch path, are not those of Keras."""
     from scipy.special import expit
 
     sequence = dna.one_hot(codes)
-    expected = expit(network.cell_head(network.trunk(sequence)).numpy())
-    got = onnx_model.run_plainly(raw, sequence)["accessibility"]
-    worst = np.unravel_index(np.abs(expected - got).argmax(), got.shape)
-    difference = float(np.abs(expected - got)[worst])
-    if not difference <= TOLERANCE:
-        raise PackageError(
-            f"Keras and ONNX Runtime differ by {difference:.2g} in probability (test sequence {worst[0]}, cell {worst[1]}: "
-            f"{expected[worst]:.6f} and {got[worst]:.6f}); at most {TOLERANCE:g} is allowed. Nothing was written."
-        )
+    outputs = onnx_model.run_plainly(raw, sequence)
+    pairs = [(network.cell_head(network.trunk(sequence)), outputs["accessibility"])]
+    if network.batch_head is not None:
+        pairs.append((network(sequence), expit(outputs[BATCH_OUTPUT])))
+    difference = 0.0
+    for logits, got in pairs:
+        expected = expit(logits.numpy())
+        off = np.abs(expected - got)
+        worst = np.unravel_index(off.argmax(), got.shape)
+        if not off[worst] <= TOLERANCE:
+            raise PackageError(
+                f"Keras and ONNX Runtime differ by {off[worst]:.2g} in probability (test sequence {worst[0]}, cell {worst[1]}: "
+                f"{expected[worst]:.6f} and {got[worst]:.6f}); at most {TOLERANCE:g} is allowed. Nothing was written."
+            )
+        difference = max(difference, float(off[worst]))
     say(f"Keras and ONNX Runtime agree to {difference:.1g} in probability on {len(codes)} sequences")
 
 
@@ -203,15 +188,8 @@ def _card(
     corrected = options["batch_key"] is not None
     assembly = manifest["assembly"]
     known = {
-        "id": "local/" + (re.sub(r"[^A-Za-z0-9._-]+", "-", run.resolve().name).strip("-._") or "model"),
-        "version": "0.1.0",
+        **defaults(run.resolve().name, _user()),
         "description": f"scBasset fitted to {prepared.n_cells:,} cells x {prepared.n_peaks:,} peaks of {source} ({assembly}).",
-        "authors": [{"name": _user()}],
-        "license": "NOASSERTION",
-        "citation": [PAPER],
-        "intended_use": "Accessibility of DNA windows in the training cells, cell embeddings, and the effect of changes of "
-        "sequence on them; for research.",
-        "limits": "Cells and genome of the training experiment only. Not validated for clinical use.",
     }
     data = {
         "description": f"{source}, {prepared.n_cells:,} cells.",
@@ -226,7 +204,7 @@ def _card(
         },
         "genome": {
             "assembly": assembly,
-            "naming": _naming(manifest["chromosome_sizes"]),
+            "naming": naming(manifest["chromosome_sizes"]),
             "chromosome_sizes": manifest["chromosome_sizes"],
         },
         "training": {
@@ -260,7 +238,7 @@ def _card(
     if taken:
         raise InputError(f"The run itself says {', '.join(taken)}; leave it out of what you say about the model.")
     fields = {**known, **fixed, **about, "data": {**data, **about.get("data", {})}}
-    fields["cells"] = {"default_group": _default_group(prepared.cells), **about.get("cells", {})}
+    fields["cells"] = {"default_group": default_group(prepared.cells.columns), **about.get("cells", {})}
     return fields
 
 
@@ -280,17 +258,6 @@ def _split_method(parameters: dict[str, Any]) -> str:
     if parameters["test_chroms"]:
         return f"by chromosome: test {', '.join(parameters['test_chroms'])}"
     return f"at random, {parameters['split']}, seed {parameters['seed']}"
-
-
-def _naming(chromosome_sizes: dict[str, int]) -> str:
-    prefixed = [name.startswith("chr") for name in chromosome_sizes]
-    return "ucsc" if all(prefixed) else "other" if any(prefixed) else "ensembl"
-
-
-def _default_group(cells: pd.DataFrame) -> str | None:
-    """The column that most likely names cell types: one by a usual name, if there is one."""
-    usual = ("cell_type", "celltype", "cell.type", "CellType", "label", "cluster", "leiden")
-    return next((name for name in usual if name in cells.columns), None)
 
 
 def _user() -> str:

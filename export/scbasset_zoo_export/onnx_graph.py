@@ -9,55 +9,24 @@ import numpy as np
 import onnx
 import tensorflow as tf
 from numpy.typing import NDArray
-from onnx import helper, numpy_helper
 
+from scbasset_zoo.onnx_model import BatchPath
 from scbasset_zoo.training.architecture import Network, gelu
-
-OPSET = 18
+from scbasset_zoo_export.onnx_parts import OPSET, fold, with_head
 
 
 def to_onnx(network: Network) -> onnx.ModelProto:
     """The network as an ONNX graph: `sequence` in; `accessibility`, `logits`, `peak_embedding` out.
 
-    Batch normalisation is folded into the weights before it, in float64. Logits are those of the cell path: the batch path
-    of the batch-corrected variant is training's account of the batches, and is left out.
+    Batch normalisation is folded into the weights before it, in float64. Logits are those of the cell path; the
+    batch-corrected variant has a further output, `batch_logits`, with the batch path added.
     """
     trunk = _trunk_to_onnx(network)
     embedding, intercept = (np.asarray(weight, dtype=np.float32) for weight in (network.cell_head.kernel, network.cell_head.bias))
-    return with_head(trunk, embedding, intercept)
-
-
-def with_head(trunk: onnx.ModelProto, cell_embedding: NDArray[np.float32], cell_intercept: NDArray[np.float32]) -> onnx.ModelProto:
-    """A trunk that ends in `peak_embedding` and a head, as one model with the outputs in the contract's order.
-
-    Parameters
-    ----------
-    trunk : onnx.ModelProto
-        `sequence` (N, length, 4) in, `peak_embedding` (N, bottleneck) out.
-    cell_embedding : float32 array of shape (bottleneck, n_cells)
-    cell_intercept : float32 array of shape (n_cells,)
-    """
-    model = onnx.ModelProto()
-    model.CopyFrom(trunk)
-    graph, n_cells = model.graph, cell_embedding.shape[1]
-    graph.name = "scbasset"
-    graph.initializer.extend(
-        [
-            numpy_helper.from_array(cell_embedding, "cell_embedding"),
-            numpy_helper.from_array(cell_intercept, "cell_intercept"),
-        ]
-    )
-    graph.node.extend(
-        [
-            helper.make_node("MatMul", ["peak_embedding", "cell_embedding"], ["cell_path"], name="cell_path"),
-            helper.make_node("Add", ["cell_path", "cell_intercept"], ["logits"], name="logits"),
-            helper.make_node("Sigmoid", ["logits"], ["accessibility"], name="accessibility"),
-        ]
-    )
-    del graph.output[:]
-    for name, size in (("accessibility", n_cells), ("logits", n_cells), ("peak_embedding", cell_embedding.shape[0])):
-        graph.output.append(helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["N", size]))
-    return model
+    if network.batch_head is None:
+        return with_head(trunk, embedding, intercept)
+    weights = (network.batch_head.kernel, network.batch_head.bias, network.batch_by_cell)
+    return with_head(trunk, embedding, intercept, BatchPath(*(np.asarray(weight, dtype=np.float32) for weight in weights)))
 
 
 def _trunk_to_onnx(network: Network) -> onnx.ModelProto:
@@ -94,9 +63,4 @@ def _inference(network: Network) -> Any:
 
 def _fold(layer: Any, norm: Any) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Kernel and bias of `layer` followed by batch normalisation with its moving statistics."""
-    kernel, gamma, beta, mean, variance = (
-        np.asarray(weight, dtype=np.float64)
-        for weight in (layer.kernel, norm.gamma, norm.beta, norm.moving_mean, norm.moving_variance)
-    )
-    scale = gamma / np.sqrt(variance + norm.epsilon)
-    return (kernel * scale).astype(np.float32), (beta - mean * scale).astype(np.float32)
+    return fold(layer.kernel, norm.gamma, norm.beta, norm.moving_mean, norm.moving_variance, norm.epsilon)

@@ -24,13 +24,14 @@ def from_model(model: type[BaseModel]) -> Callable[[Callable[..., None]], Callab
         for name, field in model.model_fields.items():
             flag = "--" + name.replace("_", "-")
             kind = _plain(field.annotation)
-            help_text = field.description or ""
+            help_text = (field.description or "") + (" Required." if field.is_required() else "")
             if kind is bool:
                 option = typer.Option(f"{flag}/--no-{flag[2:]}", help=help_text, show_default=str(field.default).lower())
             else:
                 choices = _choices(field.annotation)
+                unsaid = field.is_required() or field.default is None
                 option = typer.Option(
-                    flag, help=help_text, show_default=False if field.default is None else str(field.default),
+                    flag, help=help_text, show_default=False if unsaid else str(field.default),
                     metavar="|".join(choices) if choices else None,
                 )  # fmt: skip
             own.append(

@@ -26,7 +26,7 @@ class DeviceName(StrEnum):
 
 
 def predict(
-    model: Annotated[str, typer.Argument(help="Folder of a model package.")],
+    model: Annotated[str, typer.Argument(help="Folder of a model package, or a name or URL of the zoo.")],
     out: Annotated[Path, typer.Option(help="File to write: .h5ad, .zarr or .parquet.")],
     bed: Annotated[Path | None, typer.Option(help="Peaks as BED.")] = None,
     fasta_sequences: Annotated[Path | None, typer.Option(help="Sequences of the model's length as FASTA.")] = None,
@@ -40,6 +40,9 @@ def predict(
     ] = None,
     group_by: Annotated[str | None, typer.Option(help="Mean over the cells of each value of this column of the cells.")] = None,
     average_strands: Annotated[bool, typer.Option("--average-strands", help="Mean of the output over both strands.")] = False,
+    batch_effects: Annotated[
+        bool, typer.Option("--batch-effects", help="Of a batch-corrected model: with the effects of the cells' batches.")
+    ] = False,
     device: Annotated[DeviceName, typer.Option(help="auto takes an NVIDIA GPU where there is one.")] = DeviceName.auto,
     batch_size: Annotated[int | None, typer.Option(help="Sequences run at once; by default 32 on cpu, 256 on cuda.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")] = False,
@@ -71,6 +74,7 @@ def predict(
         cells=barcodes,
         group_by=group_by,
         average_strands=average_strands,
+        batch_effects=batch_effects,
         batch_size=batch_size,
     )
     rows = f"{prediction.n_rows:,} {'groups' if group_by else 'cells'} x " if output is not OutputName.peak_embedding else ""

@@ -43,6 +43,8 @@ class Model:
         Where it runs, and why.
     cell_embedding : float32 (n_cells, embedding_size)
     cell_intercept : float32 (n_cells,)
+    batches : BatchPath or None
+        What a batch-corrected model adds to the logits of each batch; the cell embedding is without it.
 
     Raises
     ------
@@ -60,6 +62,7 @@ class Model:
         expected = (self.card.cells.n_cells, self.card.architecture.embedding_size)
         if self.cell_embedding.shape != expected:
             raise PackageError(f"{package.folder}: the cell embedding is {self.cell_embedding.shape}, the card says {expected}.")
+        self.batches = onnx_model.batch_path(proto)
         self._trunk = onnx_model.trunk(proto)
         self._session = open_session(self._trunk.SerializeToString(), self.device)
 
@@ -122,19 +125,50 @@ class Model:
             (embedded[part],) = self._session.run(["peak_embedding"], {"sequence": dna.one_hot(codes[part])})
         return embedded
 
-    def logits(self, sequences: Sequences, cells: Sequence[str] | NDArray[Any] | None = None) -> Array:
-        """Log odds that each sequence is open in each cell, (n, n_cells); `cells` chooses some, by barcode or position."""
-        embedding, intercept = self.cell_embedding, self.cell_intercept
-        if cells is not None:
-            positions = self.positions(cells)
-            embedding, intercept = embedding[positions], intercept[positions]
+    def head(self, positions: NDArray[np.intp] | slice = slice(None), *, batch_effects: bool = False) -> tuple[Array, Array]:
+        """Embedding (n, embedding_size) and intercept (n,) of cells, with the effects of their batches if asked.
+
+        Raises
+        ------
+        InputError
+            Batch effects are asked of a model that has none.
+        """
+        embedding, intercept = self.cell_embedding[positions], self.cell_intercept[positions]
+        if not batch_effects:
+            return embedding, intercept
+        if self.batches is None:
+            raise InputError(f"{self.card.id} {self.card.version} has no batch path: ask for it without batch effects.")
+        of_cell = self.batches.by_cell[:, positions].T
+        return embedding + of_cell @ self.batches.embedding.T, intercept + of_cell @ self.batches.intercept
+
+    def logits(
+        self, sequences: Sequences, cells: Sequence[str] | NDArray[Any] | None = None, *, batch_effects: bool = False
+    ) -> Array:
+        """Log odds that each sequence is open in each cell.
+
+        Parameters
+        ----------
+        sequences : str, sequence of str, integer codes (n, length) or one-hot (n, length, 4)
+        cells : sequence of barcodes, positions or booleans, optional
+            Only these cells, in this order.
+        batch_effects : bool
+            Of a batch-corrected model: with the effects of the cells' batches, as the model was fitted.
+
+        Returns
+        -------
+        float32 array of shape (n, n_cells)
+        """
+        positions = slice(None) if cells is None else self.positions(cells)
+        embedding, intercept = self.head(positions, batch_effects=batch_effects)
         return self.embed(sequences) @ embedding.T + intercept
 
-    def accessibility(self, sequences: Sequences, cells: Sequence[str] | NDArray[Any] | None = None) -> Array:
+    def accessibility(
+        self, sequences: Sequences, cells: Sequence[str] | NDArray[Any] | None = None, *, batch_effects: bool = False
+    ) -> Array:
         """Probability that each sequence is open in each cell, (n, n_cells); see :meth:`logits`."""
         from scipy.special import expit
 
-        return expit(self.logits(sequences, cells))
+        return expit(self.logits(sequences, cells, batch_effects=batch_effects))
 
     def mutate(self, reference: Sequences, starts: ArrayLike, bases: Sequences, *, quiet: bool = False) -> Array:
         """Embed edits of one reference, computing only what they change.
@@ -208,6 +242,7 @@ class Model:
         cells: Sequence[str] | NDArray[Any] | None = None,
         group_by: str | None = None,
         average_strands: bool = False,
+        batch_effects: bool = False,
         batch_size: int | None = None,
     ) -> ad.AnnData:
         """Predict peaks of a genome in every cell, in memory.
@@ -227,6 +262,8 @@ class Model:
             Mean of the output, probabilities or logits, over the cells of each value of this column of `cells`.
         average_strands : bool
             Mean of the output over both strands.
+        batch_effects : bool
+            Of a batch-corrected model: with the effects of the cells' batches, as the model was fitted.
         batch_size : int, optional
             Sequences run at once; the result does not depend on it.
 
@@ -254,6 +291,7 @@ class Model:
             cells=cells,
             group_by=group_by,
             average_strands=average_strands,
+            batch_effects=batch_effects,
             batch_size=batch_size,
         )
         if output == "peak_embedding":

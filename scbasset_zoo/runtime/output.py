@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.files import check_destination, new_file
 from scbasset_zoo.runtime.model import latent_anndata
-from scbasset_zoo.runtime.predictions import Prediction, PredictionOptions
+from scbasset_zoo.runtime.predictions import Block, Prediction, PredictionOptions
 from scbasset_zoo.runtime.windows import GenomeLike, PeaksLike, Windows
 
 if TYPE_CHECKING:
+    import anndata as ad
     import pyarrow as pa
 
     from scbasset_zoo.runtime.model import Model
@@ -68,41 +69,60 @@ def write_predictions(
     prediction = Prediction(model, peaks, genome, **options)
     if out.suffix == ".parquet":
         _check_columns(prediction, out)
-    with new_file(out, overwrite=overwrite) as partial:
-        if out.suffix == ".parquet":
+        with new_file(out, overwrite=overwrite) as partial:
             _write_parquet(prediction, partial)
-        else:
-            _write_anndata(prediction, partial)
+    elif prediction.output == "peak_embedding":
+        write_anndata(latent_anndata(prediction), None, out, overwrite=overwrite)
+    else:
+        import anndata as ad
+
+        tables = ad.AnnData(obs=prediction.obs, var=prediction.var, uns=prediction.uns)
+        write_anndata(tables, prediction.blocks(), out, overwrite=overwrite)
     return prediction
 
 
-def _write_anndata(prediction: Prediction, path: Path) -> None:
+def write_anndata(
+    tables: ad.AnnData, blocks: Iterable[Block] | None, path: str | os.PathLike[str], *, overwrite: bool = False
+) -> None:
+    """Write cells x peaks (or genes, motifs, ...) whose values come in blocks; memory does not grow with their number.
+
+    Parameters
+    ----------
+    tables : AnnData
+        All but X.
+    blocks : iterable of Block
+        X piece by piece, float32, `peaks` being columns of any kind; without them the file has no X.
+    path : path
+        ``.h5ad`` or ``.zarr``.
+    overwrite : bool
+        Replace `path`.
+    """
     import anndata as ad
     import h5py
     import zarr
 
-    latent = prediction.output == "peak_embedding"
-    tables = latent_anndata(prediction) if latent else ad.AnnData(obs=prediction.obs, var=prediction.var, uns=prediction.uns)
-    tables.strings_to_categoricals()
-    is_h5ad = path.suffix == ".h5ad"
-    store = h5py.File(path, "w") if is_h5ad else zarr.open_group(path, mode="w", zarr_format=ad.settings.zarr_write_format)
-    with store if is_h5ad else contextlib.nullcontext():
-        # The elements of an AnnData file: https://anndata.readthedocs.io/en/stable/fileformat-prose.html
-        store.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
-        for name in ("obs", "var", "uns", "obsm", "varm", "obsp", "varp", "layers"):
-            element = getattr(tables, name)
-            ad.io.write_elem(store, name, element if name in ("obs", "var") else dict(element))
-        if not latent:
-            _write_x(prediction, store, _H5AD_CHUNK if is_h5ad else _ZARR_CHUNK)
+    with new_file(path, overwrite=overwrite) as partial:
+        is_h5ad = partial.suffix == ".h5ad"
+        tables.strings_to_categoricals()
+        store = (
+            h5py.File(partial, "w") if is_h5ad else zarr.open_group(partial, mode="w", zarr_format=ad.settings.zarr_write_format)
+        )
+        with store if is_h5ad else contextlib.nullcontext():
+            # The elements of an AnnData file: https://anndata.readthedocs.io/en/stable/fileformat-prose.html
+            store.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
+            for name in ("obs", "var", "uns", "obsm", "varm", "obsp", "varp", "layers"):
+                element = getattr(tables, name)
+                ad.io.write_elem(store, name, element if name in ("obs", "var") else dict(element))
+            if blocks is not None:
+                _write_x(blocks, tables.shape, store, _H5AD_CHUNK if is_h5ad else _ZARR_CHUNK)
 
 
-def _write_x(prediction: Prediction, store: Any, chunk: tuple[int, int]) -> None:
-    shape = (prediction.n_rows, prediction.n_peaks)
+def _write_x(blocks: Iterable[Block], shape: tuple[int, int], store: Any, chunk: tuple[int, int]) -> None:
     chunks = tuple(max(1, min(pair)) for pair in zip(shape, chunk, strict=True))
     create = store.create_array if hasattr(store, "create_array") else store.create_dataset
     x = create("X", shape=shape, dtype=np.float32, chunks=chunks)
     x.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
-    for block in prediction.blocks():
+    for block in blocks:
         x[block.rows, block.peaks] = block.values
 
 

@@ -36,6 +36,7 @@ class PredictionOptions(TypedDict, total=False):
     cells: Sequence[str] | NDArray[Any] | None
     group_by: str | None
     average_strands: bool
+    batch_effects: bool
     batch_size: int | None
 
 
@@ -70,6 +71,7 @@ class Prediction:
         cells: Sequence[str] | NDArray[Any] | None = None,
         group_by: str | None = None,
         average_strands: bool = False,
+        batch_effects: bool = False,
         batch_size: int | None = None,
     ) -> None:
         if output not in ("accessibility", "logits", "peak_embedding"):
@@ -79,7 +81,8 @@ class Prediction:
                 raise InputError("Peaks need a genome: give the FASTA of the model's assembly.")
             peaks = peak_windows(peaks, genome, model.card)
         self.model, self.windows, self.output = model, peaks, output
-        self.average_strands, self.batch_size = average_strands, batch_size
+        self.average_strands, self.batch_effects, self.batch_size = average_strands, batch_effects, batch_size
+        model.head(slice(0), batch_effects=batch_effects)
         self.var = peaks.var
         self._positions = model.positions(cells)
         self._group_starts: NDArray[np.intp] | None = None
@@ -126,12 +129,12 @@ class Prediction:
 
     def latent_rows(self) -> tuple[Array, Array]:
         """Embedding (n_rows, embedding_size) and intercept (n_rows,) of the cells, or the groups' means of them."""
-        embedding, intercept = self.model.cell_embedding, self.model.cell_intercept
+        embedding, intercept = self.model.head(self._positions, batch_effects=self.batch_effects)
         if self._group_starts is None:
-            return embedding[self._positions], intercept[self._positions]
+            return embedding, intercept
         counts = self.obs["n_cells"].to_numpy()
-        means = np.add.reduceat(embedding[self._positions], self._group_starts, axis=0, dtype=np.float64) / counts[:, None]
-        offsets = np.add.reduceat(intercept[self._positions], self._group_starts, dtype=np.float64) / counts
+        means = np.add.reduceat(embedding, self._group_starts, axis=0, dtype=np.float64) / counts[:, None]
+        offsets = np.add.reduceat(intercept, self._group_starts, dtype=np.float64) / counts
         return means.astype(np.float32), offsets.astype(np.float32)
 
     def require_memory(self) -> None:
@@ -171,7 +174,7 @@ class Prediction:
         for first in range(0, len(self._positions), BLOCK_CELLS):
             last = min(first + BLOCK_CELLS, len(self._positions))
             positions = self._positions[first:last]
-            block = self._project(self.model.cell_embedding[positions], self.model.cell_intercept[positions], strands)
+            block = self._project(*self.model.head(positions, batch_effects=self.batch_effects), strands)
             low = int(np.searchsorted(self._group_starts, first, side="right")) - 1
             high = int(np.searchsorted(self._group_starts, last, side="left"))
             starts = np.maximum(self._group_starts[low:high], first) - first
@@ -205,6 +208,7 @@ class Prediction:
             "scbasset_zoo_version": scbasset_zoo.__version__,
             "output": self.output,
             "average_strands": self.average_strands,
+            "batch_effects": self.batch_effects,
             "cells": "chosen" if chosen else "all",
             "group_by": group_by or "",
         }

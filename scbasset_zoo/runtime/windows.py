@@ -6,9 +6,8 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-import anndata as ad
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -18,6 +17,9 @@ from scbasset_zoo.dna import Codes, as_codes
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.genome import Genome, check_sizes, naming_hint
 from scbasset_zoo.peaks import peak_names, peaks_from_var, read_bed
+
+if TYPE_CHECKING:
+    import anndata as ad
 
 PeaksLike: TypeAlias = "str | os.PathLike[str] | pd.DataFrame | ad.AnnData | Sequence[str]"
 GenomeLike: TypeAlias = str | os.PathLike[str] | Genome
@@ -115,11 +117,11 @@ def _peak_table(peaks: PeaksLike) -> pd.DataFrame:
             table, own_names = peaks_from_var(_stored_var(Path(peaks)), f"{peaks}, .var"), True
         else:
             table = read_bed(peaks)
-    elif isinstance(peaks, ad.AnnData):
-        table, own_names = peaks_from_var(peaks.var, ".var of the AnnData"), True
     elif isinstance(peaks, pd.DataFrame):
         table = peaks_from_var(peaks, "the table of peaks")
         table["name"] = peaks["name"].astype(str).to_numpy() if "name" in peaks else peak_names(table)
+    elif (var := getattr(peaks, "var", None)) is not None:
+        table, own_names = peaks_from_var(var, ".var of the AnnData"), True
     else:
         table = peaks_from_var(pd.DataFrame(index=pd.Index(list(peaks), dtype=object)), "the list of peaks")
     table = table[["chrom", "start", "end", "name"]]
@@ -127,6 +129,7 @@ def _peak_table(peaks: PeaksLike) -> pd.DataFrame:
 
 
 def _stored_var(path: Path) -> pd.DataFrame:
+    import anndata as ad
     import h5py
 
     if not path.is_file() or not h5py.is_hdf5(path):
@@ -163,4 +166,8 @@ def _first(table: pd.DataFrame, rows: NDArray[np.intp]) -> str:
 
 def _distinct(names: Iterable[str]) -> pd.Index:
     index = pd.Index(list(names), dtype=object)
-    return index if index.is_unique else ad.utils.make_index_unique(index)
+    if index.is_unique:
+        return index
+    from anndata.utils import make_index_unique
+
+    return make_index_unique(index)

@@ -20,7 +20,8 @@ from scbasset_zoo.dna import N
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.files import check_destination, new_folder, sha256
 from scbasset_zoo.genome import Genome, check_assembly, naming_hint
-from scbasset_zoo.peaks import CHUNK, PeakMatrix, check_order, open_matrix
+from scbasset_zoo.matrix import CHUNK, PeakMatrix, open_matrix
+from scbasset_zoo.peaks import check_order
 from scbasset_zoo.progress import progress
 from scbasset_zoo.training.dataset import (
     BEYOND_END,
@@ -69,7 +70,7 @@ def prepare(
     Parameters
     ----------
     matrix : AnnData or path
-        Cells x peaks, see :func:`scbasset_zoo.peaks.open_matrix`. Values above zero are open.
+        Cells x peaks, see :func:`scbasset_zoo.matrix.open_matrix`. Values above zero are open.
     fasta : path
         The genome, plain or bgzip.
     assembly : str

@@ -1,0 +1,49 @@
+"""`scbasset-zoo import`: a command for each registered importer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from scbasset_zoo.cli.groups import registered_group
+
+if TYPE_CHECKING:
+    from scbasset_zoo.importer import Importer
+
+
+def _importers() -> Mapping[str, type[Importer]]:
+    from scbasset_zoo.plugin_manager import importers
+
+    return importers()
+
+
+def _command(kind: type[Importer]) -> Callable[..., None]:
+    def convert(
+        source: Annotated[Path, typer.Argument(help="The file to import.")],
+        out: Annotated[Path, typer.Option(help="Folder for the package.")],
+        about: Annotated[
+            Path | None,
+            typer.Option(help="YAML with what only you know: id, version, description, authors, license, citation, data, ..."),
+        ] = None,
+        overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a package that is in OUT.")] = False,
+        **options: Any,
+    ) -> None:
+        from scbasset_zoo_export.about import read_about
+
+        from scbasset_zoo.analysis import checked_options
+
+        given = {name: value for name, value in options.items() if value is not None}
+        asked = checked_options(f"import {kind.name}", kind.Options, given)
+        card = kind().convert(source, asked, out=out, about=read_about(about), overwrite=overwrite).card
+        typer.echo(f"{card.id} {card.version}: {card.cells.n_cells:,} cells, {card.genome.assembly}")
+        typer.echo(f"package in {out}; next: scbasset-zoo predict {out} --bed PEAKS --genome FASTA --out FILE.h5ad")
+        if card.license == "NOASSERTION":
+            typer.echo("Before you share it, say who made it and under which licence, with --about FILE.yaml.", err=True)
+
+    return convert
+
+
+app = registered_group(_importers, _command, help="Make a model package of another program's files.")
