@@ -5,19 +5,25 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+TRAINS := .venv/trains
 INSTALLED := .venv/installed
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: install demo test test-slow lint benchmark clean
 
 install: $(INSTALLED)
 
-$(INSTALLED): pyproject.toml constraints.txt
+$(TRAINS): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] <= (3, 13) else "Python 3.11 to 3.13 is needed; name one with make PYTHON=python3.12")'
 	$(PYTHON) -m venv --clear .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt onnxruntime-gpu --editable '.[train,dev]'
+	$(PIP) onnxruntime-gpu --editable '.[train]'
 	touch $@
 
-demo: $(INSTALLED)
+$(INSTALLED): $(TRAINS)
+	$(PIP) onnxruntime-gpu --editable '.[train,analyses,remote,kipoi,dev]'
+	touch $@
+
+demo: $(TRAINS)
 	$(BIN)/python examples/demo.py
 
 test: $(INSTALLED)

@@ -1,0 +1,142 @@
+"""The folder that Kipoi reads as a source: templates, which are written by hand, and lists of models, which are written here."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+from platformdirs import user_data_path
+
+import scbasset_zoo
+from scbasset_zoo.errors import ScbassetZooError
+from scbasset_zoo.files import new_file, new_folder
+from scbasset_zoo.package import Package
+from scbasset_zoo.progress import say
+from scbasset_zoo.zoo import cache
+from scbasset_zoo.zoo.index import version_order
+from scbasset_zoo.zoo.recipes import Recipe
+from scbasset_zoo.zoo.schema import from_yaml
+from scbasset_zoo.zoo.sources import sources
+
+GROUP = "scbasset"
+# Where a model goes whose id has no group of its own.
+UNGROUPED = "zoo"
+
+
+def bundled_folder() -> Path:
+    """`model_cards/`, which lies in an installed package, or beside it in a checkout."""
+    package = Path(scbasset_zoo.__file__).parent
+    installed = package / "model_cards"
+    return installed if installed.is_dir() else package.parent / "model_cards"
+
+
+def registered_folder() -> Path:
+    """The source folder that `scbasset-zoo kipoi register` makes for this user."""
+    return user_data_path("scbasset-zoo") / "kipoi"
+
+
+def refresh() -> None:
+    """List local and cached models anew in the registered folder; nothing happens where there is none."""
+    if registered_folder().is_dir():
+        write_source(registered_folder())
+
+
+def write_source(folder: Path) -> None:
+    """Make a Kipoi source of the models of all local folders and of the cache, replacing what is there.
+
+    Each first part of the models' ids becomes a group: `scbasset/demo` is the model `demo` of the group `scbasset`.
+    """
+    groups: dict[str, dict[str, dict[str, Any]]] = {GROUP: {}}
+    for about in newest(_available()):
+        group, slash, name = about["id"].partition("/")
+        groups.setdefault(group if slash else UNGROUPED, {}).setdefault(name if slash else group, about)
+    templates = bundled_folder() / GROUP
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # Several pulls may end at once.
+    with FileLock(f"{folder}.lock"), new_folder(folder, overwrite=True) as partial:
+        for group, models in groups.items():
+            (partial / group).mkdir()
+            shutil.copytree(templates / "example", partial / group / "example")
+            for name in ("model-template.yaml", "dataloader-template.yaml", *(["model.yaml"] if group == GROUP else [])):
+                shutil.copy(templates / name, partial / group)
+            _write_table(partial / group / "models.tsv", models)
+
+
+def write_models(group: Path) -> None:
+    """Write models.tsv of a group, such as model_cards/scbasset, of the packages and recipes in it."""
+    found = [*group.rglob("card.yaml"), *group.rglob("recipe.yaml")]
+    _write_table(group / "models.tsv", {about["id"].partition("/")[2]: about for about in newest(found)})
+
+
+def newest(found: Iterable[Path]) -> list[dict[str, Any]]:
+    """What cards and recipes say of their models, by id; of each model the newest version."""
+    models: dict[str, dict[str, Any]] = {}
+    # Of a version that has both, the card says more than the recipe by which it was made.
+    for path in sorted(found, key=lambda path: (path.name, path)):
+        try:
+            about = _about(path)
+        except (ScbassetZooError, OSError) as error:
+            say(f"{path} is left out of Kipoi's models: {error}")
+            continue
+        known = models.setdefault(about["id"], about)
+        if version_order(about["version"]) > version_order(known["version"]):
+            models[about["id"]] = about
+    return [models[name] for name in sorted(models)]
+
+
+def _available() -> Iterator[Path]:
+    """Cards and recipes of what can be opened by name without a download of ours."""
+    for source in sources():
+        if source.is_remote:
+            continue
+        try:
+            entries = source.index()[0].models
+        except (ScbassetZooError, OSError) as error:
+            say(f"source {source.name} is left out of Kipoi's models: {error}")
+            continue
+        for entry in entries:
+            yield Path(source.location) / (entry.recipe.path if entry.recipe else f"{entry.path}/card.yaml")
+    yield from (cache.root() / "models").rglob("card.yaml")
+
+
+def _about(path: Path) -> dict[str, Any]:
+    """The fields of a card, or those that a recipe gives for the card that it will make."""
+    if path.name == "card.yaml":
+        return Package.open(path.parent).card.model_dump()
+    return from_yaml(Recipe, path.read_bytes(), str(path)).about.model_dump()
+
+
+def _write_table(path: Path, models: Mapping[str, Mapping[str, Any]]) -> None:
+    rows = [_row(name, about) for name, about in models.items()]
+    with new_file(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+        # Kipoi takes what follows a # for a comment, but not inside of quotes.
+        table = csv.DictWriter(file, list(_row("", {"id": ""})), delimiter="\t", quoting=csv.QUOTE_ALL, lineterminator="\n")
+        table.writeheader()
+        table.writerows(rows)
+
+
+def _row(name: str, about: Mapping[str, Any]) -> dict[str, str]:
+    """One model for the templates, which take every value but the first as YAML."""
+    cells, data, citation = about.get("cells", {}), about.get("data", {}), about.get("citation") or [{}]
+    values = {
+        "open_as": f"{about['id']}@{about.get('version')}",
+        "version": about.get("version", ""),
+        "doc": f"{about.get('description', '')} Licence of the data: {data.get('license', 'not stated')}.",
+        "authors": [{"name": author["name"]} for author in about.get("authors", ())],
+        "license": about.get("license", "not stated"),
+        "cite_as": _cited(citation[0]),
+        "trained_on": data.get("description", "not stated"),
+        "tags": list(about.get("tags", ())),
+        "targets": f"({cells.get('n_cells')},)",
+    }
+    return {"model": name, **{key: json.dumps(value, ensure_ascii=False) for key, value in values.items()}}
+
+
+def _cited(citation: Mapping[str, Any]) -> str:
+    doi = citation.get("doi")
+    return f"https://doi.org/{doi}" if doi else citation.get("url") or citation.get("text") or "not stated"
