@@ -218,7 +218,7 @@ def simulate(
         truth.write_h5ad(folder / "truth.h5ad")
         pd.DataFrame(strengths, index=peaks.index, columns=list(CONSENSUS)).to_parquet(folder / "strengths.parquet")
         sites.to_parquet(folder / "motif_sites.parquet", index=False)
-        (folder / "motifs.meme").write_text(_meme(motifs, tfs["active"]))
+        (folder / "motifs.meme").write_text(_meme(motifs))
         parameters = {
             "n_cells": n_cells,
             "n_peaks": n_peaks,
@@ -552,11 +552,11 @@ def _expected_auroc(scores: NDArray[np.float32], probabilities: NDArray[np.float
     return float(np.mean((p * below).sum(axis=1) / pairs))
 
 
-def _meme(motifs: dict[str, NDArray[np.float64]], active: pd.Series) -> str:
+def _meme(motifs: dict[str, NDArray[np.float64]]) -> str:
     lines = ["MEME version 4", "", f"ALPHABET= {ALPHABET}", "", "strands: + -", ""]
     lines += ["Background letter frequencies", " ".join(f"{base} 0.25" for base in ALPHABET), ""]
     for tf, pwm in motifs.items():
-        lines.append(f"MOTIF {tf} {'active' if active[tf] else 'inactive'}")
+        lines.append(f"MOTIF {tf}")
         lines.append(f"letter-probability matrix: alength= 4 w= {len(pwm)} nsites= 100 E= 0")
         lines += [" ".join(f"{p:.6f}" for p in column) for column in pwm]
         lines.append("")

@@ -112,3 +112,38 @@ def toy_matrix():
         return ad.AnnData(sparse.csr_matrix(x.astype(np.float32)), obs=obs, var=var)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def planted(tmp_path_factory):
+    """A simulation of 120 cells and 300 peaks, and the folder of a package that knows its truth without training."""
+    from planted import planted_package
+
+    from scbasset_zoo.simulation import simulate
+
+    folder = tmp_path_factory.mktemp("planted")
+    simulation = simulate(folder / "simulated", n_cells=120, n_peaks=300, density=0.15, quiet=True)
+    return simulation, planted_package(folder / "package", simulation).folder
+
+
+@pytest.fixture(scope="session")
+def blood_model(shared_data, hg19_fasta, tmp_path_factory):
+    """A model with random weights for the real cells, and as training peaks those of the real ones whose sequence is known."""
+    import toy
+
+    from scbasset_zoo.genome import Genome, assembly_sizes
+    from scbasset_zoo.package import write_package
+    from scbasset_zoo.peaks import peaks_from_var
+    from scbasset_zoo.zoo import open_model
+
+    real = ad.read_h5ad(shared_data / "buenrostro2018_bm0828.h5ad", backed="r")
+    peaks = peaks_from_var(real.var, "the real peaks")[["chrom", "start", "end"]]
+    genome = {"assembly": "hg19", "naming": "ucsc", "chromosome_sizes": assembly_sizes("hg19")}
+    package = write_package(
+        tmp_path_factory.mktemp("blood") / "model",
+        card=toy.toy_card(genome=genome),
+        model=toy.toy_model(real.n_obs),
+        cells=real.obs[["cell_type"]].astype(str),
+        peaks=peaks[peaks["chrom"].isin(list(Genome(hg19_fasta).chromosome_sizes))].reset_index(drop=True),
+    )
+    return open_model(package.folder, "cpu")

@@ -1,0 +1,48 @@
+"""`scbasset-zoo run`: a command for each registered analysis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from scbasset_zoo.cli.groups import registered_group
+from scbasset_zoo.cli.predict import DeviceName
+
+if TYPE_CHECKING:
+    from scbasset_zoo.analysis import Analysis
+
+
+def _analyses() -> Mapping[str, type[Analysis]]:
+    from scbasset_zoo.plugin_manager import analyses
+
+    return analyses()
+
+
+def _command(kind: type[Analysis]) -> Callable[..., None]:
+    def run(
+        model: Annotated[str, typer.Argument(help="Name, folder or URL of a model.")],
+        out: Annotated[Path, typer.Option(help="File to write: .h5ad or .zarr, and .nc or .zarr for more than two dimensions.")],
+        plot: Annotated[Path | None, typer.Option(help="Folder for the figures, as PNG and PDF.")] = None,
+        report: Annotated[Path | None, typer.Option(help="HTML page with figures, tables and provenance.")] = None,
+        device: Annotated[DeviceName, typer.Option(help="auto takes an NVIDIA GPU where there is one.")] = DeviceName.auto,
+        overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT, PLOT and REPORT.")] = False,
+        **options: Any,
+    ) -> None:
+        import scbasset_zoo
+
+        given = {name: value for name, value in options.items() if value is not None}
+        result = scbasset_zoo.run(
+            kind.name, model, out=out, plot=plot, report=report, device=device.value, overwrite=overwrite, **given
+        )
+        sizes = result.shape if hasattr(result, "shape") else tuple(result.sizes.values())
+        typer.echo(f"{out}: {kind.name}, {' x '.join(f'{n:,}' for n in sizes)}")
+        for path in filter(None, (plot, report)):
+            typer.echo(f"{path}")
+
+    return run
+
+
+app = registered_group(_analyses, _command, help="Run an analysis of a model.")
