@@ -1,1 +1,54 @@
-"""The built-in analyses, to come: they will enter by the same hooks as anybody's plugin."""
+"""The analyses that come with the project; they enter by the same hooks as anybody's plugin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from scbasset_zoo import Analysis, EmbeddingMetric, IntegrationMethod, hookimpl
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+
+@hookimpl
+def register_analyses() -> list[type[Analysis]]:
+    """What the paper does with a model."""
+    from scbasset_zoo_plugins.batch_correction import BatchCorrection
+    from scbasset_zoo_plugins.denoise import Denoise
+    from scbasset_zoo_plugins.embedding import Embedding
+    from scbasset_zoo_plugins.ism import Ism
+    from scbasset_zoo_plugins.motif_insertion import MotifInsertion
+
+    return [BatchCorrection, Denoise, Embedding, MotifInsertion, Ism]
+
+
+@hookimpl
+def register_embedding_metrics() -> list[type[EmbeddingMetric]]:
+    """Agreement with labels, clusters and RNA, and mixing of batches."""
+    from scbasset_zoo_plugins import metrics
+
+    return [
+        metrics.ClusterAgreement,
+        metrics.LabelSilhouette,
+        metrics.LabelScore,
+        metrics.NeighbourScore,
+        metrics.Kbet,
+        metrics.Ilisi,
+    ]
+
+
+@hookimpl
+def register_integration_methods() -> list[type[IntegrationMethod]]:
+    """Harmony."""
+    from scbasset_zoo_plugins.batch_correction import Harmony
+
+    return [Harmony]
+
+
+@hookimpl
+def register_motif_collections() -> dict[str, Callable[[], Mapping[str, ArrayLike]]]:
+    """JASPAR, a collection for each taxon."""
+    from scbasset_zoo_plugins.motifs import jaspar_collections
+
+    return jaspar_collections()

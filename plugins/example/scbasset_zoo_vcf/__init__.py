@@ -1,0 +1,1 @@
+"""Effects of variants on accessibility: a plugin of scbasset_zoo."""
