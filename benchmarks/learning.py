@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +18,27 @@ from benchmarks import published
 from benchmarks.table import machine, markdown, write_section
 from scbasset_zoo.training.trainer import require_tensorflow
 
-SIGNAL, EPOCHS, SHOWN, SEEDS = 1.5, 20, (10, 15, 20), (0, 1)
+SIGNAL = 1.5
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What is fitted, how often, and when it is looked at."""
+
+    name: str
+    width: float
+    batch_size: int
+    seeds: tuple[int, ...]
+    shown: tuple[int, ...]
+
+
+FULL = Comparison("learning", 1.0, 128, (0,), (10, 15, 20))
+QUARTER = Comparison("learning, a quarter as wide", 0.25, 32, (0, 1, 2), (4, 8, 12))
 
 
 def main() -> None:
-    """Train each twice, print and write the section of docs/benchmarks.md; about two hours on two cores."""
+    """Fit both, print and write the section of docs/benchmarks.md; `--quarter` takes 15 minutes on two cores, else 45."""
+    how = QUARTER if sys.argv[1:] == ["--quarter"] else FULL
     require_tensorflow()
     with tempfile.TemporaryDirectory() as folder:
         simulation = sz.simulate(Path(folder) / "simulated", signal=SIGNAL, quiet=True)
@@ -30,19 +48,19 @@ def main() -> None:
         )  # fmt: skip
         cell_type = simulation.cells["cell_type"].astype(str).to_numpy()
         rows = []
-        for name, start in (("published recipe, plain Keras", plain_keras), ("scbasset_zoo", ours)):
-            for seed in SEEDS:
-                train_epoch = start(prepared, seed)
-                shares = [same_type_share(train_epoch(), cell_type) for _ in range(EPOCHS)]
-                rows.append((f"{name}, seed {seed}", *(f"{shares[number - 1]:.2f}" for number in SHOWN)))
+        for seed in how.seeds:
+            for name, start in (("published recipe, plain Keras", plain_keras), ("scbasset_zoo", ours)):
+                train_epoch = start(prepared, how, seed)
+                shares = [same_type_share(train_epoch(), cell_type) for _ in range(how.shown[-1])]
+                rows.append((f"{name}, seed {seed}", *(f"{shares[number - 1]:.2f}" for number in how.shown)))
                 print(rows[-1], flush=True)
-    table = markdown(("share of same-type neighbours", *(f"epoch {number}" for number in SHOWN)), rows)
+    table = markdown(("share of same-type neighbours", *(f"epoch {number}" for number in how.shown)), rows)
     write_section(
-        "learning",
-        f"## Learning\n\nShare of cells of the same type among the 10 nearest neighbours in the cell embedding, mean over cells, "
-        f"while full-width networks are fitted to the same {prepared.n_cells} cells of six types x {prepared.n_peaks:,} peaks "
-        f"(`sz.simulate(signal={SIGNAL})`, density 0.12; chance is 0.17).\n\n"
-        f"{machine('tensorflow', 'keras')}\n\n{table}\n",
+        how.name,
+        f"## {how.name[0].upper()}{how.name[1:]}\n\nShare of cells of the same type among the 10 nearest neighbours in the cell "
+        f"embedding, mean over cells, while networks of width {how.width:g} are fitted, in batches of {how.batch_size}, to "
+        f"the same {prepared.n_cells} cells of six types x {prepared.n_peaks:,} peaks (`sz.simulate(signal={SIGNAL})`, density "
+        f"0.12; chance is 0.17).\n\n{machine('tensorflow', 'keras')}\n\n{table}\n",
     )
     print(table)
 
@@ -53,12 +71,12 @@ def same_type_share(cell_embedding: NDArray[np.float32], cell_type: NDArray[Any]
     return float((cell_type[nearest] == cell_type[:, None]).mean())
 
 
-def ours(prepared: Any, seed: int) -> Callable[[], NDArray[np.float32]]:
+def ours(prepared: Any, how: Comparison, seed: int) -> Callable[[], NDArray[np.float32]]:
     """A function that trains one epoch and returns the cell embedding."""
     from scbasset_zoo.training.fit import Fit
     from scbasset_zoo.training.options import TrainingOptions
 
-    fit = Fit(prepared, TrainingOptions(seed=seed), None)
+    fit = Fit(prepared, TrainingOptions(seed=seed, width=how.width, batch_size=how.batch_size), None)
 
     def train_epoch() -> NDArray[np.float32]:
         for _ in fit.epoch():
@@ -69,15 +87,15 @@ def ours(prepared: Any, seed: int) -> Callable[[], NDArray[np.float32]]:
     return train_epoch
 
 
-def plain_keras(prepared: Any, seed: int) -> Callable[[], NDArray[np.float32]]:
+def plain_keras(prepared: Any, how: Comparison, seed: int) -> Callable[[], NDArray[np.float32]]:
     """The same for the published recipe."""
     import keras
 
     keras.utils.set_random_seed(seed)
-    model, rng = published.network(prepared.n_cells), np.random.default_rng(seed)
+    model, rng = published.network(prepared.n_cells, how.width), np.random.default_rng(seed)
 
     def train_epoch() -> NDArray[np.float32]:
-        for sequence, labels in published.epoch(prepared, rng):
+        for sequence, labels in published.epoch(prepared, rng, how.batch_size):
             model.train_on_batch(sequence, labels)
         return np.asarray(model.get_layer("cells").kernel).T
 

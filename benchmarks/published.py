@@ -10,10 +10,8 @@ from numpy.typing import NDArray
 
 from scbasset_zoo import dna
 
-BATCH = 128
 
-
-def network(n_cells: int) -> Any:
+def network(n_cells: int, width: float = 1.0) -> Any:
     """The network as published, compiled; without XLA, which is slow on a CPU."""
     import keras
 
@@ -25,7 +23,7 @@ def network(n_cells: int) -> Any:
     start = {"kernel_initializer": "he_normal", "use_bias": False}
     sequence = x = keras.Input((1344, 4))
     for filters, kernel, pool in BLOCKS:
-        x = keras.layers.Conv1D(filters, kernel, padding="same", **start)(keras.layers.Activation(gelu)(x))
+        x = keras.layers.Conv1D(round(filters * width), kernel, padding="same", **start)(keras.layers.Activation(gelu)(x))
         x = keras.layers.BatchNormalization(momentum=0.9)(x)
         if pool > 1:
             x = keras.layers.MaxPooling1D(pool, padding="same")(x)
@@ -38,11 +36,13 @@ def network(n_cells: int) -> Any:
     return model
 
 
-def epoch(prepared: Any, rng: np.random.Generator) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+def epoch(
+    prepared: Any, rng: np.random.Generator, batch_size: int = 128
+) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
     """One-hot windows and dense labels of each batch; shift and strand are drawn once a batch, and the last batch is short."""
     order, flank, length = rng.permutation(prepared.rows("train")), prepared.flank, prepared.sequence_length
-    for first in range(0, len(order), BATCH):
-        rows = order[first : first + BATCH]
+    for first in range(0, len(order), batch_size):
+        rows = order[first : first + batch_size]
         start = flank + int(rng.integers(-3, 4))
         sequence = dna.one_hot(np.asarray(prepared.sequences[rows])[:, start : start + length])
         if rng.random() < 0.5:

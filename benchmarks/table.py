@@ -1,4 +1,4 @@
-"""What benchmarks share: interleaved timing, Markdown tables, and the section of docs/benchmarks.md that each one owns."""
+"""What benchmarks share: interleaved timing, Markdown tables, and the section of a document that each one owns."""
 
 from __future__ import annotations
 
@@ -49,15 +49,15 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
 
 
-def write_section(name: str, text: str) -> None:
-    """Replace the section `name` of docs/benchmarks.md, between its two comments, and leave the others as they are."""
+def write_section(name: str, text: str, document: Path = DOCUMENT) -> None:
+    """Replace the section `name` of a document, between its two comments, and leave the others as they are."""
     begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
     section = f"{begin}\n{text.strip()}\n{end}"
-    document = DOCUMENT.read_text() if DOCUMENT.exists() else "# Benchmarks\n"
-    if begin in document:
-        before, rest = document.split(begin, 1)
-        document = before + section + rest.split(end, 1)[1]
+    whole = document.read_text() if document.exists() else "# Benchmarks\n"
+    if begin in whole:
+        before, rest = whole.split(begin, 1)
+        whole = before + section + rest.split(end, 1)[1]
     else:
-        document = f"{document.rstrip()}\n\n{section}\n"
-    DOCUMENT.parent.mkdir(exist_ok=True)
-    DOCUMENT.write_text(document)
+        whole = f"{whole.rstrip()}\n\n{section}\n"
+    document.parent.mkdir(exist_ok=True)
+    document.write_text(whole)

@@ -15,7 +15,7 @@ from scbasset_zoo import dna
 from scbasset_zoo.training.trainer import require_tensorflow
 
 N_CELLS, STEPS = 400, 4
-BATCH = published.BATCH
+BATCH = 128
 
 
 def main() -> None:

@@ -190,7 +190,7 @@ def test_a_plugins_method_is_compared_and_one_that_fails_costs_only_itself(model
     ("options", "message"),
     [
         ({"batch": "lane"}, "batch: the cells of scbasset/toy have no column 'lane'; they have cell_type, batch, alone"),
-        ({"batch": "alone"}, "batch: the 240 cells have 1 different values of alone"),
+        ({"batch": "alone"}, "batch: all 240 cells have the alone"),
         ({"label": "tissue"}, "label: the cells of scbasset/toy have no column 'tissue'"),
         ({"plain": "corrected"}, "plain: scbasset/toy 1.0.0 is batch-corrected; give it among models"),
         ({"plain": "fewer"}, "plain: scbasset/toy 1.0.0 has 100 cells, of which 100 are among the 240 of"),

@@ -338,8 +338,8 @@ def test_what_cannot_be_done_is_refused_before_any_work(genome, peaks, counts, g
     other_genes = ad.AnnData(np.ones((N_CELLS, 2)), obs=model.cells[[]], var=pd.DataFrame(index=["p", "q"]))
     for options, message in (
         ({"label": "nothing"}, "no column 'nothing'"),
-        ({"label": "gaps"}, "1 of 60 cells have no gaps, as 'cell-0'"),
-        ({"label": "one"}, "1 values of one, such as 'a'"),
+        ({"label": "gaps"}, "1 of 60 cells have no gaps, such as 'cell-0'"),
+        ({"label": "one"}, "all 60 cells have the one 'a'"),
         ({"peaks": tmp_path / "outside.bed"}, "chr1:90000-90500"),
         ({"peaks": peaks, "counts": counts}, "peaks or counts, not both"),
         ({"rna": rna}, "gtf must be given for rna"),

@@ -311,7 +311,7 @@ def test_a_number_of_clusters_out_of_reach_is_said(tmp_path, capsys):
             "label: the cells of scbasset/toy have no column 'tissue'; they have cell_type, batch, some, same, pair",
         ),
         ({"label": "some"}, r"label: 1 of 240 cells have no some, such as 'cell7' \(row 8\)"),
-        ({"label": "same"}, "label: the 240 cells have 1 different values of same, such as 'one'; expected two or more"),
+        ({"label": "same"}, "label: all 240 cells have the same 'one'; expected two or more"),
         ({"n_neighbours": 240}, "n_neighbours must be less than the 240 cells; found 240"),
         ({"n_neighbours": 1}, "n_neighbours: .*greater than or equal to 2"),
         ({"resolution": 0}, "resolution: .*greater than 0"),

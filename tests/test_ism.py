@@ -318,7 +318,7 @@ def bad_options(folder, genome):
         ({"sequences": ["ACGT"]}, "4 bp; expected 1,344"),
         ({**good, "group_by": "treatment"}, "no column 'treatment'"),
         ({**good, "group_by": "empty"}, "1 of 7 cells have no empty"),
-        ({**good, "group_by": "single"}, "all cells have the single"),
+        ({**good, "group_by": "single"}, "all 7 cells have the single"),
         ({**good, "cells": ["cell-9"]}, "no cell cell-9"),
         ({**good, "cells": ["cell-1"], "group_by": "cell_type"}, "group_by or cells, not both"),
         ({**good, "motifs": "jaspar-vertebrates"}, "motifs need group_by or cells"),

@@ -288,8 +288,8 @@ def bad_options(folder):
         ({"contrast": "treatment:a:b"}, "no column 'treatment'; they have cell_type"),
         ({"contrast": "cell_type:B:K"}, "no cell has the cell_type 'K'; the values are B, HSC, T"),
         ({"group_by": "treatment"}, "no column 'treatment'"),
-        ({"group_by": "empty"}, "2 of 7 cells have no empty, the first cell-0"),
-        ({"group_by": "single"}, "all cells have the single s"),
+        ({"group_by": "empty"}, "2 of 7 cells have no empty, such as 'cell-0'"),
+        ({"group_by": "single"}, "all 7 cells have the single 's'"),
         ({"rna": measured(["x", "y", "z"], np.ones((3, 1)), ["FOO"])}, "rna holds 0 of the model's 7 cells"),
         ({"rna": measured(cells, np.ones((7, 1)), ["ENSG1"])}, "none of the 2 factors among its genes"),
         ({"rna": folder / "nothing.h5ad"}, "rna"),
@@ -315,7 +315,7 @@ def test_a_default_group_that_is_no_use_costs_only_the_heat_map(files, tmp_path,
     cells["cell_type"] = "one"
     result = run(sz.open_model(toy.toy_package(tmp_path / "toy", cells=cells).folder, "cpu"), files[1])
     assert "group_means" not in result.uns
-    assert "all cells have the cell_type one" in capsys.readouterr().err
+    assert "all 7 cells have the cell_type 'one'" in capsys.readouterr().err
     assert sorted(MotifInsertion().plot(result)) == ["umap"]
 
 

@@ -20,7 +20,7 @@ from scbasset_zoo.embedding import EmbeddedCells, integrate, scores
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.plugin_manager import integration_methods
 from scbasset_zoo_plugins import maps
-from scbasset_zoo_plugins.columns import complete_column
+from scbasset_zoo_plugins.cell_groups import labels_of
 from scbasset_zoo_plugins.measured import Measured
 
 if TYPE_CHECKING:
@@ -126,8 +126,8 @@ def _read_inputs(model: Model, options: BatchCorrectionOptions) -> _Inputs:
     _require_batches(model)
     assert model.card.batch_correction is not None
     column = options.batch or model.card.batch_correction.column
-    batches = complete_column(model, column, "batch")
-    labels = None if options.label is None else complete_column(model, options.label, "label")
+    batches = labels_of(model, column, "batch")
+    labels = None if options.label is None else labels_of(model, options.label)
     if options.n_neighbours >= model.n_cells:
         raise InputError(f"n_neighbours must be less than the {model.n_cells:,} cells; found {options.n_neighbours}.")
     counts = None

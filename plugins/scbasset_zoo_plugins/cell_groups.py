@@ -1,4 +1,4 @@
-"""Groups of a model's cells by a column of their table, checked, and the groups' mean embedding."""
+"""Columns of a model's cells that must say something of every cell, and the groups that their values make."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class CellGroups:
 
     Parameters
     ----------
-    cells : DataFrame of n_cells rows
+    model : Model
     column : str
-    where : str
-        Whose cells they are, for messages.
+    option : str
+        Who asks, for messages.
 
     Attributes
     ----------
@@ -38,17 +38,9 @@ class CellGroups:
         No such column, cells without a value, or a single group.
     """
 
-    def __init__(self, cells: pd.DataFrame, column: str, where: str) -> None:
+    def __init__(self, model: Model, column: str, option: str = "group_by") -> None:
         self.column = column
-        self.codes, values = pd.factorize(column_of(cells, column, where), sort=True)
-        missing = np.flatnonzero(self.codes < 0)
-        if len(missing):
-            raise InputError(
-                f"{where}: {len(missing):,} of {len(cells):,} cells have no {column}, the first {cells.index[missing[0]]}. "
-                "Choose another column, or fill it in the model's table of cells."
-            )
-        if len(values) < 2:
-            raise InputError(f"{where}: all cells have the {column} {values[0]}; groups need at least two values.")
+        self.codes, values = pd.factorize(_complete(model, column, option), sort=True)
         self.names = [str(value) for value in values]
 
     @property
@@ -65,13 +57,36 @@ class CellGroups:
         return means
 
 
-def groups_of(model: Model, column: str) -> CellGroups:
-    """The groups of a model's cells."""
-    return CellGroups(model.cells, column, f"{model.card.id} {model.card.version}")
+def labels_of(model: Model, column: str, option: str = "label") -> NDArray[np.object_]:
+    """Values of a column of the cells, as texts, to be compared between cells.
+
+    Raises
+    ------
+    InputError
+        No such column, cells without a value, one value only, or no two cells that share one.
+    """
+    values = _complete(model, column, option)
+    if values.nunique() == len(values):
+        raise InputError(f"{option}: each of the {len(values):,} cells has a {column} of its own, such as {values.iloc[0]!r}.")
+    return values.astype(str).to_numpy(dtype=object)
 
 
-def column_of(cells: pd.DataFrame, column: str, where: str) -> pd.Series:
+def column_of(model: Model, column: str, option: str) -> pd.Series:
     """A column of the cells' table, or an InputError that names those there are."""
-    if column not in cells:
-        raise InputError(f"{where}: the cells have no column {column!r}; they have {', '.join(map(str, cells.columns)) or 'none'}.")
-    return cells[column]
+    if column not in model.cells:
+        known = ", ".join(map(str, model.cells.columns)) or "none"
+        raise InputError(f"{option}: the cells of {model.card.id} have no column {column!r}; they have {known}.")
+    return model.cells[column]
+
+
+def _complete(model: Model, column: str, option: str) -> pd.Series:
+    values = column_of(model, column, option)
+    missing = values.isna().to_numpy()
+    if missing.any():
+        raise InputError(
+            f"{option}: {missing.sum():,} of {len(values):,} cells have no {column}, such as {values.index[missing][0]!r} "
+            f"(row {int(missing.argmax()) + 1:,}). Choose another column, or fill it in the model's table of cells."
+        )
+    if values.nunique() < 2:
+        raise InputError(f"{option}: all {len(values):,} cells have the {column} {values.iloc[0]!r}; expected two or more values.")
+    return values

@@ -22,6 +22,7 @@ from scbasset_zoo.runtime.output import write_anndata
 from scbasset_zoo.runtime.predictions import BLOCK_CELLS, PEAK_STEP, Block, available_memory
 from scbasset_zoo.runtime.windows import Windows, peak_windows
 from scbasset_zoo_plugins.agreement import Correlations, Profiles, rank_distances
+from scbasset_zoo_plugins.cell_groups import labels_of
 from scbasset_zoo_plugins.gene_scores import REACH, promoter_weights, read_start_sites
 from scbasset_zoo_plugins.measured import Measured
 from scbasset_zoo_plugins.metrics import LabelScore
@@ -233,21 +234,14 @@ def _matched(genes: pd.DataFrame, names: pd.Index) -> tuple[NDArray[np.intp], ND
 def _labels(model: Model, column: str | None, counts: Measured | None) -> NDArray[np.object_] | None:
     if column is None:
         return None
-    if column not in model.cells:
-        raise InputError(f"The cells have no column {column!r}; they have {', '.join(model.cells.columns) or 'none'}.")
-    labels = model.cells[column]
-    if labels.isna().any():
-        barcode = labels.index[labels.isna()][0]
+    labels = labels_of(model, column)
+    compared = labels if counts is None else labels[counts.cells]
+    if not 2 <= len(set(compared)) < len(compared):
         raise InputError(
-            f"{int(labels.isna().sum()):,} of {len(labels):,} cells have no {column}, as {barcode!r}. Labels must be complete."
+            f"label: the {len(compared):,} cells that are compared have {len(set(compared)):,} values of {column}, such as "
+            f"{compared[0]!r}; expected two or more, some of them shared."
         )
-    compared = labels if counts is None else labels.iloc[counts.cells]
-    if not 2 <= compared.nunique() < len(compared):
-        raise InputError(
-            f"The {len(compared):,} cells that are compared have {compared.nunique():,} values of {column}, such as "
-            f"{compared.iloc[0]!r}; labels need two or more, and some that cells share."
-        )
-    return labels.astype(str).to_numpy(dtype=object)
+    return labels
 
 
 def _embed(model: Model, windows: Windows, context: Context) -> Array:

@@ -19,7 +19,7 @@ from scbasset_zoo.embedding import EmbeddedCells, scores
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.progress import say
 from scbasset_zoo_plugins import maps
-from scbasset_zoo_plugins.columns import complete_column
+from scbasset_zoo_plugins.cell_groups import labels_of
 from scbasset_zoo_plugins.measured import Measured
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class _Inputs:
 def _read_inputs(model: Model, options: EmbeddingOptions) -> _Inputs:
     if options.n_neighbours >= model.n_cells:
         raise InputError(f"n_neighbours must be less than the {model.n_cells:,} cells; found {options.n_neighbours}.")
-    labels = None if options.label is None else complete_column(model, options.label, "label")
+    labels = None if options.label is None else labels_of(model, options.label)
     if options.rna is None:
         return _Inputs(labels, None, None)
     rna = Measured(options.rna, model.cells.index, "rna")

@@ -14,6 +14,7 @@ from scbasset_zoo.errors import InputError
 from scbasset_zoo_plugins.cell_groups import column_of
 
 if TYPE_CHECKING:
+    from scbasset_zoo.runtime.model import Model
     from scbasset_zoo_plugins.measured import Measured
 
 ScoresOf = Callable[[NDArray[np.intp], NDArray[np.intp]], NDArray[np.float32]]
@@ -46,14 +47,14 @@ class Contrast:
         No such column, or no cell of one of the groups.
     """
 
-    def __init__(self, cells: pd.DataFrame, text: str, where: str) -> None:
+    def __init__(self, model: Model, text: str) -> None:
         column, first, second = parse_contrast(text)
-        values = column_of(cells, column, where).astype(str).to_numpy()
+        values = column_of(model, column, "contrast").astype(str).to_numpy()
         found = [np.flatnonzero(values == group) for group in (first, second)]
         for group, members in zip((first, second), found, strict=True):
             if not len(members):
                 known = ", ".join(sorted(set(values))[:8])
-                raise InputError(f"{where}: no cell has the {column} {group!r}; the values are {known}.")
+                raise InputError(f"contrast: no cell has the {column} {group!r}; the values are {known}.")
         self.cells = np.concatenate(found)
         self.is_first = np.arange(len(self.cells)) < len(found[0])
 

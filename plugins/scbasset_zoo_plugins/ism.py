@@ -18,7 +18,7 @@ from scbasset_zoo.analysis import SUFFIXES, Analysis, Context, Options
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.runtime.predictions import available_memory
 from scbasset_zoo.runtime.windows import Windows, fasta_windows, peak_windows, sequence_windows
-from scbasset_zoo_plugins.cell_groups import groups_of
+from scbasset_zoo_plugins.cell_groups import CellGroups
 from scbasset_zoo_plugins.motif_labels import Labelling, MotifLabels
 from scbasset_zoo_plugins.motifs import load_motifs
 
@@ -202,7 +202,7 @@ def _read_inputs(model: Model, options: IsmOptions) -> _Inputs:
         motifs = load_motifs(options.motifs, options.motif_names, longest=model.sequence_length)
         labelling = Labelling(motifs, options.measure, options.fimo_p, options.n_shuffles, options.list_p, options.seed)
     if options.group_by is not None:
-        groups = groups_of(model, options.group_by)
+        groups = CellGroups(model, options.group_by)
         return _Inputs(windows, "group", groups.names, groups.means(model.cell_embedding).T, labelling)
     if options.cells is not None:
         return _Inputs(windows, "cell", options.cells, model.cell_embedding[model.positions(options.cells)].T, labelling)

@@ -24,7 +24,7 @@ from scbasset_zoo.progress import say
 from scbasset_zoo.runtime.output import write_anndata
 from scbasset_zoo.runtime.predictions import BLOCK_CELLS, Block, available_memory
 from scbasset_zoo.runtime.windows import Windows, peak_windows
-from scbasset_zoo_plugins.cell_groups import CellGroups, groups_of
+from scbasset_zoo_plugins.cell_groups import CellGroups
 from scbasset_zoo_plugins.factor_scores import Contrast, compare_expression, parse_contrast, positions_by_name
 from scbasset_zoo_plugins.measured import Measured
 from scbasset_zoo_plugins.motifs import Motif, choose, load_motifs
@@ -275,18 +275,17 @@ class _Inputs:
 
 
 def _read_inputs(model: Model, options: MotifInsertionOptions) -> _Inputs:
-    where = f"{model.card.id} {model.card.version}"
     motifs = load_motifs(options.motifs, options.names, longest=model.sequence_length)
     show = [motif.name for motif in choose(motifs, options.show, "show")] if options.show is not None else []
     column = options.group_by or model.card.cells.default_group
     try:
-        groups = groups_of(model, column) if column is not None else None
+        groups = CellGroups(model, column) if column is not None else None
     except InputError as error:
         if options.group_by is not None:
             raise
         say(f"No means of groups: {error}")
         groups = None
-    contrast = Contrast(model.cells, options.contrast, where) if options.contrast is not None else None
+    contrast = Contrast(model, options.contrast) if options.contrast is not None else None
     rna = Measured(options.rna, model.cells.index, "rna") if options.rna is not None else None
     other = Measured(options.compare_with, model.cells.index, "compare_with") if options.compare_with is not None else None
     if rna is not None:
