@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     Result: TypeAlias = ad.AnnData | xr.Dataset
 
 _ANALYSES = "what our own analyses need comes with pip install 'scbasset-zoo[analyses]'"
+FIGURE_SUFFIXES = (".png", ".pdf")
 SUFFIXES = {"AnnData": (".h5ad", ".zarr"), "Dataset": (".nc", ".zarr")}
 
 
@@ -164,9 +165,12 @@ def run(
         raise InputError(f"There is no analysis {name!r}; installed are {', '.join(sorted(known))}.")
     analysis = known[name]()
     asked = checked_options(name, analysis.Options, options)
-    for path in (out, plot, report):
+    inputs = [model, *options.values()]
+    for path in (out, report):
         if path is not None:
-            check_destination(path, overwrite=overwrite)
+            check_destination(path, overwrite=overwrite, inputs=inputs)
+    if plot is not None:
+        check_destination(plot, overwrite=overwrite, replaceable=_holds_figures, inputs=inputs)
     if out is not None and Path(out).suffix not in analysis.suffixes:
         raise InputError(f"{out}: the result of {name} is written as {' or '.join(analysis.suffixes)}; name the file so.")
     if (plot is not None or report is not None) and find_spec("matplotlib") is None:
@@ -311,8 +315,12 @@ def _short(value: Any) -> str:
     return f"{type(value).__name__} {'x'.join(map(str, value.shape))}" if hasattr(value, "shape") else repr(value)[:200]
 
 
+def _holds_figures(folder: Path) -> bool:
+    return all(file.suffix in FIGURE_SUFFIXES for file in folder.iterdir())
+
+
 def _save_figures(figures: Mapping[str, Figure], folder: Path, overwrite: bool) -> None:
     with new_folder(folder, overwrite=overwrite) as partial:
         for name, figure in figures.items():
-            for suffix in ("png", "pdf"):
-                figure.savefig(partial / f"{name}.{suffix}", dpi=150, bbox_inches="tight")
+            for suffix in FIGURE_SUFFIXES:
+                figure.savefig(partial / f"{name}{suffix}", dpi=150, bbox_inches="tight")

@@ -78,7 +78,14 @@ def as_codes(sequences: str | Sequence[str] | NDArray[Any], length: int | None =
     """
     if isinstance(sequences, str):
         sequences = [sequences]
-    array = sequences if isinstance(sequences, np.ndarray) else np.asarray(list(sequences))
+    try:
+        array = sequences if isinstance(sequences, np.ndarray) else np.asarray(list(sequences))
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"Sequences must be strings, codes or one-hot rows, all of one length; found a {type(sequences).__name__} that is not."
+        ) from error
+    if array.shape == (0,):
+        return np.empty((0, length or 0), dtype=np.int8)
     if array.dtype.kind in "UO" and array.ndim == 1 and all(isinstance(sequence, str) for sequence in array):
         wanted = length if length is not None else len(array[0])
         for row, sequence in enumerate(array):

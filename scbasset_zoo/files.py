@@ -8,7 +8,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from scbasset_zoo.errors import InputError
@@ -24,7 +24,8 @@ def new_folder(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iter
         `path` exists and `overwrite` is false, its parent cannot be written, or the disk is full.
     """
     path = Path(path).absolute()
-    check_destination(path, overwrite=overwrite)
+    _require_absent(path, overwrite)
+    _require_writable(path)
     with _friendly(path):
         partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.partial-", dir=path.parent))
         try:
@@ -62,18 +63,50 @@ def new_file(path: str | os.PathLike[str], *, overwrite: bool = True) -> Iterato
             remove(partial)
 
 
-def check_destination(path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
-    """Fail now, not after an hour of work, when `path` cannot be written."""
+def holding(*names: str) -> Callable[[Path], bool]:
+    """Whether a folder has one of these files, by which it is known for something that may be replaced."""
+    return lambda folder: any((folder / name).is_file() for name in names)
+
+
+_is_zarr = holding(".zgroup", "zarr.json")
+
+
+def check_destination(
+    path: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
+    replaceable: Callable[[Path], bool] | None = None,
+    inputs: Iterable[object] = (),
+) -> None:
+    """Fail now, not after an hour of work, when `path` cannot be written, or must not be replaced.
+
+    Parameters
+    ----------
+    path : path
+    overwrite : bool
+        Whether to replace what is there.
+    replaceable : callable, optional
+        Of a result that is a folder: whether a folder is one such. By default the result is a file (or Zarr).
+    inputs : iterable
+        What will be read; those that are paths must not be replaced.
+
+    Raises
+    ------
+    InputError
+        `path` exists and `overwrite` is false, is or holds an input, or is something else than would be written.
+    """
     path = Path(path).absolute()
-    if path.exists() and not overwrite:
-        raise InputError(f"{path} already exists. Choose another name, or pass --overwrite (overwrite=True) to replace it.")
-    parent = path.parent
-    try:
-        parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=parent):
-            pass
-    except OSError as error:
-        raise InputError(f"Cannot write {path}: {error.strerror or error}. Choose a folder that you may write to.") from error
+    _require_absent(path, overwrite)
+    if path.exists():
+        for given in inputs:
+            if isinstance(given, str | os.PathLike) and path.resolve() in (Path(given).resolve(), *Path(given).resolve().parents):
+                raise InputError(f"{path} is or holds what is read, {given}: overwriting would delete it. Choose another name.")
+        ours = (replaceable or _is_zarr)(path) or not any(path.iterdir()) if path.is_dir() else replaceable is None
+        if not ours:
+            raise InputError(
+                f"{path} is something else than would be written, so --overwrite does not replace it. Choose another name."
+            )
+    _require_writable(path)
 
 
 def sha256(path: str | os.PathLike[str]) -> str:
@@ -88,6 +121,21 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def _require_absent(path: Path, overwrite: bool) -> None:
+    if path.exists() and not overwrite:
+        raise InputError(f"{path} already exists. Choose another name, or pass --overwrite (overwrite=True) to replace it.")
+
+
+def _require_writable(path: Path) -> None:
+    parent = path.parent
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=parent):
+            pass
+    except OSError as error:
+        raise InputError(f"Cannot write {path}: {error.strerror or error}. Choose a folder that you may write to.") from error
 
 
 def _replace(partial: Path, path: Path) -> None:

@@ -176,6 +176,9 @@ def check_assembly(assembly: str, chromosome_sizes: Mapping[str, int]) -> None:
     if not assembly.strip():
         raise InputError("The assembly must have a name, as hg19.")
     known = _assemblies()
+    near = [name for name in known if name.lower() == assembly.lower() != assembly]
+    if assembly not in known and near:
+        raise InputError(f"The assembly {assembly} is not known, but {near[0]} is: write it so.")
     if assembly not in known:
         say(f"{assembly} is none of {', '.join(known)}: its chromosome lengths cannot be checked.")
         return
@@ -185,6 +188,11 @@ def check_assembly(assembly: str, chromosome_sizes: Mapping[str, int]) -> None:
         raise InputError(f"this FASTA's {chrom} is {size:,} bp; {assembly} has {expected:,}{_fits(chrom, size)}.")
     if not {_with_prefix(chrom) for chrom in chromosome_sizes} & set(known[assembly]):
         say(f"None of the FASTA's chromosomes ({_some(chromosome_sizes)}) is one of {assembly}'s: lengths not checked.")
+
+
+def known_sizes(assembly: str) -> dict[str, int]:
+    """Lengths of the main chromosomes of an assembly, in bp, named as by UCSC; nothing if it is not known."""
+    return dict(_assemblies().get(assembly, {}))
 
 
 def assembly_sizes(assembly: str) -> dict[str, int]:

@@ -103,6 +103,8 @@ def open_matrix(matrix: ad.AnnData | str | os.PathLike[str]) -> PeakMatrix:
     if isinstance(matrix, ad.AnnData):
         opened = _from_anndata(matrix)
     else:
+        if not isinstance(matrix, str | os.PathLike):
+            raise InputError(f"The matrix must be a path or an AnnData; found {type(matrix).__name__}. {_EXPECTED}.")
         path = Path(matrix)
         with readable(str(path)):
             opened = _from_path(path)
@@ -113,6 +115,9 @@ def open_matrix(matrix: ad.AnnData | str | os.PathLike[str]) -> PeakMatrix:
 def _check(matrix: PeakMatrix) -> None:
     if not matrix.n_cells or not matrix.n_peaks:
         raise InputError(f"{matrix.where} is empty: it has {matrix.n_cells:,} cells and {matrix.n_peaks:,} peaks.")
+    for name, table in ((".obs", matrix.cells), (".var", matrix.peaks)):
+        if not table.columns.is_unique:
+            raise InputError(f"{matrix.where}: {name} has two columns called {table.columns[table.columns.duplicated()][0]!r}.")
     twice = matrix.cells.index[matrix.cells.index.duplicated()]
     if len(twice):
         raise InputError(

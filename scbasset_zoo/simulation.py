@@ -32,7 +32,7 @@ from scbasset_zoo import __version__
 from scbasset_zoo.blood import BATCH_TF, CONSENSUS, LINEAGE
 from scbasset_zoo.dna import ALPHABET, Codes, N, decode, encode, reverse_complement, shuffle
 from scbasset_zoo.errors import InputError
-from scbasset_zoo.files import check_destination, new_folder
+from scbasset_zoo.files import check_destination, holding, new_folder
 from scbasset_zoo.progress import progress
 
 ASSEMBLY = "simulated"
@@ -196,7 +196,7 @@ def simulate(
         Numbers out of range, a FASTA without usable sequence, or `out` exists.
     """
     _check(n_cells, n_peaks, n_types, n_batches, density, signal, peak_width, seed)
-    check_destination(out, overwrite=overwrite)
+    check_destination(out, overwrite=overwrite, replaceable=holding("simulation.json"), inputs=[fasta])
     background = _background(Path(fasta) if fasta is not None else BACKGROUND, n_peaks)
     motifs = {tf: _pwm(consensus) for tf, consensus in CONSENSUS.items()}
     cells, activities, type_activities = _cells(n_cells, n_types, n_batches, np.random.default_rng([seed, 0]))

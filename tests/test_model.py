@@ -327,6 +327,14 @@ def test_a_genome_of_another_assembly_is_refused(model, tmp_path):
         model.predict(["chr2:100-600"], other)
 
 
+def test_a_genome_that_shares_no_chromosome_with_the_card_is_known_by_its_assembly(tmp_path):
+    genome = {"assembly": "hg19", "naming": "ucsc", "chromosome_sizes": {"chr20": 63_025_520}}
+    package = toy.toy_package(tmp_path / "hg19", genome=genome)
+    (tmp_path / "hg38.fa").write_text(">chr21\n" + "ACGT" * 500 + "\n")
+    with pytest.raises(InputError, match=r"chr21 is 2,000 bp; the model was trained on hg19, where it has 48,129,895"):
+        open_model(package.folder, "cpu").predict(["chr21:100-600"], tmp_path / "hg38.fa")
+
+
 @pytest.mark.parametrize(
     ("peaks", "message"),
     [

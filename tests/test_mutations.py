@@ -292,6 +292,9 @@ def test_an_engine_that_differs_from_full_passes_refuses_to_serve():
         ([1, 2], ["A"] * 3, 0, "found 2 starts, 3 bases, 1 reference"),
         (0, "A", [0, 2], "Edit 1 is of reference 2; there are 2"),
         (0.5, "A", 0, "starts must be one integer"),
+        ([[1], [2, 3]], "A", 0, "starts must be one integer, or one for each edit; found a nested list"),
+        (2**63 - 1, "A", 0, "Edit 0 replaces 1 bases from 9,223,372,036,854,775,807"),
+        (0, [[1, 2], [3]], 0, "all of one length"),
         (0, [[7]], 0, r"must lie in 0..4"),
     ],
 )

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import anndata as ad
+import h5py
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
@@ -178,6 +179,16 @@ def test_memory_does_not_grow_with_cells_times_peaks(tmp_path):
     assert grouped - few < 100
 
 
+def test_fasta_sequences_are_read_where_they_are_asked_for(tmp_path):
+    sequences = toy.random_sequences(5)
+    lines = [f">s{i} title\r\n{sequence[:700]}\n\n{sequence[700:].lower()}\n" for i, sequence in enumerate(sequences)]
+    (tmp_path / "s.fa").write_bytes(("\n" + "".join(lines)).encode())
+    windows, whole = fasta_windows(tmp_path / "s.fa", 1344), sequence_windows(sequences, 1344)
+    assert list(windows.var.index) == [f"s{i}" for i in range(5)]
+    for first, last in ((0, 5), (2, 4), (4, 5), (3, 3)):
+        np.testing.assert_array_equal(windows.read(first, last), whole.read(first, last))
+
+
 def test_fasta_sequences_must_be_of_the_models_length(tmp_path):
     path = tmp_path / "s.fa"
     path.write_text(">one first\n" + "A" * 1344 + "\n>two\n" + "C" * 1000 + "\n")
@@ -189,10 +200,10 @@ def test_fasta_sequences_must_be_of_the_models_length(tmp_path):
     path.write_text("")
     with pytest.raises(InputError, match="no FASTA record"):
         fasta_windows(path, 1344)
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match=r"There is no .*absent\.fa"):
         fasta_windows(tmp_path / "absent.fa", 1344)
     path.write_bytes(b"\x1f\x8b\x08\x00\xff\xfe")
-    with pytest.raises(InputError, match="not a plain FASTA"):
+    with pytest.raises(InputError, match="no plain FASTA file: its first line is"):
         fasta_windows(path, 1344)
 
 
@@ -271,6 +282,35 @@ def test_the_command_line_refuses_what_does_not_go_together(folder, genome, bed,
         assert message in str(done.exception)
     assert isinstance(command(tmp_path, "--bed", bed, "--genome", genome, *out).exception, PackageError)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("suffix", [".h5ad", ".zarr", ".h5"])
+def test_peaks_come_from_matrices_of_any_kind(model, genome, tmp_path, suffix):
+    peaks = toy.toy_peaks()
+    names = [f"{row.chrom}:{row.start}-{row.end}" for row in peaks.itertuples()]
+    path = tmp_path / f"matrix{suffix}"
+    if suffix == ".h5":
+        with h5py.File(path, "w") as file:
+            group = file.create_group("matrix")
+            group["barcodes"], group["shape"] = [b"c"], [len(names), 1]
+            group["indptr"], group["indices"], group["data"] = [0, 1], [0], [1]
+            group["features/id"] = group["features/name"] = [name.encode() for name in names]
+            group["features/feature_type"] = [b"Peaks"] * len(names)
+    else:
+        matrix = ad.AnnData(np.ones((1, len(names)), np.float32), var=pd.DataFrame(index=names))
+        (matrix.write_h5ad if suffix == ".h5ad" else matrix.write_zarr)(path)
+    np.testing.assert_array_equal(model.predict(path, genome).X, model.predict(names, genome).X)
+    if suffix != ".zarr":
+        path.write_bytes(path.read_bytes()[:-200])
+        with pytest.raises(InputError, match=rf"matrix\{suffix} cannot be read: .*cut short or damaged"):
+            model.predict(path, genome)
+
+
+def test_the_input_is_not_replaced_by_the_prediction(folder, genome, tmp_path):
+    matrix = tmp_path / "m.h5ad"
+    ad.AnnData(np.ones((1, 12), np.float32), var=toy.toy_peaks().rename(index=str)).write_h5ad(matrix)
+    result = command(folder, "--h5ad", matrix, "--genome", genome, "--out", matrix, "--overwrite")
+    assert "is or holds what is read" in str(result.exception)
 
 
 def test_an_existing_file_is_replaced_only_when_asked(folder, genome, bed, tmp_path):

@@ -395,12 +395,26 @@ def test_overwrite_replaces_nothing_but_a_prepared_peak_set(toy, toy_matrix, tmp
     (tmp_path / "work").mkdir()
     (tmp_path / "work" / "thesis.txt").write_text("precious")
     toy_matrix().write_zarr(tmp_path / "work" / "m.zarr")
-    with pytest.raises(InputError, match="not a prepared peak set"):
+    with pytest.raises(InputError, match="something else than would be written"):
         toy(toy_matrix(), out=tmp_path / "work", overwrite=True)
     for out in (tmp_path / "work", tmp_path / "work" / "m.zarr"):
-        with pytest.raises(InputError, match="holds the input"):
+        with pytest.raises(InputError, match="is or holds what is read"):
             toy(tmp_path / "work" / "m.zarr", out=out, overwrite=True)
     assert (tmp_path / "work" / "thesis.txt").read_text() == "precious"
+
+
+def test_columns_that_parquet_cannot_hold_are_kept_as_text_or_refused_by_name(toy, toy_matrix):
+    adata = toy_matrix()
+    adata.obs["depth_bin"] = pd.cut(np.arange(adata.n_obs), 3)
+    adata.obs["phase"] = np.arange(adata.n_obs) * 1j
+    cells = toy(adata).cells
+    assert cells["depth_bin"].nunique() == 3
+    assert cells["phase"].iloc[1] == "1j"
+    adata.obs = pd.concat([adata.obs, adata.obs[["phase"]]], axis=1)
+    with pytest.raises(InputError, match="obs has two columns called 'phase'"):
+        toy(adata, overwrite=True)
+    with pytest.raises(InputError, match="must be a path or an AnnData; found NoneType"):
+        toy(None, overwrite=True)
 
 
 def test_folder_that_cannot_be_written_is_refused(toy, toy_matrix, as_another_user):

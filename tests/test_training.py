@@ -172,6 +172,10 @@ def test_frozen_trunk_from_a_package_stays_as_it_is(prepared, uninterrupted, tmp
     np.testing.assert_allclose(after.embed(sequences), before.embed(sequences), atol=1e-4)
     assert np.abs(after.cell_embedding - before.cell_embedding).max() > 0.01
     free = sz.train(prepared.folder, out=tmp_path / "free", epochs=1, **options)
+    (tmp_path / "package").rename(tmp_path / "elsewhere")
+    (free.folder / ".partial-1-checkpoint.npz").write_text("of a killed process")
+    assert len(sz.train(prepared.folder, out=free.folder, resume=True, epochs=2, quiet=True).history) == 2
+    assert not list(free.folder.glob(".partial-*"))
     scratch = sz.train(prepared.folder, out=tmp_path / "scratch", epochs=1, **TINY)
     assert free.history["loss"].iloc[0] < scratch.history["loss"].iloc[0]
 
@@ -219,6 +223,11 @@ def test_a_batch_column_with_one_value_or_a_missing_one_is_refused(prepared, tmp
     missing = edited(prepared, tmp_path / "missing", forget_one)
     with pytest.raises(InputError, match=r"1 cells have no batch, the first of them '.*' \(row 3\)"):
         sz.train(missing, out=tmp_path / "run", batch_key="batch")
+    missing = edited(prepared, tmp_path / "blank", lambda cells: cells.assign(batch=[" ", *cells["batch"].astype(str)[1:]]))
+    with pytest.raises(InputError, match=r"1 cells have no batch, the first of them '.*' \(row 0\)"):
+        sz.train(missing, out=tmp_path / "run", batch_key="batch")
+    with pytest.raises(InputError, match="60 batches of 60 cells.*no column of batches"):
+        sz.train(prepared.folder, out=tmp_path / "run", batch_key="depth")
     assert not (tmp_path / "run").exists()
 
 
@@ -227,8 +236,15 @@ def test_a_run_is_not_overwritten_or_resumed_by_mistake(prepared, uninterrupted,
         sz.train(prepared.folder, out=uninterrupted.folder)
     with pytest.raises(InputError, match="not the folder of a training run"):
         sz.train(prepared.folder, out=tmp_path / "nothing", resume=True)
-    with pytest.raises(InputError, match="started with width = 0.03"):
-        sz.train(prepared.folder, out=uninterrupted.folder, resume=True, width=0.5)
+    for width in (0.5, 1.0):
+        with pytest.raises(InputError, match="started with width = 0.03"):
+            sz.train(prepared.folder, out=uninterrupted.folder, resume=True, width=width)
+    with pytest.raises(InputError, match="is or holds what is read"):
+        sz.train(prepared.folder, out=prepared.folder, overwrite=True)
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "thesis.tex").write_text("precious")
+    with pytest.raises(InputError, match="something else"):
+        sz.train(prepared.folder, out=tmp_path / "thesis", overwrite=True)
     other = edited(prepared, tmp_path / "other", lambda cells: cells.assign(more=1))
     with pytest.raises(InputError, match="is not the data"):
         sz.train(other, out=uninterrupted.folder, resume=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from scbasset_zoo.card import Card
 from scbasset_zoo.errors import InputError
 
 About = Mapping[str, Any] | str | os.PathLike[str] | None
@@ -27,7 +28,7 @@ def read_about(about: About) -> dict[str, Any]:
     Raises
     ------
     InputError
-        The file cannot be read, or it or one of its sections is no mapping.
+        The file cannot be read, it or one of its sections is no mapping, or it has fields that no card has.
     """
     if about is None:
         return {}
@@ -40,6 +41,12 @@ def read_about(about: About) -> dict[str, Any]:
     if not isinstance(fields, Mapping):
         raise InputError(
             f"{about} must be a mapping of card fields, such as `id: scbasset/my-model`; found {type(fields).__name__}."
+        )
+    unknown = [str(name) for name in fields if name not in Card.model_fields]
+    if unknown:
+        raise InputError(
+            f"What is said about the model has {', '.join(map(repr, unknown))}, which a card has not; its fields are "
+            f"{', '.join(Card.model_fields)}."
         )
     for section in _SECTIONS.intersection(fields):
         if not isinstance(fields[section], Mapping):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scbasset_zoo import dna, onnx_model
 from scbasset_zoo.card import BATCH_OUTPUT
 from scbasset_zoo.errors import InputError, PackageError
-from scbasset_zoo.files import check_destination, sha256
+from scbasset_zoo.files import check_destination, holding, sha256
 from scbasset_zoo.package import Package, write_package
 from scbasset_zoo.progress import progress, say
 from scbasset_zoo.training import checkpoint
@@ -61,7 +61,7 @@ def export(
         Keras and ONNX Runtime differ by more than 1e-5 in probability, or `about` does not make a valid card.
     """
     run, out = Path(run), Path(out)
-    check_destination(out, overwrite=overwrite)
+    check_destination(out, overwrite=overwrite, replaceable=holding("card.yaml"), inputs=[run, data])
     facts = checkpoint.read_run(run)
     weights, best = checkpoint.read_arrays(run / "best.npz")
     about = read_about(about)

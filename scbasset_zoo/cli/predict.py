@@ -59,7 +59,7 @@ def predict(
         raise InputError(f"Give exactly one of --bed, --fasta-sequences and --h5ad; found {' and '.join(given) or 'none'}.")
     if (genome is None) != (fasta_sequences is not None):
         raise InputError(f"{given[0]} needs --genome FASTA." if genome is None else "--fasta-sequences takes no --genome.")
-    check_destination(out, overwrite=overwrite)
+    check_destination(out, overwrite=overwrite, inputs=[model, bed, fasta_sequences, h5ad, genome])
     barcodes = None if cells is None else _barcodes(cells)
     opened = open_model(model, device.value)
     peaks = fasta_windows(fasta_sequences, opened.sequence_length) if fasta_sequences else bed or h5ad
@@ -83,6 +83,5 @@ def predict(
 
 
 def _barcodes(cells: str) -> list[str]:
-    if Path(cells).is_file():
-        return Path(cells).read_text(encoding="utf-8").split()
-    return [barcode.strip() for barcode in cells.split(",") if barcode.strip()]
+    listed = Path(cells).read_text(encoding="utf-8").splitlines() if Path(cells).is_file() else cells.split(",")
+    return [barcode.strip() for barcode in listed if barcode.strip()]

@@ -105,7 +105,7 @@ def as_edits(codes: dna.Codes, starts: ArrayLike, bases: str | Sequence[str] | N
     n_references, length = codes.shape
     _require(width > 0, lambda row: f"Edit {row} replaces no base.")
     _require(
-        (start >= 0) & (start + width <= length),
+        (start >= 0) & (start <= length - width),
         lambda row: f"Edit {row} replaces {width[row]:,} bases from {start[row]:,}; the sequences have {length:,} bp (from 0).",
     )
     _require(
@@ -126,13 +126,16 @@ def _padded(bases: str | Sequence[str] | NDArray[Any]) -> tuple[dna.Codes, Index
         padded = np.full((len(width), width.max(initial=1)), dna.N, np.int8)
         padded[np.arange(padded.shape[1]) < width[:, None]] = dna.encode("".join(bases))
         return padded, width
-    codes = dna.as_codes(np.asarray(bases))
+    codes = dna.as_codes(bases)
     width = np.full(len(codes), codes.shape[1], dtype=np.int64)
     return (codes if codes.shape[1] else np.empty((len(codes), 1), np.int8)), width
 
 
 def _integers(name: str, values: ArrayLike) -> Index:
-    array = np.atleast_1d(np.asarray(values))
+    try:
+        array = np.atleast_1d(np.asarray(values))
+    except ValueError as error:
+        raise InputError(f"{name} must be one integer, or one for each edit; found a nested {type(values).__name__}.") from error
     if array.ndim != 1 or (array.dtype.kind not in "iu" and array.size):
         raise InputError(f"{name} must be one integer, or one for each edit; found {array.dtype} of shape {array.shape}.")
     return array.astype(np.int64)

@@ -198,7 +198,10 @@ class Model:
         InexactMutations
             The result would differ from full passes by more than 1e-4, which is checked at first use.
         """
-        return self.mutations.mutate(reference, starts, bases, quiet=quiet)
+        codes = dna.as_codes(reference, self.sequence_length)
+        if len(codes) != 1:
+            raise InputError(f"mutate edits one reference; found {len(codes)}. model.mutations.mutate takes several.")
+        return self.mutations.mutate(codes, starts, bases, quiet=quiet)
 
     def saturation_mutagenesis(self, sequences: Sequences, *, quiet: bool = False) -> Array:
         """Change of the peak embedding for each base at each position (in silico saturation mutagenesis).
@@ -312,7 +315,9 @@ class Model:
         """
         if cells is None:
             return np.arange(self.n_cells)
-        chosen = np.asarray(cells)
+        chosen = np.atleast_1d(np.asarray(cells))
+        if not chosen.size:
+            raise InputError("No cell was chosen.")
         if chosen.dtype.kind == "b" and chosen.shape == (self.n_cells,):
             positions = np.flatnonzero(chosen)
         elif chosen.dtype.kind in "iu":

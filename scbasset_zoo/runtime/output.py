@@ -65,7 +65,7 @@ def write_predictions(
     out = Path(out)
     if out.suffix not in SUFFIXES:
         raise InputError(f"{out} must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}.")
-    check_destination(out, overwrite=overwrite)
+    check_destination(out, overwrite=overwrite, inputs=[peaks, genome])
     prediction = Prediction(model, peaks, genome, **options)
     if out.suffix == ".parquet":
         _check_columns(prediction, out)

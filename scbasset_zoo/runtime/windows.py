@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from scbasset_zoo.card import Card
-from scbasset_zoo.dna import Codes, as_codes
-from scbasset_zoo.errors import InputError
-from scbasset_zoo.genome import Genome, check_sizes, naming_hint
+from scbasset_zoo.dna import Codes, as_codes, encode
+from scbasset_zoo.errors import InputError, readable
+from scbasset_zoo.genome import Genome, check_sizes, known_sizes, naming_hint
 from scbasset_zoo.peaks import peak_names, peaks_from_var, read_bed
 
 if TYPE_CHECKING:
@@ -63,7 +65,8 @@ def peak_windows(peaks: PeaksLike, genome: GenomeLike, card: Card) -> Windows:
     """
     table = _peak_table(peaks)
     genome = genome if isinstance(genome, Genome) else Genome(genome)
-    check_sizes(genome, card.genome.chromosome_sizes, f"the model was trained on {card.genome.assembly}")
+    sizes = known_sizes(card.genome.assembly) | card.genome.chromosome_sizes
+    check_sizes(genome, sizes, f"the model was trained on {card.genome.assembly}")
     chroms, centres = table["chrom"].to_numpy(), (table["start"] + table["end"]).to_numpy() // 2
     _require_on_genome(table, centres, genome)
     starts, length = centres - card.input.length // 2, card.input.length
@@ -78,45 +81,66 @@ def sequence_windows(sequences: Sequence[str] | NDArray[Any], length: int, names
 
 
 def fasta_windows(path: str | os.PathLike[str], length: int) -> Windows:
-    """Each record of a FASTA file as one sequence of the model's length, under the first word of its title.
+    """Each record of a FASTA file as one sequence of the model's length, under the first word of its title; read where used.
 
     Raises
     ------
     InputError
         No such file, no FASTA, or a record of another length: the message names it.
     """
-    from Bio.SeqIO.FastaIO import SimpleFastaParser
-
     path = Path(path)
     names: list[str] = []
-    sequences: list[str] = []
-    try:
-        with path.open(encoding="ascii") as file:
-            for title, sequence in SimpleFastaParser(file):
-                names.append((title.split() or [f"sequence_{len(names)}"])[0])
-                sequences.append(sequence)
-                if len(sequence) != length:
-                    raise InputError(
-                        f"{path}, record {len(names)} ({names[-1]!r}) has {len(sequence):,} bp; the model takes {length:,}. "
-                        "Cut or extend each sequence around its centre."
-                    )
-    except OSError as error:
-        raise InputError(f"The FASTA {path} cannot be read: {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not a plain FASTA file; if it is compressed, decompress it first.") from error
+    offsets: list[int] = []
+    with readable(str(path)), path.open("rb") as file:
+        for name, offset, sequence in _records(file, path):
+            names.append(name or f"sequence_{len(names)}")
+            offsets.append(offset)
+            if len(sequence) != length:
+                raise InputError(
+                    f"{path}, record {len(names)} ({names[-1]!r}) has {len(sequence):,} bp; the model takes {length:,}. "
+                    "Cut or extend each sequence around its centre."
+                )
     if not names:
         raise InputError(f"{path} has no FASTA record; a record begins with '>'.")
-    return sequence_windows(sequences, length, names)
+
+    def read(first: int, last: int) -> Codes:
+        if first >= last:
+            return np.empty((0, length), np.int8)
+        with path.open("rb") as file:
+            file.seek(offsets[first])
+            return np.stack([encode(sequence) for _, _, sequence in islice(_records(file, path), last - first)])
+
+    return Windows(pd.DataFrame(index=_distinct(names)), read)
+
+
+def _records(file: BinaryIO, path: Path) -> Iterator[tuple[str, int, bytes]]:
+    """First word of each title, where its line begins, and its sequence; from a file that is at the start of a record."""
+    title: str | None = None
+    lines: list[bytes] = []
+    begins = at = file.tell()
+    for line in file:
+        if line.startswith(b">"):
+            if title is not None:
+                yield title, begins, b"".join(lines)
+            title, lines, begins = (line[1:].split() or [b""])[0].decode("utf-8", "replace"), [], at
+        elif title is None and line.strip():
+            raise InputError(
+                f"{path} is no plain FASTA file: its first line is {line[:60]!r}; expected '>' and a name. If it is "
+                "compressed, decompress it first."
+            )
+        else:
+            lines += line.split()
+        at += len(line)
+    if title is not None:
+        yield title, begins, b"".join(lines)
 
 
 def _peak_table(peaks: PeaksLike) -> pd.DataFrame:
     """chrom, start, end, name; indexed by the names in an AnnData, else by chrom:start-end."""
     own_names = False
     if isinstance(peaks, str | os.PathLike):
-        if Path(peaks).suffix == ".h5ad":
-            table, own_names = peaks_from_var(_stored_var(Path(peaks)), f"{peaks}, .var"), True
-        else:
-            table = read_bed(peaks)
+        stored = _stored_peaks(Path(peaks))
+        table, own_names = (read_bed(peaks), False) if stored is None else (stored, True)
     elif isinstance(peaks, pd.DataFrame):
         table = peaks_from_var(peaks, "the table of peaks")
         table["name"] = peaks["name"].astype(str).to_numpy() if "name" in peaks else peak_names(table)
@@ -128,17 +152,24 @@ def _peak_table(peaks: PeaksLike) -> pd.DataFrame:
     return table.set_axis(_distinct(table["name"] if own_names else peak_names(table)), axis=0)
 
 
-def _stored_var(path: Path) -> pd.DataFrame:
-    import anndata as ad
+def _stored_peaks(path: Path) -> pd.DataFrame | None:
+    """Peaks of a matrix on disk, whatever its values; None of a file that is none, such as BED."""
     import h5py
 
-    if not path.is_file() or not h5py.is_hdf5(path):
-        raise InputError(f"{path} is not an .h5ad file, or is not there.")
-    with h5py.File(path, "r") as file:
+    if not path.is_dir() and not h5py.is_hdf5(path):
+        if path.suffix == ".h5ad":
+            raise InputError(f"{path} is not an .h5ad file, or is not there.")
+        return None
+    import anndata as ad
+    import zarr
+
+    from scbasset_zoo.matrix import open_matrix
+
+    with readable(str(path)), h5py.File(path) if path.is_file() else nullcontext(zarr.open_group(path, mode="r")) as file:
         var = ad.io.read_elem(file["var"]) if "var" in file else None
-    if not isinstance(var, pd.DataFrame):
-        raise InputError(f"{path} has no .var; expected an AnnData of cells x peaks.")
-    return var
+    if isinstance(var, pd.DataFrame):
+        return peaks_from_var(var, f"{path}, .var")
+    return open_matrix(path).peaks
 
 
 def _require_on_genome(table: pd.DataFrame, centres: NDArray[np.int64], genome: Genome) -> None:

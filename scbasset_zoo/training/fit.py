@@ -31,9 +31,18 @@ class Fit:
     prepared : PreparedPeaks
     options : TrainingOptions
     batches : (names, batch of each cell) or None
+    resumed : bool
+        The weights will be restored, so that no other model's are needed.
     """
 
-    def __init__(self, prepared: PreparedPeaks, options: TrainingOptions, batches: tuple[list[str], NDArray[np.intp]] | None):
+    def __init__(
+        self,
+        prepared: PreparedPeaks,
+        options: TrainingOptions,
+        batches: tuple[list[str], NDArray[np.intp]] | None,
+        *,
+        resumed: bool = False,
+    ):
         if not tf.config.list_physical_devices("GPU"):
             tf.config.experimental.enable_op_determinism()
         keras.utils.set_random_seed(options.seed)
@@ -49,7 +58,7 @@ class Fit:
         self.network = Network(
             architecture, batch_of_cell=batches[1] if batches else None, precision=self.precision, seed=options.seed
         )
-        if options.init_from:
+        if options.init_from and not resumed:
             from scbasset_zoo.training.initialise import start_trunk_from
 
             start_trunk_from(self.network, options.init_from, prepared, options.seed)

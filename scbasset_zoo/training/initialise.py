@@ -9,11 +9,11 @@ import numpy as np
 
 from scbasset_zoo import dna, onnx_model
 from scbasset_zoo.errors import InputError
-from scbasset_zoo.package import Package
 from scbasset_zoo.progress import say
 from scbasset_zoo.runtime.layers import read_layers
 from scbasset_zoo.training.architecture import Network
 from scbasset_zoo.training.dataset import PreparedPeaks
+from scbasset_zoo.zoo import find_package
 
 CALIBRATION_PEAKS = 256
 
@@ -32,7 +32,7 @@ def start_trunk_from(network: Network, package: str | os.PathLike[str], prepared
     PackageError
         The package is damaged.
     """
-    opened = Package.open(package)
+    opened = find_package(package)
     layers = read_layers(onnx_model.trunk(onnx_model.parse(opened.model_bytes())))
     weights = [*((block.kernel, block.bias) for block in layers.blocks), (layers.dense_kernel, layers.dense_bias)]
     names = [*(f"conv_{block}" for block in range(len(layers.blocks))), "bottleneck"]

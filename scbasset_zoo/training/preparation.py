@@ -126,7 +126,12 @@ def prepare(
     _check_parameters(parameters)
     parts = shares(split)
     out = Path(out)
-    _check_out(out, [Path(fasta)] + ([] if isinstance(matrix, ad.AnnData) else [Path(matrix)]), overwrite)
+    check_destination(
+        out,
+        overwrite=overwrite,
+        replaceable=lambda folder: "schema_version" in (read_manifest(folder) or {}),
+        inputs=[matrix, fasta],
+    )
     genome = Genome(fasta)
     check_assembly(assembly, genome.chromosome_sizes)
     source = open_matrix(matrix)
@@ -354,16 +359,6 @@ def _check_parameters(parameters: dict[str, Any]) -> None:
         raise InputError(f"{', '.join(both)} cannot be both test and validation chromosome.")
 
 
-def _check_out(out: Path, inputs: list[Path], overwrite: bool) -> None:
-    if overwrite and out.exists():
-        # Overwriting removes the folder, so nothing but an earlier prepared peak set may be replaced.
-        if any(out.resolve() in (path.resolve(), *path.resolve().parents) for path in inputs):
-            raise InputError(f"--out {out} holds the input: overwriting would delete it. Choose another name.")
-        if not out.is_dir() or (any(out.iterdir()) and "schema_version" not in (read_manifest(out) or {})):
-            raise InputError(f"{out} is not a prepared peak set, so --overwrite does not replace it. Choose another name.")
-    check_destination(out, overwrite=overwrite)
-
-
 def _source(source: PeakMatrix) -> dict[str, Any]:
     files = {
         path.name: {"bytes": path.stat().st_size, "sha256": sha256(path)}
@@ -392,6 +387,11 @@ def _storable(table: pd.DataFrame, taken: set[str], prefix: str) -> pd.DataFrame
     """The table with names that are text and not taken, and with objects of mixed types as text, as Parquet needs them."""
     names = [f"{prefix}_{name}" if str(name) in taken else str(name) for name in table.columns]
     table = table.set_axis(names, axis=1)
+    for name in table.select_dtypes("category").columns:
+        if pd.api.types.infer_dtype(table[name].cat.categories) not in ("string", "boolean", "integer", "floating", "empty"):
+            table[name] = table[name].map(str, na_action="ignore")
+    for name in table.select_dtypes(complex).columns:
+        table[name] = table[name].map(str)
     for name in table.select_dtypes(object).columns:
         if pd.api.types.infer_dtype(table[name], skipna=True) not in ("string", "boolean", "empty"):
             table[name] = table[name].map(str, na_action="ignore")

@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 
 import scbasset_zoo
 from scbasset_zoo.errors import InputError, TrainingError
-from scbasset_zoo.files import check_destination, new_file, remove, sha256
+from scbasset_zoo.files import check_destination, holding, new_file, new_folder, remove, sha256
 from scbasset_zoo.progress import say
+from scbasset_zoo.runtime.devices import usable_cores
 from scbasset_zoo.training import checkpoint
 from scbasset_zoo.training.dataset import PreparedPeaks, open_prepared
 from scbasset_zoo.training.options import TrainingOptions
@@ -103,7 +104,7 @@ def train(
             say(f"{out} is finished already: {facts['stopped_because']}.")
             return open_run(out)
     else:
-        check_destination(out, overwrite=overwrite)
+        check_destination(out, overwrite=overwrite, replaceable=holding("run.json"), inputs=[data, options.get("init_from")])
     batches = batch_table(prepared.cells, asked.batch_key, data)
     if asked.shift > prepared.flank:
         raise InputError(
@@ -113,18 +114,19 @@ def train(
     require_tensorflow()
     from scbasset_zoo.training.fit import Fit
 
-    fit = Fit(prepared, asked, batches)
+    fit = Fit(prepared, asked, batches, resumed=resume)
     if resume:
+        for leftover in out.glob(".partial-*"):
+            remove(leftover)
         fit.restore(*checkpoint.read_arrays(out / "checkpoint.npz"))
         facts.update(options=asked.model_dump(), status="running")
+        checkpoint.write_run(out, facts)
     else:
-        if out.exists():
-            remove(out)
-        out.mkdir(parents=True)
         facts = _facts(prepared, asked, fit, batches)
-        shutil.copyfile(prepared.folder / "cells.parquet", out / "cells.parquet")
-        shutil.copyfile(prepared.folder / "peaks.parquet", out / "peaks.parquet")
-    checkpoint.write_run(out, facts)
+        with new_folder(out, overwrite=overwrite) as folder:
+            for table in ("cells.parquet", "peaks.parquet"):
+                shutil.copyfile(prepared.folder / table, folder / table)
+            checkpoint.write_run(folder, facts)
     return _loop(out, fit, asked, facts, quiet)
 
 
@@ -162,6 +164,7 @@ def batch_table(cells: pd.DataFrame, batch_key: str | None, where: Any) -> tuple
             f"--batch-key {batch_key}: {where} has no such column of cells. It has: {', '.join(map(str, cells.columns))}."
         )
     column = cells[batch_key]
+    column = column.mask(column.astype(str).str.strip() == "")  # how AnnData files hold missing texts
     if (missing := column.isna()).any():
         raise InputError(
             f"--batch-key {batch_key}: {int(missing.sum())} cells have no batch, the first of them {cells.index[missing][0]!r} "
@@ -172,6 +175,11 @@ def batch_table(cells: pd.DataFrame, batch_key: str | None, where: Any) -> tuple
         raise InputError(
             f"--batch-key {batch_key}: all cells are of one batch, {names[0]!r}; batch correction needs two. "
             "Train without --batch-key."
+        )
+    if len(names) > len(cells) / 2:
+        raise InputError(
+            f"--batch-key {batch_key}: {len(names):,} batches of {len(cells):,} cells, such as {names[0]!r}; that is no column of "
+            "batches."
         )
     return [str(name) for name in names], codes
 
@@ -199,14 +207,13 @@ def _resumed_options(
             f"{prepared.folder} is not the data that {out} was started on ({facts['data']['folder']}). Resume with that."
         )
     recorded = TrainingOptions(**facts["options"])
-    defaults = TrainingOptions().model_dump()
     for name, value in asked.model_dump().items():
-        if name in given and name != "epochs" and value not in (defaults[name], getattr(recorded, name)):
+        if name in given and name != "epochs" and value != getattr(recorded, name):
             raise InputError(
                 f"{out} was started with {name} = {getattr(recorded, name)!r}, so it cannot go on with {value!r}. "
                 "Leave the option out, or start a new run."
             )
-    return recorded.model_copy(update={"epochs": asked.epochs} if asked.epochs != defaults["epochs"] else {})
+    return recorded.model_copy(update={"epochs": asked.epochs} if "epochs" in given else {})
 
 
 def _loop(out: Path, fit: Any, asked: TrainingOptions, facts: dict[str, Any], quiet: bool) -> Run:
@@ -223,9 +230,10 @@ def _loop(out: Path, fit: Any, asked: TrainingOptions, facts: dict[str, Any], qu
                 if not np.isfinite(loss):
                     facts.update(status="failed", stopped_because=f"the loss became {loss}")
                     checkpoint.write_run(out, facts)
+                    kept = "The last checkpoint is kept." if history else "There is no checkpoint yet."
                     raise TrainingError(
-                        f"The loss became {loss} in epoch {fit.state['epoch'] + 1}, step {step + 1} of {fit.n_steps}. The last "
-                        f"checkpoint is kept. Try a lower --learning-rate (now {asked.learning_rate}) or --precision float32."
+                        f"The loss became {loss} in epoch {fit.state['epoch'] + 1}, step {step + 1} of {fit.n_steps}. {kept} "
+                        f"Try a lower --learning-rate (now {asked.learning_rate}) or --precision float32."
                     )
                 display.step(fit, step, (step + 1 - first_step) * fit.batch_size / (time.perf_counter() - began))
                 if interrupted.is_set():
@@ -300,7 +308,7 @@ def _facts(prepared: PreparedPeaks, asked: TrainingOptions, fit: Any, batches: A
             "numpy": np.__version__,
             "python": platform.python_version(),
         },
-        "hardware": f"{len(gpus)} GPU" if gpus else f"{len(os.sched_getaffinity(0))} CPU cores ({_processor()})",
+        "hardware": f"{len(gpus)} GPU" if gpus else f"{usable_cores()} CPU cores ({_processor()})",
     }
 
 
