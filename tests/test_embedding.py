@@ -341,3 +341,27 @@ def test_a_fitted_model_finds_the_simulated_cell_types(tmp_path):
     found = sz.run("embedding", model, label="cell_type", umap=False, quiet=True).uns["metrics"]["score"]
     assert found["ARI"] > 0.8
     assert found["label score at 10"] > 0.9
+
+
+MILLION = """
+import json, resource, sys
+import numpy as np, pandas as pd
+sys.path.insert(0, sys.argv[1])
+import embedded, scbasset_zoo as sz
+folder, n_cells = sys.argv[2], 1_000_000
+embedding, cells = embedded.groups(n_cells, n_types=6)
+embedded.embedded_package(folder + "/million", embedding, cells.astype("category"))
+sz.run("embedding", folder + "/million", label="cell_type", resolution=0.1, umap=False, device="cpu", out=folder + "/r.h5ad")
+print(json.dumps(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024))
+"""
+
+
+@pytest.mark.slow
+def test_a_million_cells_take_less_than_8_gib(tmp_path):
+    """Neighbours, clusters and scores; about half an hour on two cores. The map takes memory as the neighbours do, and longer."""
+    tests = str(Path(__file__).parent)
+    done = subprocess.run([sys.executable, "-c", MILLION, tests, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    used = int(done.stdout.splitlines()[-1])
+    print(f"\n{used / 2**30:.2f} GiB at the most")
+    assert used < 8 * 2**30

@@ -6,7 +6,7 @@ import pytest
 from sklearn.neighbors import NearestNeighbors
 
 import scbasset_zoo as sz
-from scbasset_zoo.simulation import load_simulation, shuffle_labels
+from scbasset_zoo.simulation import shuffle_labels
 from scbasset_zoo.training.checkpoint import read_arrays
 
 # A lower rate than the paper's: with few cells, narrow networks dwell on the plateau that training starts on.
@@ -66,16 +66,21 @@ def test_labels_shuffled_within_each_cell_teach_nothing(simulated, tmp_path):
 
 @pytest.mark.slow
 def test_full_width_recipe_separates_cell_types_over_epochs(tmp_path):
-    """Shares of same-type cells among the 10 nearest neighbours after 10, 15 and 20 epochs; about 20 minutes on two cores."""
-    simulation = sz.simulate(tmp_path / "simulated", quiet=True)
-    assert (simulation.parameters["n_cells"], simulation.parameters["n_peaks"]) == (400, 4000)
-    sz.prepare(simulation.matrix, fasta=simulation.fasta, assembly="simulated", out=tmp_path / "prepared", quiet=True)
-    cell_type = load_simulation(tmp_path / "simulated").cells["cell_type"].astype(str).to_numpy()
+    """Shares of same-type cells among the 10 nearest neighbours after 15 and 20 epochs; about 20 minutes on two cores.
+
+    The published recipe in plain Keras reaches 0.59 and 0.73 on the same data (docs/benchmarks.md); chance is 0.17.
+    """
+    simulation = sz.simulate(tmp_path / "simulated", signal=1.5, quiet=True)
+    prepared = sz.prepare(
+        simulation.matrix, fasta=simulation.fasta, assembly="simulated", out=tmp_path / "prepared", min_cell_fraction=0, quiet=True
+    )
+    assert (prepared.n_cells, prepared.n_peaks) == (400, 4000)
+    cell_type = simulation.cells["cell_type"].astype(str).to_numpy()
     shares = []
-    for epochs in (10, 15, 20):
-        sz.train(tmp_path / "prepared", out=tmp_path / "run", epochs=epochs, resume=epochs > 10, quiet=True)
+    for epochs in (15, 20):
+        sz.train(tmp_path / "prepared", out=tmp_path / "run", epochs=epochs, resume=epochs > 15, quiet=True)
         weights, _ = read_arrays(tmp_path / "run" / "checkpoint.npz")
         shares.append(same_type_share(weights["weight/scbasset/cell_head/kernel"].T, cell_type))
-    print(f"\nsame-type share after 10, 15, 20 epochs: {', '.join(f'{share:.2f}' for share in shares)}")
-    chance = (np.unique(cell_type, return_counts=True)[1] ** 2).sum() / len(cell_type) ** 2
-    assert chance + 0.03 < shares[0] < shares[2]
+    print(f"\nsame-type share after 15 and 20 epochs: {', '.join(f'{share:.2f}' for share in shares)}")
+    assert shares[0] > 0.5
+    assert shares[1] > 0.65

@@ -59,7 +59,7 @@ class Contrast:
         self.is_first = np.arange(len(self.cells)) < len(found[0])
 
     def table(self, factors: pd.DataFrame, scores: ScoresOf) -> pd.DataFrame:
-        """AUROC and AUPR (average precision) of each factor's score for the first group, best told apart first."""
+        """AUROC and AUPR (average precision) of each factor's score for the first group, best told apart first, of equals the strongest."""
         from sklearn.metrics import average_precision_score, roc_auc_score
 
         rows = [
@@ -70,7 +70,7 @@ class Contrast:
         table = pd.DataFrame(rows, columns=["auroc", "aupr"], index=factors.index)
         table.insert(0, "tf", factors["tf"])
         table["aupr_by_chance"] = self.is_first.mean()
-        return table.sort_values("auroc", key=lambda values: -(values - 0.5).abs(), kind="stable")
+        return table.iloc[np.lexsort((-factors["deviation"], -(table["auroc"] - 0.5).abs()))]
 
 
 def compare_expression(
