@@ -57,7 +57,7 @@ class Experiment:
 BLOOD = Experiment(
     "blood",
     {"n_cells": 600, "n_peaks": 8_000, "density": 0.2, "signal": 1.5},
-    {"width": 0.25, "batch_size": 32, "learning_rate": 0.003, "epochs": 40},
+    {"width": 0.25, "batch_size": 32, "learning_rate": 0.003, "epochs": 60},
 )
 BATCHES = Experiment(
     "batches",
@@ -180,7 +180,7 @@ def _write(name: str, truth: Simulation, model: Any, table: str) -> None:
     text = (
         f"{asked['n_cells']} simulated cells of six types along a lineage, {asked['n_peaks']:,} peaks of which "
         f"{asked['density']:.0%} are open, motifs {asked['signal']:g} times as strong as by default. A network of width "
-        f"{model.card.architecture.width:g} was fitted in {training.epochs} epochs (AUROC on held-out peaks {auroc:.2f}; the best "
+        f"{training.hyperparameters['width']:g} was fitted in {training.epochs} epochs (AUROC on held-out peaks {auroc:.2f}; the best "
         f"from sequence is {truth.parameters['best_auroc_from_sequence']:.2f}). `python -m benchmarks.known_truth FOLDER` "
         f"does all.\n\n"
         f"{table}"

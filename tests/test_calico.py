@@ -19,7 +19,7 @@ from scipy.special import expit
 
 import scbasset_zoo as sz
 from scbasset_zoo import dna
-from scbasset_zoo.errors import InputError, PackageError
+from scbasset_zoo.errors import InputError
 from scbasset_zoo.package import verify_package
 from scbasset_zoo.plugin_manager import importers
 from scbasset_zoo.runtime.layers import Block, TrunkLayers, read_layers
@@ -169,7 +169,7 @@ def test_the_published_recipe_makes_the_published_shape_at_full_width(sequences,
     network, _ = published_network(2034, width=1, bottleneck=32, gain=1.2)
     source = save_weights(network, tmp_path / "buen_model_sc.h5")
     importer = importers()[recipe["importer"]]
-    options = importer.Options(**recipe["options"])
+    options = importer.Options(**recipe.get("options", {}))
     package = importer().convert(source, options, out=tmp_path / "package", about=recipe["about"])
     card = package.card
     assert (card.id, card.genome.assembly, card.cells.n_cells) == ("scbasset/buenrostro2018", "hg19", 2034)
@@ -246,6 +246,23 @@ def test_a_column_named_barcode_wins_over_the_first(weights, tmp_path):
     assert package.cells().columns.tolist() == ["cluster"]
 
 
+@pytest.mark.parametrize("index", [None, "barcode", "cell"])
+def test_a_column_named_barcode_wins_over_the_index_of_an_h5ad(weights, tmp_path, index):
+    names = pd.Index([f"i{i}" for i in range(6)] if index != "barcode" else list("uvwxyz"), name=index)
+    cells = pd.DataFrame({"cluster": list("aabbcc"), "barcode": list("uvwxyz")}, index=names)
+    ad.AnnData(np.zeros((6, 1), np.float32), obs=cells).write_h5ad(tmp_path / "cells.h5ad")
+    package = convert(weights, tmp_path / "package", cells=tmp_path / "cells.h5ad")
+    assert package.cells().index.tolist() == list("uvwxyz")
+    assert package.cells().columns.tolist() == (["cell", "cluster"] if index == "cell" else ["cluster"])
+
+
+def test_blank_lines_after_the_last_cell_are_none_and_rows_may_be_named_without_a_title(weights, tmp_path):
+    (tmp_path / "cells.tsv").write_text("cell_type\n" + "".join(f"{barcode}\tT\n" for barcode in "abcdef") + "\n\n")
+    cells = convert(weights, tmp_path / "package", cells=tmp_path / "cells.tsv").cells()
+    assert cells.index.tolist() == list("abcdef")
+    assert cells["cell_type"].astype(str).tolist() == ["T"] * 6
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -253,6 +270,12 @@ def test_a_column_named_barcode_wins_over_the_first(weights, tmp_path):
         ("\n".join("abcdef"), "has 5 cells, the weights have 6 outputs.*first line was taken for the names"),
         ("barcode\n" + "\n".join("abcdee"), "barcode 'e' appears more than once"),
         ("barcode,x\na,1\nb,1\n,1\nd,1\ne,1\nf,1", r"cell 3: the barcode \(column 'barcode'\) is missing"),
+        ("barcode\na\nb\n\nd\ne\nf\n", "cells.csv, row 3 after the first line: it has no value"),
+        ("barcode\na\nb\n \nd\ne\nf\n", r"cell 3: the barcode \(column 'barcode'\) is missing"),
+        ("cell,x\n" + "".join(f"{cell},1,\n" for cell in "abcdef"), "its rows have more values than its first line has names"),
+        ("barcode;x\n" + "".join(f"{cell};1\n" for cell in "abcdef"), "has commas between.*found semicolons.*'barcode;x'"),
+        ("barcode\tx\n" + "".join(f"{cell}\t1\n" for cell in "abcdef"), "has commas between its columns; found tabs"),
+        ("barcode,x\n" + "".join(f"{cell},1,2\n" for cell in "abcdef"), "its rows have more values than its first line has names"),
         ("", "cells.csv cannot be read"),
     ],
 )
@@ -288,6 +311,7 @@ BODY = ["0,1,0", "1,0,1", "2,1,0", "3,1,0", "4,0,1", "5,0,1"]
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
+        ([",x,y", *BODY[:3], "", *BODY[3:]], "batches.csv, row 4 after the first line: it has no value"),
         ([",x,y", *BODY[:4]], "has 4 rows; the weights have 6"),
         ([",x,y,z", *(f"{line},0" for line in BODY)], "has 3 columns of batches; the weights have 2"),
         ([",x,y", *BODY[:2], "2,1,2", *BODY[3:]], "cell 'c', column 'y': expected 0 or 1, found '2'"),
@@ -455,7 +479,7 @@ def test_the_assembly_must_be_known(weights, tmp_path):
 def test_what_is_said_must_make_a_card(weights, tmp_path):
     with pytest.raises(InputError, match="data must be a mapping of fields; found 'GEO'"):
         convert(weights, tmp_path / "package", about={"data": "GEO"})
-    with pytest.raises(PackageError, match="nonsense"):
+    with pytest.raises(InputError, match="has 'nonsense', which a card has not"):
         convert(weights, tmp_path / "package", about={"nonsense": 1})
     assert list(tmp_path.iterdir()) == []
 

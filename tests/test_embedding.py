@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import anndata as ad
 import numpy as np
@@ -358,7 +359,7 @@ print(json.dumps(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024))
 
 @pytest.mark.slow
 def test_a_million_cells_take_less_than_8_gib(tmp_path):
-    """Neighbours, clusters and scores; about half an hour on two cores. The map takes memory as the neighbours do, and longer."""
+    """Neighbours, clusters and scores; about half an hour on two cores."""
     tests = str(Path(__file__).parent)
     done = subprocess.run([sys.executable, "-c", MILLION, tests, str(tmp_path)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]

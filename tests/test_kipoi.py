@@ -18,7 +18,7 @@ from scbasset_zoo import onnx_model
 from scbasset_zoo.dna import as_codes, one_hot
 from scbasset_zoo.kipoi.folder import bundled_folder, newest, refresh, registered_folder, write_models
 from scbasset_zoo.package import Package
-from scbasset_zoo.zoo import build_index
+from scbasset_zoo.zoo import build_index, open_model
 
 pytest.importorskip("kipoi")
 BIN = Path(sys.executable).parent
@@ -120,6 +120,39 @@ def test_a_column_of_the_cells_as_layer_gives_named_means(home, demo, expected, 
         np.testing.assert_allclose(found[f"preds/{name}"], mean, atol=1e-6)
 
 
+def test_groups_of_any_name_are_columns_of_every_format(home, tmp_path):
+    groups = ["", "..", "CD4/Th1", "NK", "NK/T", "NK\\T", "NK_T"]
+    cells = pd.DataFrame({"cell_type": groups}, index=pd.Index([f"cell{i}" for i in range(7)], name="barcode"))
+    toy = toy_package(tmp_path / "toy", id="lab/slashes", cells=cells)
+    cached = home / "cache/models/lab/slashes" / f"1.0.0-{toy.card_sha256[:12]}"
+    cached.parent.mkdir(parents=True)
+    toy.folder.rename(cached)
+    run(home, "scbasset-zoo", "kipoi", "register")
+    fasta, bed = toy_genome(tmp_path / "toy.fa"), tmp_path / "peaks.bed"
+    bed.write_text("chr1\t2000\t2600\nchr2\t4000\t4300\n")
+    data = {"intervals_file": str(bed), "fasta_file": str(fasta)}
+    outputs = [tmp_path / f"out.{ending}" for ending in ("tsv", "parquet", "h5", "zarr")]
+    predict(home, "lab/slashes", "--layer", "cell_type", "--batch_size", "1", "-o", *map(str, outputs), data=data)
+    means = open_model(cached, device="cpu").predict(str(bed), str(fasta), group_by="cell_type")
+    assert list(means.obs_names) == sorted(groups)
+    names = {"": "_", "..": "__", "CD4/Th1": "CD4_Th1", "NK": "NK", "NK/T": "NK_T_", "NK\\T": "NK_T__", "NK_T": "NK_T"}
+    expected = {names[group]: values for group, values in zip(means.obs_names, means.X, strict=True)}
+    tables = pd.read_csv(outputs[0], sep="\t"), pd.read_parquet(outputs[1])
+    found = [{name.removeprefix("preds/"): table[name] for name in table} for table in tables]
+    with h5py.File(outputs[2]) as file:
+        found.append({name: file["preds"][name][:] for name in file["preds"]})
+    arrays = zarr.open_group(outputs[3], mode="r")["preds"]
+    found.append({name: arrays[name][:] for name in arrays})
+    for columns in found:
+        assert sorted(columns) == sorted(expected)
+        for name, values in expected.items():
+            np.testing.assert_allclose(columns[name], values, atol=1e-6)
+    written = outputs[0].read_bytes()
+    told = predict(home, "lab/slashes", "-o", str(outputs[0]), data=data, fails=True)
+    assert "out.tsv already has data" in told
+    assert outputs[0].read_bytes() == written
+
+
 def test_an_unknown_layer_lists_those_there_are(home, tmp_path):
     told = predict(home, "scbasset/demo", "--layer", "bogus", "-o", str(tmp_path / "out.tsv"), fails=True)
     assert "no layer 'bogus'" in told
@@ -219,6 +252,13 @@ for name in ("wide.h5", "wide.zarr"):
         assert "already has" in str(error)
     else:
         raise SystemExit(f"{name} was overwritten")
+zarr.open_group("new.zarr", mode="w", zarr_format=3).create_array("preds", shape=(2,), dtype="f4")
+try:
+    writers.get_writer("new.zarr")
+except ValueError as error:
+    assert "already has" in str(error)
+else:
+    raise SystemExit("new.zarr was mixed with other arrays")
 """
 
 

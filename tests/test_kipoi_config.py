@@ -53,7 +53,7 @@ def test_others_stay_and_unregister_restores_every_byte(config, as_default):
     assert registered["mine"] == before["mine"]
     assert registered["kipoi"] == (ours if as_default else before["kipoi"])
     assert before["kipoi"] in registered.values()
-    assert list(registered)[:3] == list(before)
+    assert [name for name in registered if name in before] == list(before)
     assert yaml.safe_load(config.read_text())["env_db_path"] == "~/envs.json"
     assert "# my sources" in config.read_text()
     once = config.read_bytes()
@@ -63,6 +63,47 @@ def test_others_stay_and_unregister_restores_every_byte(config, as_default):
     assert config.read_text() == OTHERS
     assert not folder.exists()
     assert not unregister()
+
+
+@pytest.mark.parametrize("as_default", [False, True])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# only\n# comments\n",
+        "env_db_path: ~/envs.json\n",
+        "model_sources:\n",
+        "model_sources:  # none yet\nenv_db_path: ~/envs.json\n",
+        "model_sources: {}\n",
+        "model_sources: {mine: {type: local, local_path: /data}}  # at home\n",
+        "# two spaces\nmodel_sources:\n  mine:\n    type: local\n    local_path: /data",
+        OTHERS.replace("\n", "\r\n"),
+        "\ufeff" + OTHERS,
+    ],
+)
+def test_whatever_its_form_nothing_is_lost_and_unregister_restores_every_byte(config, text, as_default):
+    config.write_bytes(text.encode())
+    config.chmod(0o600)
+    folder = register(as_default=as_default)
+    content = config.read_bytes().decode()
+    assert sources(config)["scbasset_zoo"] == {"type": "local", "local_path": str(folder)}
+    assert [word for word in text.split() if word.startswith("#") and word not in content] == []
+    assert content.count("\r\n") == (content.count("\n") if "\r\n" in text else 0)
+    assert {path.stat().st_mode & 0o777 for path in config.parent.iterdir()} == {0o600}
+    assert unregister()
+    assert config.read_bytes() == text.encode()
+    assert list(config.parent.iterdir()) == [config]
+
+
+@pytest.mark.parametrize("as_default", [False, True])
+def test_what_was_added_since_stays_after_unregister(config, as_default):
+    config.write_text(OTHERS)
+    register(as_default=as_default)
+    added = "# added\nmore: 1\n# the end\n"
+    config.write_text(config.read_text() + added)
+    assert unregister()
+    assert config.read_text().count("#") == (OTHERS + added).count("#")
+    assert yaml.safe_load(config.read_text()) == {**yaml.safe_load(OTHERS), "more": 1}
+    assert list(config.parent.iterdir()) == [config]
 
 
 def test_default_can_come_later_and_stays_when_registering_again(config):

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from scbasset_zoo.card import UNKNOWN_ASSEMBLY
 from scbasset_zoo.errors import InputError
-from scbasset_zoo.files import check_destination, sha256
+from scbasset_zoo.files import check_destination, holding, sha256
 from scbasset_zoo.genome import assembly_sizes
 from scbasset_zoo.importer import Importer
 from scbasset_zoo.onnx_model import BatchPath
@@ -63,7 +63,7 @@ class Calico(Importer):
         The package of a batch-corrected model predicts without batch effects, and with them, as the original does, when asked:
         ``model.accessibility(sequences, batch_effects=True)``. See :meth:`scbasset_zoo.Importer.convert`.
         """
-        check_destination(out, overwrite=overwrite)
+        check_destination(out, overwrite=overwrite, replaceable=holding("card.yaml"), inputs=[source])
         fields = read_about(about)
         genome = _genome(options.assembly, fields.get("genome", {}))
         weights, keras_version = read_weights(source)

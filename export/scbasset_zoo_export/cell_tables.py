@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scbasset_zoo.errors import InputError, readable
 
 _SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
+_NAMES_OF_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 _IS_OF_BATCH = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "False": 0, "True": 1}
 
 
@@ -33,9 +34,10 @@ def read_cells(path: Path, n_cells: int) -> pd.DataFrame:
     table = _read(path)
     column = "barcode" if "barcode" in table else table.columns[0]
     if len(table) != n_cells:
-        hint = " Its first line was taken for the names of the columns: add such a line." if len(table) == n_cells - 1 else ""
+        hint = " Its first line was taken for the names of the columns; if it is a cell, add such a line before it."
+        hint = hint if len(table) == n_cells - 1 else ""
         raise InputError(f"{path} has {len(table):,} cells, the weights have {n_cells:,} outputs; they must be the same.{hint}")
-    missing = np.flatnonzero(table[column].isna())
+    missing = np.flatnonzero(table[column].isna() | table[column].astype(str).str.strip().eq(""))
     if len(missing):
         raise InputError(f"{path}, cell {missing[0] + 1:,}: the barcode (column {column!r}) is missing.")
     cells = table.drop(columns=column).set_index(pd.Index(table[column].astype(str), name="barcode", dtype=object))
@@ -96,8 +98,7 @@ def _read(path: Path) -> pd.DataFrame:
     kind = path.with_suffix("").suffix.lower() if path.suffix.lower() == ".gz" else path.suffix.lower()
     with readable(str(path)):
         if kind in _SEPARATORS:
-            names = pd.read_csv(path, sep=_SEPARATORS[kind], nrows=0).columns
-            table = pd.read_csv(path, sep=_SEPARATORS[kind], dtype={names[0]: str, "barcode": str})
+            table = _read_text(path, kind)
         elif kind == ".parquet":
             table = pd.read_parquet(path)
         elif kind == ".h5ad":
@@ -109,9 +110,32 @@ def _read(path: Path) -> pd.DataFrame:
         else:
             raise InputError(f"{path} must be a .csv, .tsv, .txt, .parquet or .h5ad file.")
         if not isinstance(table.index, pd.RangeIndex):
-            table = table.rename_axis(index=str(table.index.name or "barcode")).reset_index()
+            named = table.index.name is not None and table.index.name not in table
+            name = str(table.index.name) if named else "barcode"
+            table = table.rename_axis(index=name).reset_index(drop=name in table)
         if not len(table) or not len(table.columns):
             raise InputError(f"{path} is empty; expected a header line and a row for each cell.")
+    return table
+
+
+def _read_text(path: Path, kind: str) -> pd.DataFrame:
+    separator = _SEPARATORS[kind]
+    names = pd.read_csv(path, sep=separator, nrows=0).columns
+    other = [name for sign, name in _NAMES_OF_SEPARATORS.items() if len(names) == 1 and sign in names[0]]
+    if other:
+        raise InputError(
+            f"{path}: a {kind} file has {_NAMES_OF_SEPARATORS[separator]} between its columns; found {other[0]} in the first line, "
+            f"{names[0][:80]!r}. Save it with {_NAMES_OF_SEPARATORS[separator]}."
+        )
+    # Blank lines are read, since one among barcodes is a cell without a barcode.
+    table = pd.read_csv(path, sep=separator, dtype={names[0]: str, "barcode": str}, skip_blank_lines=False)
+    if not isinstance(table.index, pd.RangeIndex) and ("barcode" in table or table.iloc[:, -1].isna().all()):
+        raise InputError(f"{path}: its rows have more values than its first line has names. Add what is missing.")
+    filled = table.notna().any(axis=1).to_numpy()
+    table = table[: len(table) - int(np.argmax(filled[::-1]))] if filled.any() else table[:0]
+    blank = np.flatnonzero(~filled[: len(table)])
+    if len(blank):
+        raise InputError(f"{path}, row {blank[0] + 1:,} after the first line: it has no value; expected a cell. Fill or remove it.")
     return table
 
 

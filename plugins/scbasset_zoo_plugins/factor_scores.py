@@ -59,7 +59,7 @@ class Contrast:
         self.is_first = np.arange(len(self.cells)) < len(found[0])
 
     def table(self, factors: pd.DataFrame, scores: ScoresOf) -> pd.DataFrame:
-        """AUROC and AUPR (average precision) of each factor's score for the first group, best told apart first, of equals the strongest."""
+        """AUROC and AUPR (average precision) of each factor's score for the first group; best first, of equals the strongest."""
         from sklearn.metrics import average_precision_score, roc_auc_score
 
         rows = [

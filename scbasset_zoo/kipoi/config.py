@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib
 import importlib.util
+import io
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +22,7 @@ REPLACED = "kipoi-before-scbasset_zoo"
 
 
 def register(*, as_default: bool = False) -> Path:
-    """Make the zoo a source of Kipoi; whatever else Kipoi's config.yaml holds stays.
+    """Make the zoo a source of Kipoi; whatever else Kipoi's config.yaml holds stays, and what it was is kept beside it.
 
     Parameters
     ----------
@@ -52,13 +54,19 @@ def register(*, as_default: bool = False) -> Path:
             sources[REPLACED] = default
         if as_default or (default is not None and default == before):
             sources[DEFAULT] = dict(ours)
-        sources[SOURCE] = ours
+        if SOURCE in sources:
+            sources[SOURCE] = ours
+        else:
+            # First, since comments after the last source would go with it when it is taken out.
+            sources.insert(0, SOURCE, ours)
         write_source(folder)
     return folder
 
 
 def unregister() -> bool:
     """Take the zoo out of Kipoi's sources and put back the default that was; the source's folder is removed.
+
+    A config.yaml that is as :func:`register` left it becomes what it was before, byte by byte.
 
     Returns
     -------
@@ -87,33 +95,94 @@ def _config_path() -> Path:
     return Path.home() / ".kipoi" / "config.yaml"
 
 
+def _kept_path() -> Path:
+    """Where register keeps what config.yaml was before."""
+    return _config_path().with_name("config.yaml.before-scbasset_zoo")
+
+
 @contextlib.contextmanager
 def _sources() -> Iterator[Any]:
-    """The section model_sources of config.yaml, written back as a whole if the block ends well and has changed it."""
-    from ruamel.yaml import YAML, YAMLError
-    from ruamel.yaml.comments import CommentedMap
+    """The section model_sources of config.yaml, written back if the block ends well and has changed it.
 
+    What register replaces is kept; taken out again, it is put back unless config.yaml was changed in between.
+    """
     path = _config_path()
     if not path.exists():
         # Kipoi writes its own sources there when it is first imported.
         importlib.import_module("kipoi")
+    content = path.read_bytes() if path.exists() else b""
+    config = _loaded(path, content)
+    sources = config["model_sources"]
+    before = list(sources.items())
+    yield sources
+    if list(sources.items()) == before:
+        return
+    original = _kept(content)
+    if original is None and SOURCE not in dict(before):
+        original = content
+    if SOURCE in sources:
+        content = _dumped(config, content)
+        remove(_kept_path())
+        if original is not None:
+            _write(_kept_path(), _header(content) + original)
+        _write(path, content)
+    else:
+        _write(path, _dumped(config, content) if original is None else original)
+        remove(_kept_path())
+
+
+def _kept(content: bytes) -> bytes | None:
+    """What config.yaml was before register, if its content is still as register left it."""
+    path = _kept_path()
+    kept = path.read_bytes() if path.is_file() else b""
+    return kept.removeprefix(_header(content)) if kept.startswith(_header(content)) else None
+
+
+def _header(content: bytes) -> bytes:
+    digest = hashlib.sha256(content).hexdigest()
+    return f"# What `scbasset-zoo kipoi unregister` puts back while config.yaml has SHA-256 {digest}:\n".encode()
+
+
+def _yaml() -> Any:
+    from ruamel.yaml import YAML
+
     yaml = YAML()
     yaml.indent(mapping=4)
     yaml.preserve_quotes, yaml.width = True, 10_000
+    return yaml
+
+
+def _loaded(path: Path, content: bytes) -> Any:
+    """config.yaml as a mapping with a mapping model_sources, which are made where there are none."""
+    from ruamel.yaml import YAMLError
+    from ruamel.yaml.comments import CommentedMap
+
+    lines = content.replace(b"\r\n", b"\n")
     try:
-        config = yaml.load(path.read_bytes()) if path.exists() else None
+        config = _yaml().load(lines)
+        if config is None:
+            # Comments belong to what follows them: alone they would be lost.
+            config = _yaml().load((lines.rstrip() + b"\nmodel_sources:\n").lstrip())
     except (YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not valid YAML, and was left as it is: {error} Mend it, or remove it.") from error
-    config = CommentedMap() if config is None else config
-    sources = config.setdefault("model_sources", CommentedMap()) if isinstance(config, dict) else None
-    if not isinstance(sources, dict):
+    if isinstance(config, dict) and config.get("model_sources") is None:
+        config["model_sources"] = CommentedMap()
+    if not isinstance(config, dict) or not isinstance(config["model_sources"], dict):
         raise InputError(f"{path} must be a mapping with a mapping model_sources. Mend it, or remove it.")
-    before = list(sources.items())
-    yield sources
-    if list(sources.items()) != before:
-        # What a link points at is written, not the link replaced.
-        target = path.resolve()
-        with new_file(target) as partial:
-            yaml.dump(config, partial)
-            if target.exists():
-                shutil.copymode(target, partial)
+    return config
+
+
+def _dumped(config: Any, before: bytes) -> bytes:
+    """As YAML, with the ends of lines that the file had."""
+    stream = io.BytesIO()
+    _yaml().dump(config, stream)
+    return stream.getvalue().replace(b"\n", b"\r\n") if b"\r\n" in before else stream.getvalue()
+
+
+def _write(path: Path, content: bytes) -> None:
+    # What a link points at is written, not the link replaced.
+    target = path.resolve()
+    with new_file(target) as partial, partial.open("wb") as file:
+        if _config_path().exists():
+            shutil.copymode(_config_path(), partial)
+        file.write(content)

@@ -1,7 +1,10 @@
-"""Kipoi's writers of arrays, mended for numpy 2, zarr 3 and models of many cells."""
+"""Kipoi's writers, mended for numpy 2, zarr 3, models of many cells and groups of any name; no file is written over."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from kipoi import writers
@@ -56,10 +59,11 @@ class ZarrWriter(_OwnArrays, writers.ZarrBatchWriter):
     def __init__(self, file_path: str, chunk_size: int = 10_000) -> None:
         import zarr
 
+        # What a run that failed at once has left are hidden files.
+        if any(not path.name.startswith(".") for path in Path(file_path).glob("*")):
+            raise InputError(f"{file_path} already has arrays. Choose another name, or remove it.")
         # Kipoi's own constructor is written for zarr 2; its buffering is not.
         self.root = zarr.open_group(file_path, mode="a", zarr_format=2)
-        if len(self.root):
-            raise InputError(f"{file_path} already has arrays. Choose another name, or remove it.")
         self.chunk_size, self.first_pass, self.store = chunk_size, True, None
         self.write_buffer, self.write_buffer_size = None, 0
 
@@ -68,10 +72,55 @@ class ZarrWriter(_OwnArrays, writers.ZarrBatchWriter):
         self.root.create_array(name, shape=(0, *values.shape[1:]), chunks=(self.chunk_size, *values.shape[1:]), dtype=dtype)
 
 
+class NamingWriter(writers.BatchWriter):
+    """Another writer, with the groups in `preds` under the names of :func:`column_names`."""
+
+    def __init__(self, writer: Any) -> None:
+        self.writer = writer
+
+    def batch_write(self, batch: Any) -> None:
+        """Write one batch."""
+        if isinstance(batch, dict) and isinstance(batch.get("preds"), dict):
+            preds = batch["preds"]
+            batch = {**batch, "preds": dict(zip(column_names(preds), preds.values(), strict=True))}
+        self.writer.batch_write(batch)
+
+    def close(self) -> None:
+        """Write what is left and close the file."""
+        self.writer.close()
+
+
+def column_names(groups: Iterable[str]) -> list[str]:
+    """Names of columns for groups: without what HDF5 and Zarr take for a path, not empty, and no two alike.
+
+    Parameters
+    ----------
+    groups : iterable of str
+        Of which no two are alike.
+
+    Returns
+    -------
+    list of str
+        `_` stands for each slash and backslash, and for an empty name; one that another group has gets a further `_`.
+    """
+    groups = list(groups)
+    # A name of dots alone is this folder or the one above.
+    names = [re.sub(r"[/\\\0]|^\.+$|^$", "_", group) for group in groups]
+    taken = {name for name, group in zip(names, groups, strict=True) if name == group}
+    for position, group in enumerate(groups):
+        if names[position] != group:
+            while names[position] in taken:
+                names[position] += "_"
+            taken.add(names[position])
+    return names
+
+
 _kipoi_get_writer = writers.get_writer
 
 
 def _get_writer(output_file: str, metadata_schema: Any = None, **kwargs: Any) -> Any:
-    if output_file.endswith(".zarr"):
-        return ZarrWriter(output_file)
-    return _kipoi_get_writer(output_file, metadata_schema, **kwargs)
+    path = Path(output_file)
+    if path.suffix == ".tsv" and path.exists() and path.stat().st_size:
+        raise InputError(f"{output_file} already has data. Choose another name, or remove it.")
+    writer = ZarrWriter(output_file) if path.suffix == ".zarr" else _kipoi_get_writer(output_file, metadata_schema, **kwargs)
+    return writer and NamingWriter(writer)
