@@ -180,8 +180,8 @@ def _write(name: str, truth: Simulation, model: Any, table: str) -> None:
     text = (
         f"{asked['n_cells']} simulated cells of six types along a lineage, {asked['n_peaks']:,} peaks of which "
         f"{asked['density']:.0%} are open, motifs {asked['signal']:g} times as strong as by default. A network of width "
-        f"{training.hyperparameters['width']:g} was fitted in {training.epochs} epochs (AUROC on held-out peaks {auroc:.2f}; the best "
-        f"from sequence is {truth.parameters['best_auroc_from_sequence']:.2f}). `python -m benchmarks.known_truth FOLDER` "
+        f"{training.hyperparameters['width']:g} was fitted in {training.epochs} epochs (AUROC on held-out peaks {auroc:.2f}; the "
+        f"best from sequence is {truth.parameters['best_auroc_from_sequence']:.2f}). `python -m benchmarks.known_truth FOLDER` "
         f"does all.\n\n"
         f"{table}"
     )

@@ -20,7 +20,8 @@ class Importer(ABC):
     name : str
         As in `scbasset-zoo import NAME`.
     Options : pydantic model
-        What may be asked, with a description for each field; the command line's options are made of it.
+        What may be asked, with a description for each field; the command line's options are made of it. Files are fields of
+        type Path: a stranger's recipe may not name them.
     """
 
     name: ClassVar[str]

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ import scbasset_zoo as sz
 from scbasset_zoo import files, zoo
 from scbasset_zoo.cli.main import app
 from scbasset_zoo.errors import InputError, PackageError, SourceError
+from scbasset_zoo.package import Package
 from scbasset_zoo.zoo.index import Index, version_order
 
 
@@ -267,6 +269,9 @@ def test_the_commands(lab, packages, tmp_path):
         ("sources: {'a b': {location: x}}", "should match pattern"),
         ("sources: [", "is not valid YAML"),
         ("a: &a [x]\nsources: *a", "anchors and aliases"),
+        ("sources: {}\nsources: {}", "the key 'sources' is given twice"),
+        ("sources: {lab: {location: x, location: y}}", "the key 'location' is given twice"),
+        ("sources: {[a]: {location: x}}", "unhashable key"),
         ("[" * 5_000, "is not valid YAML"),
     ],
 )
@@ -343,6 +348,61 @@ def test_places_that_cannot_be_written_are_refused(packages, lab, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="Cannot write"):
         sz.publish(packages["new"], tmp_path / "file/zoo")
+
+
+def test_a_bare_word_is_a_source_or_a_folder_that_is_there(packages, lab, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for word in ("nosuchsource", "bundeled"):
+        with pytest.raises(InputError, match=rf"no source '{word}'(?s:.)*known are bundled. Give ./{word} to make a folder"):
+            sz.publish(packages["new"], word)
+        assert not (tmp_path / word).exists()
+    done, _ = command("publish", packages["new"], "./shelf")
+    assert done.exit_code == 0
+    sz.publish(packages["old"], "shelf")
+    (tmp_path / "word").mkdir()
+    sz.publish(packages["old"], Path("word"))
+    sz.publish(packages["old"], Path("made"))
+    for folder in ("shelf", "word", "made"):
+        assert (tmp_path / folder / "lab/blood/0.9.0/card.yaml").is_file()
+    (tmp_path / "bundled").mkdir()
+    capsys.readouterr()
+    sz.publish(packages["old"], "bundled")
+    assert f"bundled is taken for the source at {lab}; for the folder of that name, give ./bundled" in capsys.readouterr().err
+    assert list((tmp_path / "bundled").iterdir()) == []
+
+
+def test_a_package_is_not_published_into_itself(packages, tmp_path, monkeypatch, configure):
+    package = shutil.copytree(packages["new"], tmp_path / "package")
+    (tmp_path / "link").symlink_to(package)
+    configure(mine=package / "zoo")
+    monkeypatch.chdir(package)
+    for place in (package, package / "zoo", ".", "./zoo", "../link/zoo", "tests", "mine"):
+        with pytest.raises(InputError, match="lies inside the package"):
+            sz.publish(package, place)
+    assert Package.open(package).verify() == []
+
+
+def test_findings_as_json_are_json_whatever_is_wrong(lab, tmp_path):
+    for model, problem in (("nosuch", "There is no model 'nosuch'"), (tmp_path / "nothing", "is not a folder"), (lab, "card.yaml")):
+        done, _ = command("verify", model, "--json")
+        said = json.loads(done.stdout)
+        assert done.exit_code == 1
+        assert said["ok"] is False
+        assert said["findings"][0]["file"] == str(model)
+        assert problem in said["findings"][0]["problem"]
+
+
+def test_the_published_model_is_found_by_its_assembly(monkeypatch, configure):
+    configure()
+    assert [m.id for m in sz.list_models(assembly="hg19")] == ["scbasset/buenrostro2018"]
+
+
+def test_a_folder_is_pulled_only_with_the_hashes_of_its_card(packages, tmp_path):
+    package = shutil.copytree(packages["new"], tmp_path / "package")
+    assert sz.pull(package).folder == package
+    _flip(package / "cells.parquet")
+    with pytest.raises(PackageError, match=r"not the files that the card names: cells.parquet"):
+        sz.pull(package)
 
 
 def test_an_id_inside_another_models_version_is_not_published(tmp_path):

@@ -10,17 +10,19 @@ import ssl
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 import toy
 import yaml
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, FilePath
 from zoo_server import Server
 
 import scbasset_zoo as sz
 from scbasset_zoo import Importer, files, hookimpl, plugin_manager, zoo
 from scbasset_zoo.errors import InputError, PackageError, SourceError
+from scbasset_zoo.kipoi.folder import refresh, registered_folder
 from scbasset_zoo.package import Package
 from scbasset_zoo.zoo import remote
 
@@ -64,12 +66,12 @@ def test_a_model_is_pulled_on_first_use_and_predicts_as_its_original(web, tmp_pa
     sequences = toy.random_sequences(3)
     expected = sz.open_model(web.folder / "lab/blood/1.0.0", "cpu").embed(sequences)
     np.testing.assert_array_equal(sz.open_model(NAME, "cpu").embed(sequences), expected)
-    by_url = zoo.find_package(f"{web.url}/lab/blood/1.0.0/")
-    assert [by_url.folder] == complete(tmp_path)
-    assert by_url.verify() == []
     assert web.sent[MODEL] == (web.folder / MODEL).stat().st_size
     digest = files.sha256(web.folder / "lab/blood/1.0.0/card.yaml")
-    assert by_url.folder == tmp_path / f"cache/models/lab/blood/1.0.0-{digest[:12]}"
+    assert complete(tmp_path) == [tmp_path / f"cache/models/lab/blood/1.0.0-{digest[:12]}"]
+    by_url = zoo.find_package(f"{web.url}/lab/blood/1.0.0/")
+    assert by_url.folder == tmp_path / f"cache/urls/{digest}"
+    assert by_url.verify() == []
 
 
 def test_a_cached_version_is_opened_without_the_network(web):
@@ -255,12 +257,12 @@ def test_offline_what_is_cached_works_and_what_is_not_says_so(original, tmp_path
         sz.publish(toy.toy_package(tmp_path / "newer", id=NAME, version="1.1.0").folder, source)
         sz.publish(toy.toy_package(tmp_path / "other", id="lab/brain").folder, source)
         assert len(sz.list_models()) == 3
-        zoo.find_package(f"{server.url}/lab/blood/1.0.0")
+        by_url = zoo.find_package(f"{server.url}/lab/blood/1.0.0")
     capsys.readouterr()
     assert zoo.find_package(NAME).folder == folder
     assert capsys.readouterr().err.count("going by what it was on") == 1
     assert zoo.find_package(f"{NAME}@1.0.0").folder == folder
-    assert zoo.find_package(f"{server.url}/lab/blood/1.0.0").folder == folder
+    assert zoo.find_package(f"{server.url}/lab/blood/1.0.0") == by_url
     assert [(m.version, m.on_this_machine) for m in sz.list_models()] == [("1.0.0", True), ("1.1.0", False), ("1.0.0", False)]
     with pytest.raises(SourceError, match=r"lab/brain/1.0.0/card.yaml"):
         zoo.find_package("lab/brain")
@@ -268,8 +270,63 @@ def test_offline_what_is_cached_works_and_what_is_not_says_so(original, tmp_path
         zoo.find_package(f"{NAME}@1.1.0")
     shutil.rmtree(tmp_path / "cache/fetched")
     assert zoo.find_package(NAME).folder == folder
+    assert sz.pull(f"{NAME}@1.0.0").folder == folder
+    assert "using version 1.0.0 from the cache" in capsys.readouterr().err
+    _flip(folder / "model.onnx")
+    with pytest.raises(PackageError, match=r"not the files that the card names: model.onnx"):
+        sz.pull(NAME)
     with pytest.raises(SourceError, match="Could not look in bundled"):
         zoo.find_package("lab/brain")
+
+
+@pytest.fixture
+def impostor(web, tmp_path):
+    """A package at a URL of no source whose card says the id and version of the source's model."""
+    with Server(tmp_path / "impostor") as other:
+        toy.toy_package(other.folder, id=NAME, n_cells=7)
+        yield other
+
+
+def test_what_was_opened_by_its_url_never_stands_for_a_name(web, impostor, tmp_path):
+    assert zoo.find_package(impostor.url).card.cells.n_cells == 7
+    assert complete(tmp_path) == []
+    for name in (f"{NAME}@1.0.0", NAME):
+        assert zoo.find_package(name).card.cells.n_cells == 50
+    (web.folder / "index.json").write_text('{"models": []}')
+    shutil.rmtree(tmp_path / "cache/models")
+    for name in (f"{NAME}@1.0.0", NAME):
+        with pytest.raises(InputError, match="There is no model"):
+            zoo.find_package(name)
+
+
+def test_a_name_means_what_the_first_source_says_whatever_another_left_in_the_cache(web, tmp_path, capsys):
+    sz.publish(toy.toy_package(tmp_path / "toy", id=NAME, n_cells=7).folder, tmp_path / "second")
+    with Server(tmp_path / "second") as second:
+        locations = {"bundled": {"location": web.url}, "second": {"location": second.url}}
+        (tmp_path / "zoo.yaml").write_text(yaml.safe_dump({"sources": locations}))
+        web.statuses["index.json"] = [404]
+        assert sz.pull(f"{NAME}@1.0.0").card.cells.n_cells == 7
+        assert f"{NAME}@1.0.0 is taken from source second: bundled could not be looked in" in capsys.readouterr().err
+        for name in (f"{NAME}@1.0.0", NAME):
+            assert sz.pull(name).card.cells.n_cells == 50
+        assert capsys.readouterr().err.count("could not be looked in") == 0
+        assert len(complete(tmp_path)) == 2
+
+
+def test_kipoi_lists_what_names_mean(web, impostor, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    registered_folder().mkdir(parents=True)
+    listed = lambda: (registered_folder() / "lab/models.tsv").read_text()  # noqa: E731
+    toy.toy_package(tmp_path / "cache/models/lab/blood/99.0.0-aaaaaaaaaaaa", id=NAME, version="99.0.0")
+    refresh()
+    assert "lab/blood@99.0.0" in listed()
+    zoo.find_package(impostor.url)
+    sz.pull(NAME)
+    toy.toy_package(complete(tmp_path)[0] / "tests/more", id="lab/more")
+    refresh()
+    assert "lab/blood@1.0.0" in listed()
+    assert "(50,)" in listed()
+    assert len(listed().splitlines()) == 2
 
 
 def test_eight_processes_pull_one_model_once(web, tmp_path):
@@ -284,6 +341,43 @@ def test_eight_processes_pull_one_model_once(web, tmp_path):
 def test_a_damaged_package_of_the_cache_is_pulled_again(web):
     (sz.pull(NAME).folder / "cells.parquet").write_bytes(b"")
     assert sz.pull(NAME).verify() == []
+
+
+@pytest.mark.parametrize("file", ["model.onnx", "cells.parquet", "README.md"])
+@pytest.mark.parametrize("name", [NAME, f"{NAME}@1.0.0", "URL/lab/blood/1.0.0", "lab/made"])
+def test_pulling_again_heals_what_was_damaged_without_a_change_of_size(recipe, web, name, file, capsys):
+    recipe()
+    name = name.replace("URL", web.url)
+    folder = sz.pull(name).folder
+    _flip(folder / file)
+    assert sz.pull(name).folder == folder
+    assert f"{file} was damaged or changed" in capsys.readouterr().err
+    assert Package.open(folder).verify() == []
+    web.sent.clear()
+    sz.pull(name)
+    assert web.sent[MODEL] == web.sent["published.txt"] == 0
+
+
+def test_a_damaged_package_that_cannot_be_pulled_again_is_not_left(web, tmp_path):
+    _flip(sz.pull(NAME).folder / "model.onnx")
+    web.statuses[MODEL] = [403]
+    with pytest.raises(SourceError, match="access is refused"):
+        sz.pull(NAME)
+    assert complete(tmp_path) == []
+
+
+def _flip(path):
+    raw = bytearray(path.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    path.write_bytes(raw)
+
+
+def test_a_cache_that_is_no_folder_is_named_with_its_variable(web, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    for place in ("file", "file/below"):
+        monkeypatch.setenv("SCBASSET_ZOO_CACHE", str(tmp_path / place))
+        with pytest.raises(InputError, match=rf"The cache {tmp_path / place} cannot be written: .*Set SCBASSET_ZOO_CACHE"):
+            sz.pull(NAME)
 
 
 def test_a_card_that_contradicts_the_index_stops_the_pull(web, tmp_path):
@@ -311,6 +405,12 @@ def test_a_download_that_finds_no_room_does_not_begin(web, tmp_path):
     assert web.asked == []
 
 
+class Beside(BaseModel):
+    """A nested option that holds a path, as one of two types."""
+
+    batches: str | Path
+
+
 class ToyImporter(Importer):
     """Reads a file `N_CELLS SEED` and makes a toy package of it."""
 
@@ -318,6 +418,9 @@ class ToyImporter(Importer):
 
     class Options(BaseModel, extra="forbid"):
         widest: int = 8
+        cells: Path | None = None
+        tables: dict[str, list[FilePath]] = {}
+        beside: Beside | None = Field(None, alias="others")
 
     def convert(self, source, options, *, out, about=None, overwrite=False):
         n_cells, seed = map(int, source.read_text().split())
@@ -379,6 +482,9 @@ def test_a_recipe_in_a_local_source_is_cooked_into_the_cache(recipe, web, settin
     [
         ({"importer": "other"}, "needs the importer 'other'"),
         ({"options": {"colour": "red"}}, "does not take the recipe's options"),
+        ({"options": {"widest": 4, "cells": "/etc/passwd"}}, "sets cells, which names a file of this machine"),
+        ({"options": {"tables": {"a": ["/etc/passwd"]}}}, "sets tables, which names a file"),
+        ({"options": {"others": {"batches": "/etc/passwd"}}}, "sets beside, which names a file"),
         ({"source": {"url": "URL/published.txt", "sha256": "0" * 64, "bytes": 3}}, "is not the file that was promised"),
         ({"source": {"url": "URL/gone.txt", "sha256": "0" * 64, "bytes": 3}}, "nothing at this address"),
     ],
@@ -403,6 +509,14 @@ def test_a_recipe_that_fails_leaves_nothing_visible(recipe, web, tmp_path, chang
 def test_a_recipe_that_leads_elsewhere_is_not_indexed(recipe, source, message):
     with pytest.raises(PackageError, match=message):
         recipe(source=source)
+
+
+def test_a_recipe_with_a_key_given_twice_is_not_indexed(recipe, web):
+    recipe()
+    with (web.folder / "made/recipe.yaml").open("a") as file:
+        file.write("importer: calico\n")
+    with pytest.raises(PackageError, match=r"recipe.yaml is not valid YAML: the key 'importer' is given twice(?s:.)*line "):
+        zoo.build_index(web.folder)
 
 
 def test_a_recipe_changed_after_indexing_is_not_cooked(recipe, web):

@@ -14,10 +14,16 @@ def verify(
     json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
     """Check every file, the network and its test outputs, and list all that is wrong; exit 1 if anything is."""
-    from scbasset_zoo.package import verify_package
+    from scbasset_zoo.errors import InputError, PackageError, SourceError
+    from scbasset_zoo.package import Finding, verify_package
     from scbasset_zoo.zoo import find_folder
 
-    findings = verify_package(find_folder(model))
+    try:
+        findings = verify_package(find_folder(model))
+    except (InputError, PackageError, SourceError) as error:
+        if not json:
+            raise
+        findings = [Finding(model, str(error))]
     if json:
         typer.echo(json_module.dumps({"ok": not findings, "findings": [asdict(finding) for finding in findings]}, indent=2))
     elif findings:

@@ -90,18 +90,23 @@ def newest(found: Iterable[Path]) -> list[dict[str, Any]]:
 
 
 def _available() -> Iterator[Path]:
-    """Cards and recipes of what can be opened by name without a download of ours."""
+    """Cards and recipes of what can be opened by name without a download of ours; of each model, what its first source has."""
+    named: set[str] = set()
     for source in sources():
-        if source.is_remote:
-            continue
         try:
-            entries = source.index()[0].models
+            index = source.last_index()
         except (ScbassetZooError, OSError) as error:
             say(f"source {source.name} is left out of Kipoi's models: {error}")
             continue
+        entries = [entry for entry in (index.models if index else ()) if entry.id not in named]
+        named.update(entry.id for entry in entries)
         for entry in entries:
-            yield Path(source.location) / (entry.recipe.path if entry.recipe else f"{entry.path}/card.yaml")
-    yield from (cache.root() / "models").rglob("card.yaml")
+            package = cache.opened(entry) if source.is_remote or entry.recipe else None
+            if package is not None:
+                yield package.folder / "card.yaml"
+            elif not source.is_remote:
+                yield Path(source.location) / (entry.recipe.path if entry.recipe else f"{entry.path}/card.yaml")
+    yield from (package.folder / "card.yaml" for package in cache.pulled() if package.card.id not in named)
 
 
 def _about(path: Path) -> dict[str, Any]:

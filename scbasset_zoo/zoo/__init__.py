@@ -78,15 +78,17 @@ def find_folder(name_or_folder_or_url: str | os.PathLike[str]) -> Path:
 def pull(name_or_url: str | os.PathLike[str]) -> Package:
     """Have a model on this machine, with the hash of every file checked.
 
-    A model of a local folder is checked where it lies; others are downloaded into the cache, once.
+    A model of a local folder is checked where it lies; others are downloaded into the cache, once, and again if damaged there.
 
     Raises
     ------
     InputError, SourceError, PackageError
         As for :func:`open_model`.
     """
+    from scbasset_zoo.zoo.index import checked
+
     found = _find(name_or_url, check_hashes=True)
-    return Package.open(found or Path(name_or_url))
+    return Package.open(found) if found else checked(Package.open(name_or_url))
 
 
 def list_models(source: str | None = None, tag: str | None = None, assembly: str | None = None) -> list[Listing]:
@@ -146,7 +148,7 @@ def _find(given: str | os.PathLike[str], *, check_hashes: bool = False) -> Path 
     if "://" in text:
         from scbasset_zoo.zoo.pulling import package_at
 
-        return package_at(text).folder
+        return package_at(text, check_hashes=check_hashes).folder
     if isinstance(given, os.PathLike) or path.is_absolute() or text.startswith(".") or (path / "card.yaml").is_file():
         return None
     from scbasset_zoo.zoo.names import package_named
@@ -155,11 +157,10 @@ def _find(given: str | os.PathLike[str], *, check_hashes: bool = False) -> Path 
 
 
 def _listing(source: Any, entry: Any) -> Listing:
-    from scbasset_zoo.zoo import cache
+    from scbasset_zoo.zoo.pulling import is_here
 
-    here = not (source.is_remote or entry.recipe) or cache.opened(entry) is not None
     shared = ("id", "version", "assembly", "n_cells", "description", "license", "tags", "created", "bytes")
-    return Listing(source=source.name, on_this_machine=here, **{name: getattr(entry, name) for name in shared})
+    return Listing(source=source.name, on_this_machine=is_here(source, entry), **{name: getattr(entry, name) for name in shared})
 
 
 def _text(model: Listing) -> str:

@@ -1,11 +1,10 @@
-"""The cache on disk: complete models by id, version and hash; downloads under way; what sources said when last asked."""
+"""The cache on disk: complete models by name or, from URLs, by hash; downloads under way; what sources said when last asked."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
 import os
-import re
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -24,7 +23,6 @@ VARIABLE = "SCBASSET_ZOO_CACHE"
 KEY_DIGITS = 12
 PATIENCE_SECONDS = 2.0
 T = TypeVar("T")
-_VERSION_FOLDER = re.compile(rf"(?P<version>.+)-[0-9a-f]{{{KEY_DIGITS}}}")
 
 
 def root() -> Path:
@@ -36,8 +34,13 @@ def root() -> Path:
     return user_cache_path("scbasset-zoo")
 
 
-def folder(entry: Entry) -> Path:
-    """Where a model lies once it is complete."""
+def folder(entry: Entry, *, by_url: bool = False) -> Path:
+    """Where a model lies once it is complete.
+
+    What was opened by its URL lies apart: its id is what its own card says, and must not decide what a name means.
+    """
+    if by_url:
+        return root() / "urls" / entry.key
     return root() / "models" / entry.id / f"{entry.version}-{entry.key[:KEY_DIGITS]}"
 
 
@@ -46,26 +49,26 @@ def partial(entry: Entry) -> Path:
     return root() / "partial" / entry.key
 
 
-def opened(entry: Entry) -> Package | None:
+def opened(entry: Entry, *, by_url: bool = False) -> Package | None:
     """The model if it is in the cache and complete."""
     try:
-        package = Package.open(folder(entry))
+        package = Package.open(folder(entry, by_url=by_url))
     except PackageError:
         return None
     same = (package.card.id, package.card.version) == (entry.id, entry.version)
     return package if same and (entry.recipe or package.card_sha256 == entry.card_sha256) else None
 
 
-def versions(model_id: str) -> dict[str, list[Package]]:
-    """Complete packages of a model by version."""
-    found: dict[str, list[Package]] = {}
-    parent = root() / "models" / model_id
-    for path in sorted(parent.iterdir()) if parent.is_dir() else []:
-        match = _VERSION_FOLDER.fullmatch(path.name)
-        if match:
-            with contextlib.suppress(PackageError):
-                found.setdefault(match["version"], []).append(Package.open(path))
-    return found
+def pulled(model_id: str = "**") -> Iterator[Package]:
+    """Complete packages that were pulled by name, of one model or of all."""
+    models = root() / "models"
+    for path in sorted(models.glob(f"{model_id}/*/card.yaml")):
+        with contextlib.suppress(PackageError):
+            package = Package.open(path.parent)
+            # A file of a package may be called card.yaml too.
+            place = models / package.card.id, package.card.version
+            if (path.parents[1], path.parent.name.rpartition("-")[0]) == place:
+                yield package
 
 
 @contextlib.contextmanager
@@ -74,13 +77,17 @@ def lock(entry: Entry) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     path = root() / "locks" / f"{entry.key}.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
     held = FileLock(path)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         held.acquire(timeout=PATIENCE_SECONDS)
     except Timeout:
         say(f"{entry.name}: waiting for another process that is pulling it")
         held.acquire()
+    except OSError as error:
+        raise InputError(
+            f"The cache {root()} cannot be written: {error.strerror or error}. Set {VARIABLE} to a folder that you may write to."
+        ) from error
     try:
         yield
     finally:
@@ -97,7 +104,7 @@ def fetched(url: str, limit: int, parse: Callable[[bytes], T]) -> tuple[T, bool]
     PackageError
         As for :func:`scbasset_zoo.zoo.remote.read` and `parse`.
     """
-    kept = root() / "fetched" / hashlib.sha256(url.encode()).hexdigest()
+    kept = _kept(url)
     try:
         raw = remote.read(url, limit, attempts=2)
     except SourceError as error:
@@ -112,3 +119,13 @@ def fetched(url: str, limit: int, parse: Callable[[bytes], T]) -> tuple[T, bool]
         with files.new_file(kept) as new:
             new.write_bytes(raw)
     return parsed, False
+
+
+def last_fetched(url: str) -> bytes | None:
+    """A small file as it was when :func:`fetched` last read it; None if it never did."""
+    kept = _kept(url)
+    return kept.read_bytes() if kept.is_file() else None
+
+
+def _kept(url: str) -> Path:
+    return root() / "fetched" / hashlib.sha256(url.encode()).hexdigest()

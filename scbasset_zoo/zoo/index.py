@@ -205,6 +205,19 @@ def package_entry(card: Card, raw: bytes, path: str) -> Entry:
     return from_fields(Entry, fields, f"The entry of {card.id} {card.version} at {path!r}")
 
 
+def changed_files(package: Package) -> list[str]:
+    """Names of the files that are not those of the card, by their SHA-256."""
+    return [name for name, file in package.card.files.items() if files.sha256(package.folder / name) != file.sha256]
+
+
+def checked(package: Package) -> Package:
+    """The package, if its files are those of its card; a PackageError otherwise."""
+    changed = changed_files(package)
+    if changed:
+        raise PackageError(f"{package.folder}: not the files that the card names: {', '.join(changed)}. Fetch or export it again.")
+    return package
+
+
 def version_order(version: str) -> tuple[Any, ...]:
     """Sorting key of versions: semantic order, with every release after all pre-releases."""
     core, _, before = version.partition("-")
@@ -229,10 +242,7 @@ def _entry(folder: Path, path: Path) -> Entry:
         raise PackageError(f"{path} is a symbolic link; put there what it points to.")
     if path.name == "recipe.yaml":
         return _recipe_entry(path, relative)
-    package = Package.open(path)
-    changed = [name for name, file in package.card.files.items() if files.sha256(path / name) != file.sha256]
-    if changed:
-        raise PackageError(f"{path}: not the files that the card names: {', '.join(changed)}. Fetch or export it again.")
+    package = checked(Package.open(path))
     return package_entry(package.card, (path / "card.yaml").read_bytes(), relative)
 
 

@@ -10,8 +10,8 @@ from scbasset_zoo.errors import InputError, PackageError, ScbassetZooError, Sour
 from scbasset_zoo.package import Package
 from scbasset_zoo.progress import say
 from scbasset_zoo.zoo import cache
-from scbasset_zoo.zoo.index import Entry, version_order
-from scbasset_zoo.zoo.pulling import package_of
+from scbasset_zoo.zoo.index import Entry, checked, version_order
+from scbasset_zoo.zoo.pulling import is_here, package_of
 from scbasset_zoo.zoo.sources import Source, config_path, named, sources
 
 NAME = re.compile(r"(?P<id>[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*)(@(?P<version>[0-9A-Za-z.-]+))?")
@@ -49,20 +49,45 @@ def package_named(name: str, *, check_hashes: bool = False) -> Package:
     if not match:
         raise InputError(f"{name!r} is not the name of a model. A name is like scbasset/demo or scbasset/demo@0.1.0.")
     model_id, version = match["id"], match["version"]
-    kept = cache.versions(model_id)
-    if version and len(kept.get(version, [])) == 1:
-        return kept[version][0]
+    here = _here(model_id, version) if version else None
+    if here:
+        return package_of(*here, check_hashes=check_hashes)
     known = survey()
     choices = [(source, entry) for source, entry in known.found if entry.id == model_id and version in (None, entry.version)]
     if choices:
         first = choices[0][0]
+        for source in known.looked_in[: known.looked_in.index(first)]:
+            if source.name in known.failed:
+                say(f"{name} is taken from source {first.name}: {source.name} could not be looked in: {known.failed[source.name]}")
         entries = [entry for source, entry in choices if source is first]
         return package_of(first, _choose(entries, prefer_cached=first.name in known.old), check_hashes=check_hashes)
-    if kept and not version:
-        newest = max(kept, key=version_order)
-        say(f"{model_id}: no source that can be reached has it; using version {newest} from the cache")
-        return kept[newest][0]
+    kept = _newest([package for package in cache.pulled(model_id) if version in (None, package.card.version)])
+    if kept:
+        say(f"{name}: no source that can be reached has it; using version {kept.card.version} from the cache")
+        return checked(kept) if check_hashes else kept
     raise _unknown(name, model_id, known)
+
+
+def _here(model_id: str, version: str) -> tuple[Source, Entry] | None:
+    """The version that the first source has, if it is on this machine: versions never change, so no source is asked again."""
+    for source in sources():
+        try:
+            index = source.last_index()
+        except (SourceError, PackageError, InputError):
+            return None
+        if index is None:
+            return None
+        entry = next((entry for entry in index.models if (entry.id, entry.version) == (model_id, version)), None)
+        if entry:
+            return (source, entry) if is_here(source, entry) else None
+    return None
+
+
+def _newest(packages: list[Package]) -> Package | None:
+    """The newest; None where that could be one of several."""
+    newest = max((package.card.version for package in packages), key=version_order, default=None)
+    found = [package for package in packages if package.card.version == newest]
+    return found[0] if len(found) == 1 else None
 
 
 def _choose(entries: list[Entry], *, prefer_cached: bool) -> Entry:

@@ -25,7 +25,8 @@ def publish(package: str | os.PathLike[str], destination: str | os.PathLike[str]
     package : path
         Folder of the package.
     destination : path or str
-        The source: a local folder, made if it is not there; an s3:// or hf:// URL; or the name of a source.
+        The source: its name, which goes before a folder of that name; a local folder, which is made if it is not there and
+        given as ./NAME or a Path; or an s3:// or hf:// URL.
 
     Returns
     -------
@@ -37,12 +38,14 @@ def publish(package: str | os.PathLike[str], destination: str | os.PathLike[str]
     PackageError
         The package has findings, all of which are listed, or another package of its id and version is published there.
     InputError
-        The destination is of a kind that cannot be written.
+        The destination is no source, of a kind that cannot be written, or inside the package.
     SourceError
         The destination cannot be reached.
     """
+    place = _place(destination)
+    if not remote.is_url(place) and Path(place).resolve().is_relative_to(Path(package).resolve()):
+        raise InputError(f"{place} lies inside the package {package}. Publish to a folder outside of it.")
     opened = _verified(Path(package))
-    place = _place(os.fspath(destination))
     path = f"{opened.card.id}/{opened.card.version}"
     entry = package_entry(opened.card, (opened.folder / "card.yaml").read_bytes(), path)
     if remote.is_url(place):
@@ -59,19 +62,33 @@ def _verified(folder: Path) -> Package:
     return Package.open(folder)
 
 
-def _place(destination: str) -> str:
+def _place(given: str | os.PathLike[str]) -> str:
     """A folder or URL from what may also be a source's name."""
-    from scbasset_zoo.zoo.sources import sources
-
-    if not remote.is_url(destination):
-        known = {} if "/" in destination or os.path.isdir(destination) else {s.name: s.location for s in sources()}
-        destination = known.get(destination, destination)
+    destination = os.fspath(given)
+    if isinstance(given, str) and Path(given).name == given:
+        destination = _source_or_folder(given)
     if remote.is_url(destination):
         destination = remote.folder_url(destination)
         if destination.partition("://")[0] not in remote.WRITABLE:
             kinds = " and ".join(f"{kind}://" for kind in remote.WRITABLE)
             raise InputError(f"{destination} cannot be written: packages are published to local folders, {kinds}.")
     return destination
+
+
+def _source_or_folder(word: str) -> str:
+    from scbasset_zoo.zoo.sources import config_path, sources
+
+    known = {source.name: source.location for source in sources()}
+    if word in known:
+        if os.path.isdir(word):
+            say(f"{word} is taken for the source at {known[word]}; for the folder of that name, give ./{word}")
+        return known[word]
+    if not os.path.isdir(word):
+        raise InputError(
+            f"There is no source {word!r} and no folder of that name; known are {', '.join(known) or 'no sources'}. "
+            f"Give ./{word} to make a folder, or add the source to {config_path()}."
+        )
+    return word
 
 
 def _publish_locally(package: Package, root: Path, entry: Entry) -> None:

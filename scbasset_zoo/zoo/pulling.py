@@ -11,14 +11,18 @@ from scbasset_zoo import files
 from scbasset_zoo.card import MAX_BYTES, Card, unseal
 from scbasset_zoo.errors import PackageError
 from scbasset_zoo.package import Package
+from scbasset_zoo.progress import say
 from scbasset_zoo.zoo import cache, recipes, remote
-from scbasset_zoo.zoo.index import Entry, package_entry
+from scbasset_zoo.zoo.index import Entry, changed_files, package_entry
 from scbasset_zoo.zoo.schema import from_yaml
 from scbasset_zoo.zoo.sources import Source
 
 
 def package_of(source: Source, entry: Entry, *, check_hashes: bool = False) -> Package:
     """The package of an entry; of a local source the folder itself, of any other the cache's, pulled if it is not there.
+
+    With `check_hashes`, a package of a local source must have the hashes of its index, and one of the cache that is damaged is
+    pulled again.
 
     Raises
     ------
@@ -32,13 +36,18 @@ def package_of(source: Source, entry: Entry, *, check_hashes: bool = False) -> P
     if entry.recipe is None and not source.is_remote:
         return _in_place(source, entry, check_hashes)
     if entry.recipe is not None:
-        return cache.opened(entry) or _pull(entry, lambda folder: _cook(source, entry, folder))
+        return _cached(entry, lambda folder: _cook(source, entry, folder), check_hashes=check_hashes)
     base = f"{remote.folder_url(source.location)}/{entry.path}"
-    return cache.opened(entry) or _pull(entry, lambda folder: _download(base, entry, folder))
+    return _cached(entry, lambda folder: _download(base, entry, folder), check_hashes=check_hashes)
 
 
-def package_at(url: str) -> Package:
-    """The package in the folder at a URL, from the cache if it is there.
+def is_here(source: Source, entry: Entry) -> bool:
+    """Whether the package of an entry is on this machine."""
+    return not (source.is_remote or entry.recipe) or cache.opened(entry) is not None
+
+
+def package_at(url: str, *, check_hashes: bool = False) -> Package:
+    """The package in the folder at a URL, from the cache if it is there; `check_hashes` as for :func:`package_of`.
 
     Raises
     ------
@@ -48,7 +57,7 @@ def package_at(url: str) -> Package:
     url = remote.folder_url(url)
     place = f"{url}/card.yaml"
     entry, _ = cache.fetched(place, MAX_BYTES, lambda raw: _entry_of_card(raw, place))
-    return cache.opened(entry) or _pull(entry, lambda folder: _download(url, entry, folder))
+    return _cached(entry, lambda folder: _download(url, entry, folder), check_hashes=check_hashes, by_url=True)
 
 
 def _in_place(source: Source, entry: Entry, check_hashes: bool) -> Package:
@@ -57,7 +66,7 @@ def _in_place(source: Source, entry: Entry, check_hashes: bool) -> Package:
     package = Package.open(folder)
     changed = [] if package.card_sha256 == entry.card_sha256 else ["card.yaml"]
     if check_hashes:
-        changed += [name for name, file in package.card.files.items() if files.sha256(folder / name) != file.sha256]
+        changed += changed_files(package)
     if changed:
         raise PackageError(
             f"{folder}: {', '.join(changed)} changed since {root / 'index.json'} was made. "
@@ -76,13 +85,21 @@ def _inside(root: Path, relative: str) -> Path:
     return path
 
 
-def _pull(entry: Entry, make: Callable[[Path], Path]) -> Package:
-    """Let `make` build the package in a folder of the cache, and put it where it belongs as a whole."""
-    target = cache.folder(entry)
+def _cached(entry: Entry, make: Callable[[Path], Path], *, check_hashes: bool, by_url: bool = False) -> Package:
+    """The cache's package; if it is not there, `make` builds it in a folder of the cache, and it comes there as a whole."""
+    package = cache.opened(entry, by_url=by_url)
+    if package is not None and not (check_hashes and changed_files(package)):
+        return package
+    target = cache.folder(entry, by_url=by_url)
     with cache.lock(entry):
-        package = cache.opened(entry)
-        if package is not None:
+        # Another process may have pulled it meanwhile.
+        package = cache.opened(entry, by_url=by_url)
+        changed = changed_files(package) if package is not None and check_hashes else []
+        if package is not None and not changed:
             return package
+        if changed:
+            say(f"{target}: {', '.join(changed)} was damaged or changed; removed, to be pulled again")
+            files.remove(target)
         partial = cache.partial(entry)
         partial.mkdir(parents=True, exist_ok=True)
         made = make(partial)

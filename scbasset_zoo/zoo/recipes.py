@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import typing
 import urllib.parse
 from collections.abc import Mapping
 from datetime import date
@@ -74,7 +76,8 @@ class Recipe(Section):
         Raises
         ------
         PackageError
-            The importer is not installed or does not take the options, or the file is not the one that was published.
+            The importer is not installed or does not take the options, one of them is a path, or the file is not the one that was
+            published.
         SourceError
             The file cannot be had.
         InputError
@@ -85,6 +88,12 @@ class Recipe(Section):
             options = importer.Options.model_validate(self.options)
         except ValidationError as error:
             raise PackageError(f"The importer {self.importer} does not take the recipe's options: {error}") from None
+        paths = [name for name in sorted(options.model_fields_set) if _takes_path(importer.Options, name)]
+        if paths:
+            raise PackageError(
+                f"The recipe sets {', '.join(paths)}, which names a file of this machine; a recipe may not, since it would put "
+                f"your files into its model. Convert with your own files by `scbasset-zoo import {self.importer}`."
+            )
         # Importers tell formats apart by suffix, so the published file keeps its name.
         name = urllib.parse.urlsplit(self.source.url).path.rpartition("/")[2]
         name = name if PLAIN_NAME.fullmatch(name) else "source"
@@ -105,3 +114,14 @@ def _importer(name: str) -> Any:
             f"(there are: {', '.join(sorted(importers)) or 'none'}). Install the plugin that brings it."
         )
     return importers[name]
+
+
+def _takes_path(options: type[BaseModel], name: str) -> bool:
+    return name in options.model_fields and _has_path(options.model_fields[name].annotation)
+
+
+def _has_path(kind: Any) -> bool:
+    """Whether a type is a path, or has one among its parts."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return any(_takes_path(kind, name) for name in kind.model_fields)
+    return (isinstance(kind, type) and issubclass(kind, os.PathLike)) or any(map(_has_path, typing.get_args(kind)))

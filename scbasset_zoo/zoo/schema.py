@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any, TypeVar
 
 import yaml
@@ -32,7 +33,7 @@ def from_yaml(model: type[Model], raw: bytes, where: str) -> Model:
     try:
         if any(isinstance(token, yaml.AnchorToken | yaml.AliasToken) for token in yaml.scan(raw)):
             raise PackageError(f"{where}: YAML anchors and aliases are not allowed.")
-        fields = yaml.safe_load(raw)
+        fields = yaml.load(raw, Loader=_Loader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         if isinstance(error, PackageError):
             raise
@@ -46,6 +47,20 @@ def from_fields(model: type[Model], fields: Any, where: str) -> Model:
         return model.model_validate(fields)
     except ValidationError as error:
         raise _problems(error, where) from None
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe loading that refuses a key given twice, of which plain YAML loaders keep the last in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        mapping = super().construct_mapping(node, deep=deep)
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} is given twice", key_node.start_mark)
+            seen.add(key)
+        return mapping
 
 
 def _problems(error: ValidationError, where: str) -> PackageError:

@@ -11,7 +11,8 @@ from pydantic import Field
 
 import scbasset_zoo
 from scbasset_zoo.errors import InputError, SourceError
-from scbasset_zoo.zoo import cache, index, remote
+from scbasset_zoo.zoo import cache, remote
+from scbasset_zoo.zoo.index import FILE, MAX_BYTES, Index
 from scbasset_zoo.zoo.schema import Section, from_yaml
 
 VARIABLE = "SCBASSET_ZOO_CONFIG"
@@ -31,7 +32,7 @@ class Source:
         """Whether models have to be downloaded from it."""
         return remote.is_url(self.location)
 
-    def index(self) -> tuple[index.Index, bool]:
+    def index(self) -> tuple[Index, bool]:
         """Its index, and whether that is an old one because the source cannot be reached now.
 
         Raises
@@ -44,14 +45,25 @@ class Source:
             The location is of a kind that models are not read from.
         """
         if self.is_remote:
-            url = f"{remote.folder_url(self.location)}/{index.FILE}"
-            return cache.fetched(url, index.MAX_BYTES, lambda raw: index.Index.parse(raw, url))
-        path = Path(self.location) / index.FILE
+            url = self._index_url()
+            return cache.fetched(url, MAX_BYTES, lambda raw: Index.parse(raw, url))
+        path = Path(self.location) / FILE
         if not path.is_file():
             raise SourceError(f"{path} is missing. Make it with `scbasset-zoo index {self.location}`, or correct {config_path()}.")
-        if path.stat().st_size > index.MAX_BYTES:
-            raise SourceError(f"{path} has {path.stat().st_size:,} bytes; an index has at most {index.MAX_BYTES:,}.")
-        return index.Index.parse(path.read_bytes(), str(path)), False
+        if path.stat().st_size > MAX_BYTES:
+            raise SourceError(f"{path} has {path.stat().st_size:,} bytes; an index has at most {MAX_BYTES:,}.")
+        return Index.parse(path.read_bytes(), str(path)), False
+
+    def last_index(self) -> Index | None:
+        """Its index as it was when last read, without the network; None where that never was. Errors as for :meth:`index`."""
+        if not self.is_remote:
+            return self.index()[0]
+        url = self._index_url()
+        raw = cache.last_fetched(url)
+        return None if raw is None else Index.parse(raw, url)
+
+    def _index_url(self) -> str:
+        return f"{remote.folder_url(self.location)}/{FILE}"
 
 
 def sources() -> list[Source]:
@@ -123,4 +135,4 @@ def _bundled() -> Path | None:
     """The project's own models: inside the package when installed, beside it in a checkout."""
     package = Path(scbasset_zoo.__file__).parent
     candidates = (package / "model_cards", package.parent / "model_cards")
-    return next((folder for folder in candidates if (folder / index.FILE).is_file()), None)
+    return next((folder for folder in candidates if (folder / FILE).is_file()), None)
