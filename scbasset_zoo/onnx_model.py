@@ -24,8 +24,9 @@ OPERATORS = frozenset(
     Pad Pow Reciprocal ReduceL2 ReduceMax ReduceMean ReduceProd ReduceSum Relu Reshape Round Selu Shape Sigmoid Sign Slice
     Softmax Softplus Softsign Split Sqrt Squeeze Sub Sum Tanh Transpose Unsqueeze Where""".split()  # noqa: SIM905  a table of words
 )
-MAX_VALUES = 2**26
+MAX_BYTES = 2**30
 _SMALL = 1_024
+_MAX_CONV_RANK = 5  # beyond, ONNX Runtime writes out the whole input for each place of the kernel
 
 
 class BatchPath(NamedTuple):
@@ -143,11 +144,18 @@ def problems(model: onnx.ModelProto, card: Card) -> list[str]:
 
 def run_plainly(raw: bytes, sequence: Array) -> dict[str, Array]:
     """All outputs for one-hot sequences (n, length, 4), by ONNX Runtime on the CPU and none of our code."""
+    runs = list(run_each(raw, sequence))
+    return {name: np.concatenate([outputs[name] for outputs in runs]) for name in runs[0]}
+
+
+def run_each(raw: bytes, sequence: Array) -> Iterator[dict[str, Array]]:
+    """:func:`run_plainly` for one sequence after the other: :func:`problems` bounds what one needs, not what many need at once."""
     onnxruntime = import_onnxruntime()
     try:
         session = onnxruntime.InferenceSession(raw, providers=["CPUExecutionProvider"])
         names = [output.name for output in session.get_outputs()]
-        return dict(zip(names, session.run(names, {"sequence": sequence}), strict=True))
+        for i in range(len(sequence)):
+            yield dict(zip(names, session.run(names, {"sequence": sequence[i : i + 1]}), strict=True))
     except Exception as error:  # ONNX Runtime's own errors share no base but Exception
         raise PackageError(f"ONNX Runtime cannot run model.onnx: {error}") from error
 
@@ -191,13 +199,13 @@ def _foreign(model: onnx.ModelProto, card: Card) -> Iterator[str]:
 
 
 def _too_large(model: onnx.ModelProto, card: Card) -> Iterator[str]:
-    """Bounds every value of a pass over one sequence by shape inference, before anything is run."""
+    """Bounds the values of a pass over one sequence, all together, by shape inference, before anything is run."""
     try:
-        values = list(_inferred(model, card).graph.value_info)
+        values = _inferred(model, card).graph.value_info
+        sizes = {value.name: _size(value) for value in values}
     except Exception as error:  # noqa: BLE001  inference fails in as many ways as there are graphs
         yield f"has values whose shapes cannot be inferred: {error}"
         return
-    sizes = {value.name: _size(value) for value in values}
     made = [name for node in model.graph.node for name in node.output if name]
     unknown = [name for name in made if sizes.get(name) is None]
     if unknown:
@@ -205,9 +213,16 @@ def _too_large(model: onnx.ModelProto, card: Card) -> Iterator[str]:
             f"has {len(unknown):,} values whose shapes cannot be inferred from that of the input, first {unknown[0]!r}; "
             "export it with fixed shapes, all but N"
         )
-    name, largest = max(((name, size or 0) for name, size in sizes.items()), key=lambda pair: pair[1], default=("", 0))
-    if largest > MAX_VALUES:
-        yield f"makes {largest:,} values of one sequence ({name!r}); at most {MAX_VALUES:,} are allowed"
+    ranks = {value.name: len(value.type.tensor_type.shape.dim) for value in values}
+    wide = [node.output[0] for node in model.graph.node if node.op_type == "Conv" and ranks.get(node.output[0], 0) > _MAX_CONV_RANK]
+    if wide:
+        yield f"has convolutions over more than 3 axes, first {wide[0]!r}, which need memory beyond their values"
+    total = sum(sizes.get(name) or 0 for name in made)
+    if total > MAX_BYTES:
+        largest = max(made, key=lambda name: sizes.get(name) or 0)
+        yield (
+            f"makes {total:,} bytes of one sequence, {sizes[largest]:,} of them as {largest!r}; at most {MAX_BYTES:,} are allowed"
+        )
 
 
 def _inferred(model: onnx.ModelProto, card: Card) -> onnx.ModelProto:
@@ -224,11 +239,13 @@ def _inferred(model: onnx.ModelProto, card: Card) -> onnx.ModelProto:
 
 
 def _size(value: onnx.ValueInfoProto) -> int | None:
+    """Bytes of a value, None where its shape is not known."""
     tensor = value.type.tensor_type
     dims = list(tensor.shape.dim)
     if not tensor.HasField("shape") or not all(dim.HasField("dim_value") for dim in dims):
         return None
-    return math.prod(dim.dim_value for dim in dims)
+    item = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type).itemsize
+    return item * math.prod(dim.dim_value for dim in dims)
 
 
 def _weights(model: onnx.ModelProto) -> Iterator[str]:

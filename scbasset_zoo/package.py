@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     import onnx
     import pandas as pd
 
+    from scbasset_zoo import onnx_model
+
 _AGAIN = "Fetch or export the package again."
 SPLITS = ("train", "validation", "test")
 _MEANINGS = {
@@ -91,25 +93,28 @@ class Package:
 
     def model_bytes(self) -> bytes:
         """The bytes of model.onnx, which must be those that the card names."""
-        raw = (self.folder / "model.onnx").read_bytes()
-        if hashlib.sha256(raw).hexdigest() != self.card.files["model.onnx"].sha256:
-            raise PackageError(f"{self.folder / 'model.onnx'} is not the file that the card names (its SHA-256 differs). {_AGAIN}")
-        return raw
+        return self._bytes("model.onnx")
 
     def cells(self) -> pd.DataFrame:
         """The model's cells in output order, indexed by barcode."""
-        cells = _read_cells(self.folder)
+        cells = _cells(self._bytes("cells.parquet"), self.folder / "cells.parquet")
         if order_digest(cells.index) != self.card.cells.order_sha256:
             raise PackageError(f"{self.folder / 'cells.parquet'}: the cells or their order are not those of the card. {_AGAIN}")
         return cells
 
     def peaks(self) -> pd.DataFrame | None:
         """The training peaks in order: `chrom`, `start` (0-based), `end`, `split`; None where the package has none."""
-        return read_table(self.folder / "peaks.parquet") if self.card.peaks else None
+        return read_table(self._bytes("peaks.parquet"), self.folder / "peaks.parquet") if self.card.peaks else None
 
     def verify(self) -> list[Finding]:
         """Everything that is wrong with the package on disk; see :func:`verify_package`."""
         return verify_package(self.folder)
+
+    def _bytes(self, name: str) -> bytes:
+        raw = (self.folder / name).read_bytes()
+        if hashlib.sha256(raw).hexdigest() != self.card.files[name].sha256:
+            raise PackageError(f"{self.folder / name} is not the file that the card names (its SHA-256 differs). {_AGAIN}")
+        return raw
 
 
 def write_package(
@@ -156,7 +161,7 @@ def write_package(
     """
     from scbasset_zoo import onnx_model
 
-    files.check_destination(folder, overwrite=overwrite)
+    files.check_destination(folder, overwrite=overwrite, replaceable=files.holding("card.yaml"))
     embedding, _ = onnx_model.head(model)
     cells_table, peaks_table = _cells_table(cells, len(embedding)), _peaks_table(peaks)
     length = _sequence_length(model)
@@ -175,7 +180,7 @@ def write_package(
         write_table(cells_table, partial / "cells.parquet")
         if peaks_table is not None:
             write_table(peaks_table, partial / "peaks.parquet")
-        vectors.write_vectors(partial, tests, onnx_model.run_plainly(raw, dna.one_hot(dna.as_codes(tests))))
+        vectors.write_vectors(partial, tests, onnx_model.run_each(raw, dna.one_hot(dna.as_codes(tests))))
         _write_card(partial, draft)
     return Package.open(folder)
 
@@ -236,7 +241,13 @@ def verify_package(folder: str | Path) -> list[Finding]:
         return [*findings, Finding("card.yaml", str(error))]
     findings += [*_file_findings(folder, card), *_unexpected_files(folder, card)]
     spoilt = {finding.file for finding in findings}
-    for name, check in (("cells.parquet", _cells_findings), ("peaks.parquet", _peaks_findings), ("model.onnx", _model_findings)):
+    checks: dict[str, Callable[[Path, Card], Iterator[Finding]]] = {
+        "README.md": _readme_findings,
+        "cells.parquet": _cells_findings,
+        "peaks.parquet": _peaks_findings,
+        "model.onnx": _model_findings,
+    }
+    for name, check in checks.items():
         if name in card.files and name not in spoilt:
             findings += check(folder, card)
     of_tests = {"model.onnx", vectors.SEQUENCES, vectors.EXPECTED}.intersection(finding.file for finding in findings)
@@ -305,6 +316,12 @@ def _unexpected_files(folder: Path, card: Card) -> Iterator[Finding]:
             yield Finding(name, "is not listed in the card; remove it")
 
 
+def _readme_findings(folder: Path, card: Card) -> Iterator[Finding]:
+    # The front matter alone: the words below it may be those of an older version.
+    if not (folder / "README.md").read_bytes().startswith(readme.front_matter(card).encode()):
+        yield Finding("README.md", "does not begin with the front matter that the card gives; run scbasset-zoo seal FOLDER")
+
+
 def _cells_findings(folder: Path, card: Card) -> Iterator[Finding]:
     name = "cells.parquet"
     cells = yield from _readable(name, lambda: _read_cells(folder))
@@ -320,7 +337,7 @@ def _cells_findings(folder: Path, card: Card) -> Iterator[Finding]:
 
 def _peaks_findings(folder: Path, card: Card) -> Iterator[Finding]:
     name = "peaks.parquet"
-    peaks = yield from _readable(name, lambda: read_table(folder / name))
+    peaks = yield from _readable(name, lambda: read_table((folder / name).read_bytes(), folder / name))
     if peaks is None or card.peaks is None:
         return
     if len(peaks) != card.peaks.n_peaks:
@@ -331,12 +348,28 @@ def _peaks_findings(folder: Path, card: Card) -> Iterator[Finding]:
         yield Finding(name, f"lacks the column {missing[0]!r}")
     else:
         yield from _digest_findings(name, "peaks", _peak_names(peaks), card.peaks.order_sha256)
+        yield from _place_findings(name, peaks)
     split = card.training.split if card.training else None
     if split is not None and "split" in peaks:
         for part in SPLITS:
             found, said = int((peaks["split"] == part).sum()), getattr(split, part)
             if found != said:
                 yield Finding(name, f"has {found:,} peaks of split {part!r}; the card says {said:,}")
+
+
+def _place_findings(name: str, peaks: pd.DataFrame) -> Iterator[Finding]:
+    start, end = peaks["start"], peaks["end"]
+    if start.dtype.kind not in "iu" or end.dtype.kind not in "iu":
+        yield Finding(name, f"start and end must be whole numbers; found {start.dtype} and {end.dtype}")
+        return
+    wrong = np.flatnonzero((start < 0) | (end <= start))
+    if len(wrong):
+        first = int(wrong[0])
+        yield Finding(
+            name,
+            f"{len(wrong):,} peaks do not have 0 <= start < end; the first is row {first}, "
+            f"start {start.iloc[first]:,}, end {end.iloc[first]:,}",
+        )
 
 
 def _column_findings(name: str, found: list[str], described: Mapping[str, str]) -> Iterator[Finding]:
@@ -373,28 +406,39 @@ def _test_findings(folder: Path, card: Card) -> Iterator[Finding]:
         return
     columns, expected = read
     raw = (folder / "model.onnx").read_bytes()
+    model = onnx_model.parse(raw)
+    head, batches = onnx_model.head(model), onnx_model.batch_path(model)
+    kept: dict[str, list[NDArray[Any]]] = {name: [] for name in card.output_names}
+    astray: dict[str, str] = {}
     try:
-        got = onnx_model.run_plainly(raw, dna.one_hot(codes))
+        for got in onnx_model.run_each(raw, dna.one_hot(codes)):
+            astray = _astray(got, *head, batches) | astray
+            for name, values in kept.items():
+                values.append(got[name] if name == "peak_embedding" else got[name][:, columns])
     except PackageError as error:
         yield Finding("model.onnx", str(error))
         return
-    model = onnx_model.parse(raw)
-    embedding, intercept = onnx_model.head(model)
-    latent = got["peak_embedding"] @ embedding.T + intercept
-    problem = _difference("logits", got["logits"], latent, rtol=1e-4, atol=1e-4)
-    if problem:
-        yield Finding("model.onnx", f"logits are not peak_embedding times cell_embedding plus cell_intercept: {problem}")
-    batches = onnx_model.batch_path(model)
-    if batches is not None:
-        latent += (got["peak_embedding"] @ batches.embedding + batches.intercept) @ batches.by_cell
-        problem = _difference(BATCH_OUTPUT, got[BATCH_OUTPUT], latent, rtol=1e-4, atol=1e-4)
-        if problem:
-            yield Finding("model.onnx", f"{BATCH_OUTPUT} are not the logits plus the batch path: {problem}")
-    for output in card.output_names:
-        values = got[output] if output == "peak_embedding" else got[output][:, columns]
-        problem = _difference(output, values, expected[output], rtol=card.tests.rtol, atol=card.tests.atol)
+    except (IndexError, ValueError) as error:
+        yield Finding("model.onnx", f"gives outputs of other shapes than it declares: {error}")
+        return
+    yield from (Finding("model.onnx", problem) for problem in astray.values())
+    for name, values in kept.items():
+        problem = _difference(name, np.concatenate(values), expected[name], rtol=card.tests.rtol, atol=card.tests.atol)
         if problem:
             yield Finding(vectors.EXPECTED, problem)
+
+
+def _astray(
+    got: Mapping[str, NDArray[Any]], embedding: NDArray[Any], intercept: NDArray[Any], batches: onnx_model.BatchPath | None
+) -> dict[str, str]:
+    """Outputs that are not what the head makes of the peak embedding, and how they differ."""
+    latent = got["peak_embedding"] @ embedding.T + intercept
+    wanted = {"logits": ("logits are not peak_embedding times cell_embedding plus cell_intercept", latent)}
+    if batches is not None:
+        with_batches = latent + (got["peak_embedding"] @ batches.embedding + batches.intercept) @ batches.by_cell
+        wanted[BATCH_OUTPUT] = (f"{BATCH_OUTPUT} are not the logits plus the batch path", with_batches)
+    problems = {name: _difference(name, got[name], values, rtol=1e-4, atol=1e-4) for name, (_, values) in wanted.items()}
+    return {name: f"{wanted[name][0]}: {problem}" for name, problem in problems.items() if problem}
 
 
 def _difference(name: str, got: NDArray[Any], expected: NDArray[Any], *, rtol: float, atol: float) -> str | None:
@@ -422,9 +466,13 @@ def _readable(name: str, read: Callable[[], Any]) -> Generator[Finding, None, An
 
 
 def _read_cells(folder: Path) -> pd.DataFrame:
-    table = read_table(folder / "cells.parquet")
+    return _cells((folder / "cells.parquet").read_bytes(), folder / "cells.parquet")
+
+
+def _cells(raw: bytes, path: Path) -> pd.DataFrame:
+    table = read_table(raw, path)
     if "barcode" not in table:
-        raise PackageError(f"{folder / 'cells.parquet'} has no column 'barcode'.")
+        raise PackageError(f"{path} has no column 'barcode'.")
     return table.set_index("barcode")
 
 

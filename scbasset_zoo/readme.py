@@ -26,8 +26,12 @@ _HUB_NAMES = {"odbl-1.0": "odbl", "odc-by-1.0": "odc-by", "pddl-1.0": "pddl"}
 
 def render(card: Card, cells: pd.DataFrame) -> str:
     """README.md: front matter for Hugging Face's hub, then :func:`describe`."""
-    front = yaml.safe_dump(_front_matter(card), sort_keys=False, allow_unicode=True, width=110)
-    return f"---\n{front}---\n\n{describe(card, cells)}"
+    return f"{front_matter(card)}\n{describe(card, cells)}"
+
+
+def front_matter(card: Card) -> str:
+    """The licence, tags and results as Hugging Face's hub reads them: a block of YAML at the beginning of README.md."""
+    return f"---\n{yaml.safe_dump(_front_fields(card), sort_keys=False, allow_unicode=True, width=110)}---\n"
 
 
 def describe(card: Card, cells: pd.DataFrame) -> str:
@@ -42,7 +46,7 @@ def describe(card: Card, cells: pd.DataFrame) -> str:
     return "\n\n".join(section for section in _sections(card, cells) if section) + "\n"
 
 
-def _front_matter(card: Card) -> dict[str, Any]:
+def _front_fields(card: Card) -> dict[str, Any]:
     fields: dict[str, Any] = {
         **_hub_license(card.license),
         "library_name": "scbasset_zoo",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,14 +40,17 @@ def choose_sequences(sequences: Sequence[str] | None, length: int) -> list[str]:
     return tests
 
 
-def write_vectors(folder: Path, sequences: Sequence[str], outputs: Mapping[str, NDArray[np.float32]]) -> None:
-    """Write sequences and outputs; of many cells, a thousand evenly spaced ones are kept."""
+def write_vectors(folder: Path, sequences: Sequence[str], outputs: Iterable[Mapping[str, NDArray[np.float32]]]) -> None:
+    """Write sequences and the outputs of each; of many cells, a thousand evenly spaced ones are kept."""
     (folder / "tests").mkdir()
     (folder / SEQUENCES).write_text("".join(f"{sequence}\n" for sequence in sequences), encoding="ascii", newline="\n")
-    n_cells = outputs["logits"].shape[1]
-    cells = np.linspace(0, n_cells - 1, min(n_cells, MAX_CELLS)).astype(np.int64)
-    kept = {name: values if name == "peak_embedding" else values[:, cells] for name, values in outputs.items()}
-    np.savez_compressed(folder / EXPECTED, cells=cells, **kept)  # type: ignore[arg-type]
+    kept = []
+    for each in outputs:
+        n_cells = each["logits"].shape[1]
+        cells = np.linspace(0, n_cells - 1, min(n_cells, MAX_CELLS)).astype(np.int64)
+        kept.append({name: values if name == "peak_embedding" else values[:, cells] for name, values in each.items()})
+    arrays = {name: np.concatenate([each[name] for each in kept]) for name in kept[0]}
+    np.savez_compressed(folder / EXPECTED, cells=cells, **arrays)  # type: ignore[arg-type]
 
 
 def read_sequences(folder: Path, card: Card) -> dna.Codes:

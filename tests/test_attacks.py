@@ -21,8 +21,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from scbasset_zoo.card import MAX_BYTES, seal
 from scbasset_zoo.errors import PackageError
-from scbasset_zoo.package import Finding, Package, seal_package, verify_package
+from scbasset_zoo.package import Finding, Package, seal_package, verify_package, write_package
 from scbasset_zoo.runtime.model import Model
+from scbasset_zoo.tables import _unpacked_sizes
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +34,22 @@ def original(tmp_path_factory):
 @pytest.fixture
 def folder(original, tmp_path):
     return shutil.copytree(original, tmp_path / "toy")
+
+
+needs_proc = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from /proc")
+
+
+def peak_memory(folder, code):
+    """MiB that a process of its own needs at most for `code`, which finds the package as `package`."""
+    code = f"""
+import sys
+from scbasset_zoo.package import Package
+package = Package.open(sys.argv[1])
+{code}
+print(next(int(line.split()[1]) // 1024 for line in open("/proc/self/status") if line.startswith("VmHWM")))
+"""
+    done = subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=True)
+    return int(done.stdout.splitlines()[-1])
 
 
 def findings(folder):
@@ -252,6 +269,44 @@ def _outer_product(model):
     _insert(model, *nodes, weights=[column, *bounds])
 
 
+def _many_at_once(model):
+    names = [f"copy_{i}" for i in range(6)]
+    column = numpy_helper.from_array(np.ones((1, 2**13, 1, 1), np.float32), "column")
+    nodes = [
+        helper.make_node("Mul", ["channels_first", "column"], ["large"]),
+        *(helper.make_node("Neg", ["large"], [name]) for name in names),
+        helper.make_node("Sum", names, ["z"]),
+        helper.make_node("ReduceMax", ["z"], ["most"], keepdims=0),
+        helper.make_node("Add", ["channels_first", "most"], ["y"]),
+    ]
+    _insert(model, *nodes, weights=[column])
+
+
+def _convolution_over_four_axes(model):
+    shape, kernel = np.array([1, 1, 1, 1, 1, 5_376]), np.ones((1, 1, 1, 1, 1, 1_000), np.float32)
+    nodes = [
+        helper.make_node("Reshape", ["channels_first", "shape"], ["six_axes"]),
+        helper.make_node("Conv", ["six_axes", "kernel"], ["z"]),
+        helper.make_node("ReduceMax", ["z"], ["most"], keepdims=0),
+        helper.make_node("Add", ["channels_first", "most"], ["y"]),
+    ]
+    _insert(model, *nodes, weights=[numpy_helper.from_array(shape, "shape"), numpy_helper.from_array(kernel, "kernel")])
+
+
+def _all_pairs(model):
+    """Values that grow with the square of the number of sequences, which the outputs do not show."""
+    shapes = [numpy_helper.from_array(np.array(shape), name) for shape, name in (((-1, 1), "down"), ((1, -1), "across"))]
+    nodes = [
+        helper.make_node("ReduceSum", ["channels_first", "channel_axis"], ["ones"], keepdims=0),
+        helper.make_node("Reshape", ["ones", "down"], ["column"]),
+        helper.make_node("Reshape", ["ones", "across"], ["row"]),
+        helper.make_node("Mul", ["column", "row"], ["pairs"]),
+        helper.make_node("ReduceMax", ["pairs"], ["most"], keepdims=0),
+        helper.make_node("Mul", ["channels_first", "most"], ["y"]),
+    ]
+    _insert(model, *nodes, weights=[*shapes, numpy_helper.from_array(np.array([1]), "channel_axis")])
+
+
 def _shape_of_its_own_making(model):
     nodes = [
         helper.make_node("ReduceSum", ["channels_first"], ["total"], keepdims=0),
@@ -302,9 +357,11 @@ def _not_a_number_as_an_attribute(model):
         (_sparse_constant, "sparse tensors, which may unpack to any size"),
         (_constant_of_shape, "operators that a package's model may not have: ConstantOfShape"),
         (_loop, "operators that a package's model may not have: Loop"),
-        (_doubling, "at most 67,108,864 are allowed"),
-        (_padding, "at most 67,108,864 are allowed"),
-        (_outer_product, "makes 352,321,536 values of one sequence ('z')"),
+        (_doubling, "at most 1,073,741,824 are allowed"),
+        (_padding, "at most 1,073,741,824 are allowed"),
+        (_outer_product, "1,409,286,144 of them as 'z'; at most 1,073,741,824 are allowed"),
+        (_many_at_once, "176,160,768 of them as 'large'; at most 1,073,741,824 are allowed"),
+        (_convolution_over_four_axes, "convolutions over more than 3 axes, first 'z'"),
         (_shape_of_its_own_making, "values whose shapes cannot be inferred"),
         (_own_function, "operators outside the ONNX standard: functions of its own"),
         (_strange_type, "model.onnx: "),
@@ -324,6 +381,30 @@ def test_a_network_that_reads_elsewhere_expands_or_is_no_network(folder, change,
 def test_a_network_that_gives_no_numbers_is_found_by_its_test_vectors(folder):
     change_model(folder, _not_a_number_as_an_attribute)
     assert "tests/expected.npz: accessibility: 28 of 28 values differ" in findings(folder)
+
+
+def test_outputs_of_other_shapes_than_they_declare_are_a_finding(folder):
+    def change(model):
+        product = next(node for node in model.graph.node if node.output[0] == "logits")
+        product.output[0] = "all_logits"
+        flat = numpy_helper.from_array(np.array([-1]), "flat_shape")
+        model.graph.initializer.append(flat)
+        model.graph.node.append(helper.make_node("Reshape", ["all_logits", "flat_shape"], ["logits"]))
+        next(node for node in model.graph.node if node.op_type == "Sigmoid" and node.output[0] == "accessibility").input[0] = (
+            "all_logits"
+        )
+
+    change_model(folder, change)
+    assert "model.onnx: " in findings(folder)
+
+
+@needs_proc
+def test_values_that_grow_with_the_sequences_squared_are_made_for_one_sequence_at_a_time(tmp_path):
+    parts = {"card": toy.toy_card(), "model": toy.toy_model(), "cells": toy.toy_cells()}
+    folder = write_package(tmp_path / "toy", sequences=toy.random_sequences(15), **parts).folder
+    change_model(folder, _all_pairs)
+    assert verify_package(folder) == []
+    assert peak_memory(folder, "package.verify()") < 600  # MiB; 16 sequences at once take 2,000
 
 
 def test_a_head_of_a_shape_that_its_data_have_not_is_not_opened(folder):
@@ -359,7 +440,7 @@ def test_a_table_of_millions_of_rows_in_a_few_bytes(folder, name):
     zeros = pa.array(np.zeros(20_000_000, np.int8))
     _write(folder, name, pa.table({"barcode": zeros}))
     assert (folder / name).stat().st_size < 100_000
-    _tables_refused(folder, name, "would unpack to 160,000,000 or more (20,000,000 rows, 1 columns)")
+    _tables_refused(folder, name, "or more; at most")
 
 
 @pytest.mark.parametrize("codec", ["zstd", "brotli"])
@@ -389,22 +470,71 @@ def test_columns_of_one_name(folder):
     _tables_refused(folder, "cells.parquet", "each with a name of its own")
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from /proc")
+@needs_proc
 def test_one_long_text_a_million_times_is_kept_once(folder):
     long = pa.DictionaryArray.from_arrays(np.zeros(1_000_000, np.int32), ["x" * 1_000_000])
     numbers = pa.array(np.random.default_rng(0).integers(0, 2**60, 1_000_000))
     table = pa.table({"chrom": long.cast(pa.dictionary(pa.int32(), pa.string())), "start": numbers, "end": numbers})
-    pq.write_table(table, folder / "peaks.parquet", store_schema=False)
+    _write(folder, "peaks.parquet", table, store_schema=False)
+    code = 'peaks = package.peaks()\nassert peaks["chrom"].iloc[-1] == "x" * 1_000_000 and len(peaks) == 1_000_000'
+    assert peak_memory(folder, code) < 1_000  # MiB; unpacked it would be a million
+
+
+def _replaced(raw, number, other):
+    """A Parquet file whose footer has another number, in Thrift's compact protocol, wherever it had this one."""
+    length = struct.unpack("<I", raw[-8:-4])[0]
+    footer = raw[-8 - length : -8]
+    assert _varint(number) in footer
+    footer = footer.replace(_varint(number), _varint(other))
+    return raw[: -8 - length] + footer + struct.pack("<I", len(footer)) + b"PAR1"
+
+
+def _varint(number):
+    digits, number = [], 2 * number
+    while number > 127:
+        digits.append(number % 128 + 128)
+        number //= 128
+    return bytes([*digits, number])
+
+
+@needs_proc
+def test_a_table_whose_footer_lies_about_its_bytes(folder):
+    table = pa.table({"chrom": ["\0" * 400_000_000]})
+    options = {"compression": "zstd", "use_dictionary": False, "write_statistics": False}
+    _write(folder, "peaks.parquet", table, **options)
+    path = folder / "peaks.parquet"
+    path.write_bytes(_replaced(path.read_bytes(), pq.read_metadata(path).row_group(0).total_byte_size, 1_000))
     rehash(folder)
-    code = """
-import sys
-from scbasset_zoo.package import Package
-peaks = Package.open(sys.argv[1]).peaks()
-assert peaks["chrom"].iloc[-1] == "x" * 1_000_000 and len(peaks) == 1_000_000
-print(next(int(line.split()[1]) // 1024 for line in open("/proc/self/status") if line.startswith("VmHWM")))
-"""
-    done = subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=True)
-    assert int(done.stdout) < 1_000  # MiB; unpacked it would be a million
+    assert pq.read_metadata(path).row_group(0).total_byte_size == 1_000
+    _tables_refused(folder, "peaks.parquet", "would unpack to 400,000,")
+    assert peak_memory(folder, "package.verify()") < 500
+
+
+@needs_proc
+def test_a_table_whose_footer_lies_about_its_values(folder):
+    _write(folder, "peaks.parquet", pa.table({"start": np.arange(777_777)}), write_statistics=False)
+    path = folder / "peaks.parquet"
+    path.write_bytes(_replaced(path.read_bytes(), 777_777, 10**10))
+    rehash(folder)
+    assert pq.read_metadata(path).num_rows == 10**10
+    assert peak_memory(folder, "print(len(package.peaks()))") < 600  # MiB; a bit for each value declared is 1,200
+
+
+def test_texts_that_are_made_of_those_before_them(folder):
+    texts = ["x" * 100_000 + str(i) for i in range(1_000)]
+    _write(folder, "peaks.parquet", pa.table({"chrom": texts}), use_dictionary=False, column_encoding="DELTA_BYTE_ARRAY")
+    assert (folder / "peaks.parquet").stat().st_size < 300_000
+    _tables_refused(folder, "peaks.parquet", "and encoding 7")
+
+
+def test_the_numbers_of_a_page_are_those_that_pyarrow_reads():
+    chunk = bytes([0x15, 4, 0x15, 20, 0x15, 6, 0x4C, 0x15, 2, 0x15, 0, 0, 0]) + b"abc"
+    assert list(_unpacked_sizes(chunk)) == [10 + 8]
+    twice = chunk[:4] + bytes([0x05, 4, 2]) + chunk[4:]
+    beyond = bytes([0x15, 4, 0x15, 0x80 | 20, 0x80, 0x80, 0x80, 0x80, 1]) + chunk[4:]
+    for damaged in (twice, beyond, chunk[:7], chunk + b"\0"):
+        with pytest.raises(ValueError, match="header of a page is damaged"):
+            list(_unpacked_sizes(damaged))
 
 
 @pytest.mark.parametrize("raw", [b"", b"PAR1", b"PAR1" + b"\xff" * 100 + b"PAR1", b"PAR1" + struct.pack("<I", 2**31 - 1) + b"PAR1"])

@@ -177,6 +177,51 @@ def test_swapped_cells_are_found_even_with_a_matching_hash(folder):
         _ = open_model(folder, "cpu").cells
 
 
+@pytest.mark.parametrize(
+    ("name", "read", "old", "new"),
+    [("cells.parquet", Package.cells, b"HSC", b"HSD"), ("peaks.parquet", Package.peaks, b"validation", b"validatiom")],
+)
+def test_a_table_with_another_byte_is_not_read_though_its_order_is_the_cards(folder, name, read, old, new):
+    path = folder / name
+    path.write_bytes(path.read_bytes().replace(old, new))
+    assert new.decode() in pd.read_parquet(path).to_string()
+    with pytest.raises(PackageError, match=rf"{name} is not the file that the card names.*Fetch or export the package again"):
+        read(Package.open(folder))
+
+
+@pytest.mark.parametrize("old", ["license: cc0-1.0", "- onnx"])
+def test_a_readme_whose_front_matter_contradicts_the_card_is_found_even_with_a_matching_hash(folder, old):
+    path = folder / "README.md"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace("toy", "TOY"))
+    rehash(folder)
+    assert verify_package(folder) == []
+    path.write_text(text.replace(old, "license: mit"))
+    rehash(folder)
+    assert findings(folder) == ("README.md: does not begin with the front matter that the card gives; run scbasset-zoo seal FOLDER")
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"start": -5}, "1 peaks do not have 0 <= start < end; the first is row 3, start -5, end "),
+        ({"start": 900, "end": 900}, "1 peaks do not have 0 <= start < end; the first is row 3, start 900, end 900"),
+        ({"start": 900.5}, "start and end must be whole numbers; found float64 and int64"),
+    ],
+)
+def test_peaks_that_are_no_intervals_are_found(folder, changes, reason):
+    peaks = pd.read_parquet(folder / "peaks.parquet")
+    for column, value in changes.items():
+        peaks[column] = peaks[column].astype(type(value))
+        peaks.loc[3, column] = value
+    peaks.to_parquet(folder / "peaks.parquet", index=False)
+    digest = order_digest(f"{p.chrom}:{p.start}-{p.end}" for p in peaks.itertuples())
+    change_card(folder, lambda card: card["peaks"].update(order_sha256=digest))
+    rehash(folder)
+    assert f"peaks.parquet: {reason}" in findings(folder)
+
+
 def test_wrong_counts_and_columns_are_found(folder):
     table = pd.read_parquet(folder / "cells.parquet")
     pd.concat([table, table.iloc[:1]]).assign(extra=1).drop(columns="batch").to_parquet(folder / "cells.parquet", index=False)

@@ -109,7 +109,7 @@ class MotifInsertion(Analysis):
         scores = score_motifs(model, inputs.motifs, backgrounds, options, context)
         var = pd.DataFrame(
             {"tf": [motif.tf for motif in inputs.motifs], "mean": scores.mean, "deviation": scores.deviation},
-            index=[motif.name for motif in inputs.motifs],
+            index=pd.Index([motif.name for motif in inputs.motifs], name="motif"),
         )
         var["consensus"] = [dna.decode(motif.consensus) for motif in inputs.motifs]
         result = ad.AnnData(obs=model.cells.copy(), var=var)
