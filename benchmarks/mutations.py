@@ -203,11 +203,11 @@ class Benchmark:
         for n in (16, 100):
             command = [sys.executable, __file__, "--device", self.device.name, "--peak-memory-of-regions", str(n)]
             peak = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-            rows.append([n, f"{int(peak) / 2**20:,.0f}"])
-        return markdown(["Regions, ISM streamed", "peak MB"], rows)
+            rows.append([n, f"{int(peak) / 2**20:.2f}"])
+        return markdown(["Regions, ISM streamed", "peak GiB"], rows)
 
     def peak_memory(self, n_regions: int) -> int:
-        """KB, after ISM of some regions of which nothing is kept."""
+        """KiB, after ISM of some regions of which nothing is kept."""
         for _ in self.engine.saturation_mutagenesis_blocks(self.sequences(n_regions), quiet=True):
             pass
         # Not ru_maxrss, which a process inherits from the one that started it.
