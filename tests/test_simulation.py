@@ -385,7 +385,10 @@ def test_what_is_there_is_replaced_only_when_asked(tmp_path):
     (tmp_path / "s" / "mine.txt").write_text("mine")
     with pytest.raises(InputError, match="already exists"):
         simulate(tmp_path / "s", n_cells=6, n_peaks=10, quiet=True)
+    with pytest.raises(InputError, match="something else"):
+        simulate(tmp_path / "s", n_cells=6, n_peaks=10, overwrite=True, quiet=True)
     assert (tmp_path / "s" / "mine.txt").read_text() == "mine"
+    (tmp_path / "s" / "simulation.json").write_text("{}")
     simulate(tmp_path / "s", n_cells=6, n_peaks=10, overwrite=True, quiet=True)
     assert not (tmp_path / "s" / "mine.txt").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["s"]
