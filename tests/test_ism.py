@@ -343,11 +343,9 @@ def test_what_cannot_be_done_is_refused_before_any_work(genome, tmp_path, monkey
 
 
 def test_a_result_larger_than_memory_is_refused_unless_streamed(model, monkeypatch, tmp_path):
-    from scbasset_zoo_plugins import ism
-
-    monkeypatch.setattr(ism, "available_memory", lambda: 100_000)
+    monkeypatch.setattr("scbasset_zoo.runtime.memory.available_memory", lambda: 100_000)
     options = {"sequences": toy.random_sequences(2), "group_by": "cell_type"}
-    with pytest.raises(InputError, match="give out=FILE.zarr"):
+    with pytest.raises(InputError, match="Give out=FILE.zarr"):
         run(model, **options)
     assert run(model, **options, out=tmp_path / "r.zarr").sizes["region"] == 2
 

@@ -15,7 +15,7 @@ from scipy.special import expit
 from scbasset_zoo import dna, onnx_model
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.genome import Genome
-from scbasset_zoo.runtime import predictions
+from scbasset_zoo.runtime import memory, predictions
 from scbasset_zoo.runtime.windows import sequence_windows
 from scbasset_zoo.zoo import open_model
 
@@ -368,14 +368,14 @@ def test_options_that_cannot_be_are_refused(model, genome):
 
 
 def test_a_result_larger_than_memory_is_refused_before_it_is_computed(model, genome, monkeypatch):
-    monkeypatch.setattr(predictions, "available_memory", lambda: 80)
+    monkeypatch.setattr(memory, "available_memory", lambda: 80)
     assert model.predict(["chr1:100-600"] * 2, genome).shape == (7, 2)
     with pytest.raises(InputError, match=r"7 x 3, takes 0.0 GiB; 0.0 GiB are free. .*write_predictions"):
         model.predict(["chr1:100-600"] * 3, genome)
 
 
 def test_available_memory_is_a_sensible_figure():
-    assert 2**20 < predictions.available_memory() < 2**50
+    assert 2**20 < memory.available_memory() < 2**50
 
 
 def test_edits_and_saturation_mutagenesis_are_full_passes_of_the_edited_sequences(folder):

@@ -18,8 +18,9 @@ from scipy.special import expit
 from scbasset_zoo.analysis import Analysis, Context, Options
 from scbasset_zoo.embedding import EmbeddedCells
 from scbasset_zoo.errors import InputError
+from scbasset_zoo.runtime.memory import require_memory
 from scbasset_zoo.runtime.output import write_anndata
-from scbasset_zoo.runtime.predictions import BLOCK_CELLS, PEAK_STEP, Block, available_memory
+from scbasset_zoo.runtime.predictions import BLOCK_CELLS, PEAK_STEP, Block
 from scbasset_zoo.runtime.windows import Windows, peak_windows
 from scbasset_zoo_plugins.agreement import Correlations, Profiles, rank_distances
 from scbasset_zoo_plugins.cell_groups import labels_of
@@ -87,9 +88,8 @@ class Denoise(Analysis):
     def run(self, model: Model, options: DenoiseOptions, context: Context) -> ad.AnnData:
         inputs = _read_inputs(model, options)
         wanted = model.n_cells * (len(inputs.windows) if options.columns == "peaks" else len(inputs.genes)) * 4
-        available = available_memory()
-        if context.out is None and available is not None and wanted > 0.9 * available:
-            raise InputError(f"The result takes {wanted / 2**30:,.1f} GiB, {available / 2**30:,.1f} are free: give out=FILE.zarr.")
+        if context.out is None:
+            require_memory(wanted, "The result", "Give out=FILE.zarr.")
         embedding = _embed(model, inputs.windows, context)
         peaks = Denoised(model.cell_embedding, embedding, options.output == "accessibility")
         genes = peaks.means(inputs.weights) if inputs.weights is not None else None

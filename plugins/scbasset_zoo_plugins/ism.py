@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 from scbasset_zoo import dna
 from scbasset_zoo.analysis import SUFFIXES, Analysis, Context, Options
 from scbasset_zoo.errors import InputError
-from scbasset_zoo.runtime.predictions import available_memory
+from scbasset_zoo.runtime.memory import require_memory
 from scbasset_zoo.runtime.windows import Windows, fasta_windows, peak_windows, sequence_windows
 from scbasset_zoo_plugins.cell_groups import CellGroups
 from scbasset_zoo_plugins.motif_labels import Labelling, MotifLabels
@@ -276,12 +276,7 @@ def _zarr_arrays(path: Path, shapes: Mapping[str, tuple[dict[str, int], type]]) 
 
 def _require_memory(shapes: Mapping[str, tuple[dict[str, int], type]]) -> None:
     wanted = sum(int(np.prod(list(sizes.values()))) * np.dtype(kind).itemsize for sizes, kind in shapes.values())
-    available = available_memory()
-    if available is not None and wanted > 0.9 * available:
-        raise InputError(
-            f"The result takes {wanted / 2**30:,.1f} GiB, {available / 2**30:,.1f} are free: give out=FILE.zarr, which is written "
-            "region by region, or fewer regions or cells."
-        )
+    require_memory(wanted, "The result", "Give out=FILE.zarr, which is written region by region, or fewer regions or cells.")
 
 
 def _tables(labels: MotifLabels, inputs: _Inputs) -> xr.Dataset:

@@ -21,8 +21,9 @@ from scbasset_zoo.analysis import Analysis, Context, Options
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.genome import Genome
 from scbasset_zoo.progress import say
+from scbasset_zoo.runtime.memory import require_memory
 from scbasset_zoo.runtime.output import write_anndata
-from scbasset_zoo.runtime.predictions import BLOCK_CELLS, Block, available_memory
+from scbasset_zoo.runtime.predictions import BLOCK_CELLS, Block
 from scbasset_zoo.runtime.windows import Windows, peak_windows
 from scbasset_zoo_plugins.cell_groups import CellGroups
 from scbasset_zoo_plugins.factor_scores import Contrast, compare_expression, parse_contrast, positions_by_name
@@ -100,11 +101,8 @@ class MotifInsertion(Analysis):
         inputs = _read_inputs(model, options)
         n_values = model.n_cells * len(inputs.motifs)
         stream = context.out is not None and n_values > MOST_RAW_VALUES
-        available = available_memory()
-        if not stream and available is not None and 4 * n_values > 0.9 * available:
-            raise InputError(
-                f"The scores take {4 * n_values / 2**30:,.1f} GiB, {available / 2**30:,.1f} are free: give out=FILE.h5ad."
-            )
+        if not stream:
+            require_memory(4 * n_values, "The result", "Give out=FILE.h5ad.")
         backgrounds = shuffled_backgrounds(inputs.windows, options.n_backgrounds, options.seed, context)
         scores = score_motifs(model, inputs.motifs, backgrounds, options, context)
         var = pd.DataFrame(

@@ -18,7 +18,7 @@ from scbasset_zoo.runtime import mutation_graph as graphs
 from scbasset_zoo.runtime.devices import Device, open_session
 from scbasset_zoo.runtime.edits import Edits, as_edits
 from scbasset_zoo.runtime.layers import TrunkLayers, UnsupportedTrunk, read_layers
-from scbasset_zoo.runtime.predictions import available_memory
+from scbasset_zoo.runtime.memory import available_memory
 
 Array = NDArray[np.float32]
 Sequences = str | Sequence[str] | NDArray[Any]

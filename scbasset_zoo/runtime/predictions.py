@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict
 
@@ -15,6 +14,7 @@ import scbasset_zoo
 from scbasset_zoo.dna import reverse_complement
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.progress import progress, say
+from scbasset_zoo.runtime.memory import require_memory
 from scbasset_zoo.runtime.windows import GenomeLike, PeaksLike, Windows, peak_windows
 
 if TYPE_CHECKING:
@@ -139,13 +139,12 @@ class Prediction:
 
     def require_memory(self) -> None:
         """Fail before computing what would not fit into memory."""
-        wanted, available = self.n_rows * self.n_peaks * 4, available_memory()
-        if available is not None and wanted > 0.9 * available:
-            raise InputError(
-                f"The result, {self.n_rows:,} x {self.n_peaks:,}, takes {wanted / 2**30:,.1f} GiB; "
-                f"{available / 2**30:,.1f} GiB are free. Stream it with scbasset_zoo.runtime.output.write_predictions "
-                "(scbasset-zoo predict), choose cells, give group_by, or ask for output='peak_embedding'."
-            )
+        require_memory(
+            self.n_rows * self.n_peaks * 4,
+            f"The result, {self.n_rows:,} x {self.n_peaks:,},",
+            "Stream it with scbasset_zoo.runtime.output.write_predictions (scbasset-zoo predict), choose cells, give group_by, or "
+            "ask for output='peak_embedding'.",
+        )
 
     def _stripes(self) -> Iterator[tuple[slice, list[Array]]]:
         """Peak embeddings of a stripe of peaks: one array, or one a strand where only the probabilities may be averaged."""
@@ -226,19 +225,3 @@ def _mean(strands: list[Array]) -> Array:
         strands[0] += other
     strands[0] /= np.float32(len(strands))
     return strands[0]
-
-
-def available_memory() -> int | None:
-    """Bytes that can be allocated: the machine's, or what a container's limit leaves; None where it cannot be told."""
-    try:
-        with open("/proc/meminfo", encoding="ascii") as file:
-            free = next(int(line.split()[1]) * 1024 for line in file if line.startswith("MemAvailable"))
-    except (OSError, StopIteration):
-        if not hasattr(os, "sysconf") or "SC_AVPHYS_PAGES" not in os.sysconf_names:
-            return None
-        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    try:
-        with open("/sys/fs/cgroup/memory.max", encoding="ascii") as limit, open("/sys/fs/cgroup/memory.current") as used:
-            return max(0, min(free, int(limit.read()) - int(used.read())))
-    except (OSError, ValueError):  # no container, or "max": no limit
-        return free
