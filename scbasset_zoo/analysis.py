@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 
-from scbasset_zoo.errors import InputError, PluginError
+from scbasset_zoo.errors import InputError, PluginError, ScbassetZooError
 from scbasset_zoo.files import check_destination, new_file, new_folder
 from scbasset_zoo.progress import progress
 
@@ -165,6 +165,7 @@ def run(
         raise InputError(f"There is no analysis {name!r}; installed are {', '.join(sorted(known))}.")
     analysis = known[name]()
     asked = checked_options(name, analysis.Options, options)
+    _require_apart(out=out, plot=plot, report=report)
     inputs = [model, *options.values()]
     for path in (out, report):
         if path is not None:
@@ -176,14 +177,18 @@ def run(
     if (plot is not None or report is not None) and find_spec("matplotlib") is None:
         raise InputError(f"Figures need matplotlib: {_ANALYSES}.")
     opened = _opened(model, device)
-    with _modules_of(analysis):
+    provenance = _provenance(analysis, opened, asked)
+    with _blamed(analysis, provenance["plugin"]):
         analysis.check(opened, asked)
-        provenance = _provenance(analysis, opened, asked)
         if out is None:
             result = _labelled(analysis, analysis.run(opened, asked, Context(None, quiet, provenance)), provenance)
         else:
             result = _run_to_file(analysis, opened, asked, Path(out), overwrite, quiet, provenance)
         figures = {} if plot is None and report is None else analysis.plot(result)
+        if not isinstance(figures, Mapping):
+            raise PluginError(
+                f"The analysis {name} of {provenance['plugin']}: plot must return figures by name; found {type(figures).__name__}."
+            )
     if plot is not None:
         _save_figures(figures, Path(plot), overwrite)
     if report is not None:
@@ -225,12 +230,27 @@ def _problem(error: Any) -> str:
     return f"{where}: {message}; found {error['input']!r}" if where else message
 
 
+def _require_apart(**places: str | os.PathLike[str] | None) -> None:
+    """Refuse destinations of which one is, or lies in, another, since it would replace it."""
+    given = {name: Path(path).resolve() for name, path in places.items() if path is not None}
+    for name, path in given.items():
+        for other, there in given.items():
+            if name != other and there in (path, *path.parents):
+                raise InputError(f"{name}={path} is or lies in {other}={there}, which would replace it: choose places apart.")
+
+
 @contextlib.contextmanager
-def _modules_of(analysis: Analysis) -> Iterator[None]:
+def _blamed(analysis: Analysis, plugin: str) -> Iterator[None]:
+    """Name the plugin in what its analysis raises but was not meant for the user, and the modules that it lacks."""
     try:
         yield
     except ModuleNotFoundError as error:
         raise PluginError(f"The analysis {analysis.name} needs {error.name}, which is not installed: {_ANALYSES}.") from error
+    except (ScbassetZooError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        error.add_note(f"in the analysis {analysis.name} of {plugin}")
+        raise
 
 
 def _opened(model: Model | str | os.PathLike[str], device: DeviceName) -> Model:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable
 from datetime import date
 from typing import Annotated, Any, Literal, Self
 
@@ -13,6 +13,7 @@ import yaml
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, ValidationError, ValidationInfo, field_validator
 
+from scbasset_zoo import plain_yaml
 from scbasset_zoo.errors import InputError, PackageError
 
 SCHEMA_VERSION = "1.0"
@@ -371,7 +372,9 @@ class Card(_Section):
         PackageError
             The text is no plain YAML, or fields are missing, unknown, of the wrong type or placeholders: one line for each.
         """
-        return cls.from_fields(_plain_yaml(text))
+        if len(text) > MAX_BYTES:
+            raise PackageError(f"card.yaml has {len(text):,} characters; a model card has at most {MAX_BYTES:,}.")
+        return cls.from_fields(plain_yaml.load(text, "card.yaml"))
 
     @classmethod
     def from_fields(cls, fields: Any) -> Self:
@@ -415,48 +418,6 @@ def _lists(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _lists(member) for key, member in value.items()}
     return [_lists(member) for member in value] if isinstance(value, tuple) else value
-
-
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """Safe loading that refuses a key given twice, of which plain YAML loaders keep the last in silence."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, str):
-                raise PackageError(f"card.yaml, line {key_node.start_mark.line + 1}: the key {key!r} must be a text.")
-            if key in seen:
-                raise PackageError(f"card.yaml, line {key_node.start_mark.line + 1}: the key {key!r} is given twice.")
-            seen.add(key)
-        return super().construct_mapping(node, deep=deep)
-
-
-def _plain_yaml(text: str) -> Any:
-    if len(text) > MAX_BYTES:
-        raise PackageError(f"card.yaml has {len(text):,} characters; a model card has at most {MAX_BYTES:,}.")
-    try:
-        _refuse_aliases(text)
-        return yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
-        raise PackageError(f"card.yaml is not valid YAML: {error}") from error
-    except ValueError as error:
-        if isinstance(error, PackageError):
-            raise
-        # PyYAML turns 2024-13-45 into a date without asking whether there is such a day.
-        raise PackageError(f"card.yaml holds an impossible value: {error}") from error
-
-
-def _refuse_aliases(text: str) -> None:
-    """Walk the events before anything is built: aliases could blow a small file up, deep nesting could exhaust the stack."""
-    depth = 0
-    for event in yaml.parse(text, Loader=_Loader):
-        line = event.start_mark.line + 1 if event.start_mark else 0
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
-            raise PackageError(f"card.yaml, line {line}: YAML anchors and aliases are not allowed.")
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > MAX_DEPTH:
-            raise PackageError(f"card.yaml, line {line}: nested more than {MAX_DEPTH} deep.")
 
 
 def json_schema() -> str:

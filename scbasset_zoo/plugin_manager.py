@@ -65,105 +65,63 @@ def plugins() -> list[Plugin]:
 
 
 def analyses() -> dict[str, type[Analysis]]:
-    """Analyses by name.
-
-    Raises
-    ------
-    PluginError
-        Two plugins register analyses of one name.
-    """
+    """Analyses by name."""
     from scbasset_zoo.analysis import Analysis
 
     return _classes("register_analyses", Analysis)
 
 
 def importers() -> dict[str, type[Importer]]:
-    """Importers by name.
-
-    Raises
-    ------
-    PluginError
-        Two plugins register importers of one name.
-    """
+    """Importers by name."""
     from scbasset_zoo.importer import Importer
 
     return _classes("register_importers", Importer)
 
 
 def embedding_metrics() -> dict[str, type[EmbeddingMetric]]:
-    """Scores of embeddings by name.
-
-    Raises
-    ------
-    PluginError
-        Two plugins register metrics of one name.
-    """
+    """Scores of embeddings by name."""
     from scbasset_zoo.embedding import EmbeddingMetric
 
     return _classes("register_embedding_metrics", EmbeddingMetric)
 
 
 def integration_methods() -> dict[str, type[IntegrationMethod]]:
-    """Corrections of batches by name.
-
-    Raises
-    ------
-    PluginError
-        Two plugins register methods of one name.
-    """
+    """Corrections of batches by name."""
     from scbasset_zoo.embedding import IntegrationMethod
 
     return _classes("register_integration_methods", IntegrationMethod)
 
 
 def motif_collections() -> dict[str, Callable[[], Mapping[str, ArrayLike]]]:
-    """Functions that give collections of motifs, by the collections' names.
-
-    Raises
-    ------
-    PluginError
-        Two plugins register collections of one name.
-    """
-    found = _Names("motif collection")
+    """Functions that give collections of motifs, by the collections' names."""
+    found = Registered("motif collection")
     for plugin, collections in _results("register_motif_collections"):
         if isinstance(collections, dict) and all(isinstance(name, str) and callable(read) for name, read in collections.items()):
             for name, read in collections.items():
-                found.add(plugin, name, read)
+                found.add(plugin, name, functools.partial(_read_collection, plugin, name, read))
         else:
             _report(plugin, f"register_motif_collections must return functions by name; found {collections!r}")
-    return found.values
+    return found
 
 
 def zoo_sources() -> dict[str, str]:
-    """Sources of models by name, each a folder or URL, in the order of the plugins.
-
-    Raises
-    ------
-    PluginError
-        Two plugins register sources of one name.
-    """
-    found = _Names("source")
+    """Sources of models by name, each a folder or URL, in the order of the plugins."""
+    found = Registered("source")
     for plugin, sources in _results("register_zoo_sources"):
         if isinstance(sources, dict) and all(isinstance(part, str) for pair in sources.items() for part in pair):
             for name, location in sources.items():
                 found.add(plugin, name, location)
         else:
             _report(plugin, f"register_zoo_sources must return names and locations as texts; found {sources!r}")
-    return found.values
+    return found
 
 
 def commands(taken: Collection[str] = ()) -> dict[str, Any]:
-    """Commands that plugins add to the command line, by name; those whose name is among `taken` are reported and left out.
-
-    Raises
-    ------
-    PluginError
-        Two plugins add commands of one name.
-    """
+    """Commands that plugins add to the command line, by name; those whose name is among `taken` are reported and left out."""
     import typer
     from typer.core import TyperGroup
 
-    found = _Names("command")
+    found = Registered("command")
     for plugin in _implementing("register_commands"):
         # The callback makes one command a group like several.
         app = typer.Typer(callback=lambda: None)
@@ -179,7 +137,7 @@ def commands(taken: Collection[str] = ()) -> dict[str, Any]:
                 _report(plugin, f"register_commands: there is a command {name!r} already")
             else:
                 found.add(plugin, name, command)
-    return found.values
+    return found
 
 
 def check(taken: Collection[str] = ()) -> list[str]:
@@ -193,12 +151,7 @@ def check(taken: Collection[str] = ()) -> list[str]:
     everything: list[Callable[[], Any]] = [
         analyses, importers, embedding_metrics, integration_methods, motif_collections, zoo_sources, lambda: commands(taken)
     ]  # fmt: skip
-    clashes = []
-    for call in everything:
-        try:
-            call()
-        except PluginError as error:
-            clashes.append(str(error))
+    clashes = [clash for call in everything for clash in call().clashes.values()]
     return [*_loaded().remarks, *clashes]
 
 
@@ -284,24 +237,53 @@ class _Loaded:
         del self.plugins[name]
 
 
-class _Names:
-    """Values by name, each from one plugin."""
+class Registered(dict[str, Any]):
+    """What plugins register, by name. A name that two of them register is not listed; to ask for it is a PluginError.
+
+    Attributes
+    ----------
+    clashes : dict
+        Such names, and what is wrong with them.
+    """
 
     def __init__(self, what: str) -> None:
-        self.what = what
-        self.values: dict[str, Any] = {}
+        super().__init__()
+        self._what = what
         self._owners: dict[str, Plugin] = {}
+        self.clashes: dict[str, str] = {}
 
     def add(self, plugin: Plugin, name: str, value: Any) -> None:
+        """Enter what a plugin registers."""
         owner = self._owners.setdefault(name, plugin)
-        if name in self.values:
-            raise PluginError(
-                f"Two plugins register the {self.what} {name!r}: {owner} and {plugin}. Uninstall one, or choose with "
-                f"{RESTRICTION}=NAME,NAME."
-                if owner is not plugin
-                else f"{plugin} registers the {self.what} {name!r} twice."
-            )
-        self.values[name] = value
+        if name not in self:
+            self[name] = value
+            return
+        self.clashes[name] = (
+            f"Two plugins register the {self._what} {name!r}: {owner} and {plugin}. Uninstall one, or choose with "
+            f"{RESTRICTION}=NAME,NAME."
+            if owner is not plugin
+            else f"{plugin} registers the {self._what} {name!r} twice."
+        )
+        self.pop(name, None)
+        _say_once(self.clashes[name])
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(name) or name in self.clashes
+
+    def __missing__(self, name: str) -> Any:
+        raise PluginError(self.clashes[name]) if name in self.clashes else KeyError(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The value, or the default where no plugin registers one."""
+        try:
+            return self[name]
+        except KeyError:
+            return default
+
+
+@functools.cache
+def _say_once(text: str) -> None:
+    say(text)
 
 
 @functools.cache
@@ -332,7 +314,7 @@ def _call(plugin: Plugin, hook: str, **arguments: Any) -> list[Any]:
 
 
 def _classes(hook: str, base: type) -> dict[str, Any]:
-    found = _Names(re.sub(r"(?<=[a-z])(?=[A-Z])", " ", base.__name__).lower())
+    found = Registered(re.sub(r"(?<=[a-z])(?=[A-Z])", " ", base.__name__).lower())
     for plugin, registered in _results(hook):
         for kind in registered if isinstance(registered, list | tuple) else [registered]:
             problem = _contract_problem(kind, base)
@@ -341,7 +323,14 @@ def _classes(hook: str, base: type) -> dict[str, Any]:
             else:
                 found.add(plugin, kind.name, kind)
                 _loaded().origins[kind] = plugin
-    return found.values
+    return found
+
+
+def _read_collection(plugin: Plugin, name: str, read: Callable[[], Any]) -> Any:
+    try:
+        return read()
+    except Exception as error:
+        raise PluginError(f"The motif collection {name!r} of {plugin} failed: {type(error).__name__}: {error}") from error
 
 
 def _contract_problem(kind: Any, base: type) -> str:

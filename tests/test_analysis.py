@@ -263,6 +263,41 @@ def test_a_result_of_another_kind_than_declared_names_the_plugin(model, tmp_path
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_fails_in_a_plugin_is_said_to_be_its_own(model, tmp_path):
+    with pytest.raises(RuntimeError) as raised:
+        sz.run("scaled", model, scale=2, fail=True, quiet=True)
+    assert raised.value.__notes__ == ["in the analysis scaled of this process"]
+
+    class Unplotted(Scaled):
+        name = "unplotted"
+        plot = lambda self, result: None  # noqa: E731
+
+    plugin = types.ModuleType("unplotted")
+    plugin.register_analyses = hookimpl(lambda: [Unplotted])
+    plugin_manager.register(plugin, "unplotted")
+    try:
+        with pytest.raises(sz.PluginError, match="unplotted of this process: plot must return figures by name; found NoneType"):
+            sz.run("unplotted", model, scale=2, quiet=True, plot=tmp_path / "plot")
+    finally:
+        plugin_manager.unregister("unplotted")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "places",
+    [
+        {"out": "a.h5ad", "report": "a.h5ad"},
+        {"out": "new/a.h5ad", "plot": "new"},
+        {"out": "new/a.h5ad", "plot": "new/../new"},
+        {"report": "new/plots/a.html", "plot": "new"},
+    ],
+)
+def test_places_that_would_replace_each_other_are_refused(model, tmp_path, places):
+    with pytest.raises(sz.InputError, match="which would replace it: choose places apart"):
+        sz.run("scaled", model, scale=2, quiet=True, overwrite=True, **{name: tmp_path / place for name, place in places.items()})
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_module_that_is_missing_is_named(model):
     with pytest.raises(sz.PluginError, match=r"needy needs a_module_that_is_not_there, .* 'scbasset-zoo\[analyses\]'"):
         sz.run("needy", model)

@@ -70,7 +70,7 @@ def test_a_killed_export_leaves_a_whole_package_or_none(run, tmp_path):
         left += check(folder)[1]
     assert killed >= 15
     assert left >= 3
-    package = sz.export(run, out=folder / "package")
+    package = sz.export(run, out=folder / "package", overwrite=True)
     assert package.verify() == []
 
 

@@ -297,8 +297,36 @@ def test_the_same_name_twice_in_this_process_is_refused(in_process):
     with pytest.raises(PluginError, match="plugin one of this process has the same name"):
         in_process("one", register_zoo_sources=lambda: {"b": "/b"})
     in_process("two", register_zoo_sources=lambda: {"a": "/b"})
+    in_process("three", register_zoo_sources=lambda: {"c": "/c"})
+    found = plugin_manager.zoo_sources()
+    assert "c" in list(found)
+    assert "a" not in list(found)
     with pytest.raises(PluginError, match="source 'a': plugin one of this process and plugin two of this process"):
-        plugin_manager.zoo_sources()
+        found["a"]
+
+
+def test_a_name_that_two_plugins_register_is_an_error_where_it_is_asked_for_and_harms_no_other(in_process):
+    class Depth(scbasset_zoo.Analysis):
+        name = "depth"
+        run = None
+
+    in_process("one", register_analyses=lambda: [Depth])
+    in_process("two", register_analyses=lambda: [type("Again", (Depth,), {})])
+    found = plugin_manager.analyses()
+    assert "embedding" in list(found)
+    assert "depth" not in list(found)
+    both = "the analysis 'depth': plugin one of this process and plugin two of this process"
+    for ask in (lambda: found["depth"], lambda: found.get("depth"), lambda: scbasset_zoo.run("depth", "no model")):
+        with pytest.raises(PluginError, match=both):
+            ask()
+    assert any(both in clash for clash in plugin_manager.check())
+
+
+def test_a_collection_that_fails_is_named_with_its_plugin(in_process):
+    in_process("broken", register_motif_collections=lambda: {"broken": lambda: 1 / 0})
+    read = plugin_manager.motif_collections()["broken"]
+    with pytest.raises(PluginError, match="motif collection 'broken' of plugin broken of this process failed: ZeroDivisionError"):
+        read()
 
 
 def test_a_refused_plugin_leaves_nothing_behind():

@@ -108,7 +108,13 @@ def test_a_killed_publish_shows_nothing_or_all(packages, tmp_path, settings):
 
     publish = "\n".join(f"sz.publish({str(package)!r}, {str(shelf)!r})" for package in packages)
     warm = f"sz.publish({str(packages[0])!r}, {str(tmp_path)!r} + '/warm')"
-    count = killed(publish, moments(0.3), prepare=warm, check=check, again=lambda: shutil.rmtree(shelf))
+    # How long it takes differs a lot between machines: the moments are drawn from as long as it takes here.
+    sz.publish(packages[0], tmp_path / "first")
+    began = time.perf_counter()
+    for package in packages:
+        sz.publish(package, tmp_path / "timed")
+    longest = time.perf_counter() - began
+    count = killed(publish, moments(longest), prepare=warm, check=check, again=lambda: shutil.rmtree(shelf))
     assert count > KILLS / 3
     for package in packages:
         sz.publish(package, shelf)

@@ -515,7 +515,7 @@ def test_a_recipe_with_a_key_given_twice_is_not_indexed(recipe, web):
     recipe()
     with (web.folder / "made/recipe.yaml").open("a") as file:
         file.write("importer: calico\n")
-    with pytest.raises(PackageError, match=r"recipe.yaml is not valid YAML: the key 'importer' is given twice(?s:.)*line "):
+    with pytest.raises(PackageError, match=r"recipe.yaml, line \d+: the key 'importer' is given twice"):
         zoo.build_index(web.folder)
 
 

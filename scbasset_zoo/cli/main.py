@@ -9,7 +9,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from scbasset_zoo.errors import PluginError, ScbassetZooError
+from scbasset_zoo.errors import ScbassetZooError
 
 # Modules of this folder; the underscore of a name that Python keeps for itself is not part of the command.
 COMMANDS = (
@@ -66,13 +66,8 @@ def _own(module: str) -> Any:
 
 def _of_plugins() -> dict[str, Any]:
     from scbasset_zoo import plugin_manager
-    from scbasset_zoo.progress import say
 
-    try:
-        return plugin_manager.commands(taken=own_names())
-    except PluginError as error:
-        say(str(error))
-        return {}
+    return plugin_manager.commands(taken=own_names())
 
 
 app = typer.Typer(

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from scbasset_zoo import plain_yaml
 from scbasset_zoo.errors import PackageError
 
 MAX_PROBLEMS = 20
@@ -30,14 +29,7 @@ def from_json(model: type[Model], raw: bytes, where: str) -> Model:
 
 def from_yaml(model: type[Model], raw: bytes, where: str) -> Model:
     """The fields in YAML text without anchors, by which a small file could blow up; all problems are one PackageError."""
-    try:
-        if any(isinstance(token, yaml.AnchorToken | yaml.AliasToken) for token in yaml.scan(raw)):
-            raise PackageError(f"{where}: YAML anchors and aliases are not allowed.")
-        fields = yaml.load(raw, Loader=_Loader)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        if isinstance(error, PackageError):
-            raise
-        raise PackageError(f"{where} is not valid YAML: {error}") from error
+    fields = plain_yaml.load(raw, where)
     return from_fields(model, {} if fields is None else fields, where)
 
 
@@ -47,20 +39,6 @@ def from_fields(model: type[Model], fields: Any, where: str) -> Model:
         return model.model_validate(fields)
     except ValidationError as error:
         raise _problems(error, where) from None
-
-
-class _Loader(yaml.SafeLoader):
-    """Safe loading that refuses a key given twice, of which plain YAML loaders keep the last in silence."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        mapping = super().construct_mapping(node, deep=deep)
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} is given twice", key_node.start_mark)
-            seen.add(key)
-        return mapping
 
 
 def _problems(error: ValidationError, where: str) -> PackageError:
