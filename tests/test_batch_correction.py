@@ -102,6 +102,13 @@ def test_figures_are_made_of_the_file(result):
     assert names == list(result.uns["comparison"].index)
     titled = [ax.get_title() for ax in figures["umaps"].axes if ax.get_title()]
     assert titled == 2 * names
+    figures["umaps"].draw_without_rendering()
+    grids = {ax.get_subplotspec().get_gridspec().get_geometry() for ax in figures["umaps"].axes}
+    assert grids == {(4, 4)}
+    assert [ax.get_ylabel() for ax in figures["umaps"].axes if ax.get_ylabel()] == 2 * ["coloured by batch"] + 2 * [
+        "coloured by cell_type"
+    ]
+    assert [ax.get_title() for ax in figures["umaps"].axes if ax.get_legend()] == 2 * [names[3]]
 
 
 def test_alone_a_model_is_scored_for_mixing(model):

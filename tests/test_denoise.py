@@ -244,10 +244,10 @@ def test_rank_distances_count_whose_rna_is_nearer(model, genome, tmp_path):
     rng = np.random.default_rng(4)
     atac = rng.normal(size=(N_CELLS, 3))
     joint = ad.AnnData(obs=pd.DataFrame(index=model.cells.index[::-1]))
-    joint.obsm["X_atac"], joint.obsm["X_rna"] = atac[::-1], (atac + rng.normal(0, 0.7, atac.shape))[::-1]
+    rna = atac + rng.normal(0, 0.7, atac.shape)
+    joint.obsm["X_atac"], joint.obsm["X_rna"] = atac[::-1], sparse.csc_matrix(rna[::-1])
     joint.write_h5ad(tmp_path / "joint.h5ad")
     result = sz.run("denoise", model, genome=genome, joint=tmp_path / "joint.h5ad")
-    rna = joint.obsm["X_rna"][::-1]
     expected = [
         sum(np.linalg.norm(atac[i] - rna[j]) < np.linalg.norm(atac[i] - rna[i]) for j in range(N_CELLS)) / (N_CELLS - 1)
         for i in range(N_CELLS)
@@ -324,6 +324,15 @@ def test_every_figure_is_drawn_of_what_the_file_holds(model, genome, counts, gtf
     assert denoised.images[0].get_array().shape == (50, N_PEAKS)
 
 
+def test_genes_that_do_not_vary_have_no_correlation_and_figures_are_drawn_all_the_same(model, genome, gtf, rna, tmp_path):
+    constant = ad.read_h5ad(rna)
+    constant.X = np.ones(constant.shape)
+    out, figures = tmp_path / "d.h5ad", tmp_path / "figures"
+    sz.run("denoise", model, genome=genome, gtf=gtf, rna=constant, out=out, plot=figures, quiet=True)
+    assert ad.read_h5ad(out).uns["correlation_with_RNA"]["denoised"].isna().all()
+    assert (figures / "correlation_with_RNA.png").is_file()
+
+
 def test_what_cannot_be_done_is_refused_before_any_work(genome, peaks, counts, gtf, rna, tmp_path, monkeypatch):
     cells = toy.toy_cells(N_CELLS).assign(gaps=[None, *["a", "b"] * 29, "a"], one="a")
     model = sz.open_model(toy.toy_package(tmp_path / "toy", n_cells=N_CELLS, cells=cells).folder, "cpu")
@@ -335,6 +344,14 @@ def test_what_cannot_be_done_is_refused_before_any_work(genome, peaks, counts, g
     (tmp_path / "far.gtf").write_text(GTF_LINE.format("1", "gene", 1, 2, "+", "G", "G"))
     (tmp_path / "outside.bed").write_text("chr1\t90000\t90500\n")
     other_genes = ad.AnnData(np.ones((N_CELLS, 2)), obs=model.cells[[]], var=pd.DataFrame(index=["p", "q"]))
+    ad.AnnData(var=peaks[:0].set_axis([], axis=0)).write_h5ad(tmp_path / "empty.h5ad")
+    spoilt = ad.read_h5ad(rna)
+    spoilt[spoilt.obs_names.isin(["cell-7", "cell-30"]), 0] = np.nan
+
+    def joint(n_atac, n_rna, value=0.0):
+        profiles = {"X_atac": np.zeros((N_CELLS, n_atac)), "X_rna": np.full((N_CELLS, n_rna), value)}
+        return ad.AnnData(obs=model.cells[[]], obsm=profiles)
+
     for options, message in (
         ({"label": "nothing"}, "no column 'nothing'"),
         ({"label": "gaps"}, "1 of 60 cells have no gaps, such as 'cell-0'"),
@@ -343,16 +360,23 @@ def test_what_cannot_be_done_is_refused_before_any_work(genome, peaks, counts, g
         ({"peaks": peaks, "counts": counts}, "peaks or counts, not both"),
         ({"rna": rna}, "gtf must be given for rna"),
         ({"columns": "genes"}, "gtf must be given for columns=genes"),
-        ({"gtf": tmp_path / "absent.gtf"}, "absent.gtf cannot be read"),
-        ({"gtf": tmp_path / "bad.gtf"}, "bad.gtf, line 1: a GTF has nine columns"),
-        ({"gtf": tmp_path / "empty.gtf"}, "no line of a gene"),
-        ({"gtf": tmp_path / "far.gtf", "peaks": peaks}, "peaks are on chr1, chr2, genes on 1"),
+        ({"gtf": gtf}, "gtf needs columns=genes or rna"),
+        ({"gtf": tmp_path / "absent.gtf", "columns": "genes"}, "absent.gtf cannot be read"),
+        ({"gtf": tmp_path / "bad.gtf", "columns": "genes"}, "bad.gtf, line 1: a GTF has nine columns"),
+        ({"gtf": tmp_path / "empty.gtf", "columns": "genes"}, "no line of a gene"),
+        ({"gtf": tmp_path / "far.gtf", "columns": "genes", "peaks": peaks}, "peaks are on chr1, chr2, genes on 1"),
+        ({"peaks": tmp_path / "empty.h5ad"}, "There are no peaks: give at least one"),
+        ({"peaks": peaks[:0]}, "There are no peaks"),
         ({"counts": tmp_path / "absent.h5ad"}, "counts: .*absent.h5ad must be an .h5ad"),
         ({"counts": tmp_path / "absent.csv"}, "must be an .h5ad or .zarr"),
         ({"rna": strangers, "gtf": gtf, "peaks": peaks}, "rna holds 0 of the model's 60 cells. Its barcodes look like 'x'"),
         ({"rna": twice, "gtf": gtf, "peaks": peaks}, "'cell-1' stands there twice"),
         ({"rna": other_genes, "gtf": gtf, "peaks": peaks}, "share 0 genes that have peaks: rna names genes like 'p'"),
+        ({"rna": other_genes[:, :0].copy(), "gtf": gtf, "peaks": peaks}, "rna has no values: its X has no columns"),
+        ({"rna": spoilt, "gtf": gtf, "peaks": peaks}, "rna: the cell 'cell-7' has NaN or infinite values in X"),
         ({"joint": other_genes}, "no .obsm X_atac and X_rna"),
+        ({"joint": joint(3, 4)}, "X_atac and X_rna must lie in one space; they have 3 and 4 dimensions"),
+        ({"joint": joint(3, 3, np.nan)}, "joint: .obsm 'X_rna' must be cells x dimensions of finite numbers"),
         ({"output": "counts"}, "output: "),
         ({"colums": "genes"}, "colums is not an option"),
     ):

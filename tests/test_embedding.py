@@ -274,6 +274,18 @@ def test_without_labels_there_is_nothing_to_score_and_without_a_map_nothing_to_d
     assert (np.diff(sizes) <= 0).all()
 
 
+def test_columns_of_the_model_are_kept_beside_ours(tmp_path):
+    embedding, cells = groups()
+    cells = cells.assign(leiden=cells["cell_type"].str.replace("type", "old"), depth_intercept=7.0)
+    package = embedded_package(tmp_path / "model", embedding, cells)
+    result = sz.run("embedding", package.folder, label="leiden", umap=False, device="cpu", quiet=True)
+    assert result.uns["embedding"]["label"] == "leiden_of_model"
+    assert result.obs["leiden_of_model"].astype(str).tolist() == cells["leiden"].tolist()
+    assert (result.obs["depth_intercept_of_model"] == 7).all()
+    assert adjusted_rand_score(result.obs["leiden"], cells["leiden"]) == 1
+    assert not result.obs["leiden"].isin(cells["leiden"]).any()
+
+
 def test_the_seed_decides(model):
     once, again = (
         sz.run("embedding", model, umap=False, resolution=3.0, quiet=True, seed=3).obs["leiden"].to_numpy(str) for _ in "ab"
@@ -359,7 +371,7 @@ print(json.dumps(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024))
 
 @pytest.mark.slow
 def test_a_million_cells_take_less_than_8_gib(tmp_path):
-    """Neighbours, clusters and scores; about half an hour on two cores."""
+    """Neighbours, clusters and scores; some minutes on two cores."""
     tests = str(Path(__file__).parent)
     done = subprocess.run([sys.executable, "-c", MILLION, tests, str(tmp_path)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]

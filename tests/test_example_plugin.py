@@ -170,18 +170,28 @@ def test_variants_that_cannot_be_scored_are_refused_before_any_work(package, gen
         ("symbol", [(chrom, position, ref, "<DEL>")], "line 3: the allele '<DEL>' is not a sequence"),
         ("long", [(chrom, position, ref, "A" * 700)], "an allele has 700 bp; at most 672 fit"),
         ("chromosome", [("chr7", position, ref, alt)], "no chromosome chr7"),
-        ("beyond", [("chr2", 9_500, "A", "C")], "REF is A, but .* has N"),
+        ("beyond", [("chr2", 9_500, "A", "C")], "line 3: REF A at position 9,500 lies outside chr2, whose bases are 1 to 9,000"),
+        ("unknown", [("chr2", 9_500, "N", "C")], "lies outside chr2"),
+        ("end", [("chr2", 9_000, "NN", "C")], "lies outside chr2"),
+        ("zero", [("chr2", 0, "N", "C")], "REF N at position 0 lies outside chr2"),
+        ("twice", [variants[1], variants[0], variants[0]], f"line 5: chr1:5000:{ref}>{alt} stands on line 4 too"),
+        ("comma", [(chrom, position, ref, f"{alt},{alt.lower()}")], "stands on line 3 too"),
         ("nothing", [], "has no variants"),
         ("text", [(chrom, "here", ref, alt)], "line 3: expected CHROM, POS"),
     ):
         with pytest.raises(sz.InputError, match=message):
             check(write_vcf(tmp_path / f"{name}.vcf", rows))
+    packed = write_vcf(tmp_path / "damaged.vcf.gz", variants)
+    damaged = bytearray(packed.read_bytes())
+    damaged[10] = 0xFF
+    packed.write_bytes(damaged)
     good = write_vcf(tmp_path / "good.vcf", variants)
     check(good, group_by="batch")
     for vcf, options, message in (
         (good, {"group_by": "mood"}, "no column 'mood'"),
         (genome, {}, "is not a VCF"),
         (tmp_path / "absent.vcf", {}, "absent.vcf cannot be read"),
+        (packed, {}, "damaged.vcf.gz cannot be read"),
     ):
         with pytest.raises(sz.InputError, match=message):
             check(vcf, **options)

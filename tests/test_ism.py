@@ -200,6 +200,7 @@ def test_fimo_matches_are_where_a_plain_scan_finds_them():
     by_word = odds[np.arange(6), words].sum(axis=1)
     codes = rng.integers(0, 4, (3, 1344), dtype=np.int8)
     codes[1, 600:640] = dna.N
+    codes[2, 50:900:7] = dna.N
     expected = set()
     for region, sequence in enumerate(codes):
         for start in range(1344 - 5):
@@ -214,6 +215,16 @@ def test_fimo_matches_are_where_a_plain_scan_finds_them():
     # FIMO's p-values are of scores in steps of 0.1.
     assert len(got ^ expected) <= 0.15 * len(expected)
     assert (found["end"] - found["start"] == 6).all()
+
+
+def test_long_motifs_match_no_run_of_n():
+    """FIMO scores an N 0, which is more than almost any sequence has of a motif of 25 sure bases."""
+    pwm = np.eye(4)[np.random.default_rng(0).integers(0, 4, 25)] * 0.9 + 0.025
+    codes = np.random.default_rng(1).integers(0, 4, (1, 1344), dtype=np.int8)
+    codes[0, 100:125], codes[0, 1044:] = pwm.argmax(axis=1), dna.N
+    found = find_matches([Motif("M", "M", pwm)], codes, 1e-3)
+    assert found["end"].max() <= 1044
+    assert 100 in found["start"].to_numpy()
 
 
 @pytest.mark.parametrize("measure", ["dot", "pearson"])
@@ -276,7 +287,9 @@ def test_regions_without_matches_make_empty_tables(model, tmp_path):
     (tmp_path / "m.meme").write_text("MEME version 4\n\nMOTIF M\nletter-probability matrix:\n" + "1 0 0 0\n" * 20)
     options = {"sequences": toy.random_sequences(1), "group_by": "cell_type", "motifs": str(tmp_path / "m.meme"), "fimo_p": 1e-9}
     result = run(model, **options, out=tmp_path / "r.zarr")
+    kinds = {name: "".join(values.dtype.kind for _, values in table(result, name).items()) for name in ("match", "comparison")}
     assert len(table(result, "match")) == len(table(result, "comparison")) == 0
+    assert {name: kind.replace("U", "O") for name, kind in kinds.items()} == {"match": "OOOiiOfOfff", "comparison": "OOOifffff"}
     assert list(Ism().tables(result)) == ["motif_matches", "motif_scores_by_group"]
     assert len(Ism().plot(result)) == 1
 
@@ -318,10 +331,12 @@ def bad_options(folder, genome):
         ({"sequences": ["ACGT"]}, "4 bp; expected 1,344"),
         ({**good, "group_by": "treatment"}, "no column 'treatment'"),
         ({**good, "group_by": "empty"}, "1 of 7 cells have no empty"),
-        ({**good, "group_by": "single"}, "all 7 cells have the single"),
+        ({**good, "group_by": "single"}, "all 7 cells have the single '1.5'"),
         ({**good, "cells": ["cell-9"]}, "no cell cell-9"),
         ({**good, "cells": ["cell-1"], "group_by": "cell_type"}, "group_by or cells, not both"),
         ({**good, "motifs": "jaspar-vertebrates"}, "motifs need group_by or cells"),
+        ({**good, "group_by": "cell_type", "motif_names": ["SPI1"]}, "motif_names need motifs"),
+        ({**good, "group_by": "cell_type", "motifs": "jaspar-vertebrates", "motif_names": []}, "no motif is chosen"),
         ({**good, "group_by": "cell_type", "motifs": str(folder / "wide.meme")}, "1,345 bp wide"),
         ({**good, "group_by": "cell_type", "motifs": str(folder / "short.fa")}, "not a MEME file"),
         ({**good, "group_by": "cell_type", "motifs": "x", "fimo_p": 0}, "fimo_p"),
@@ -331,7 +346,7 @@ def bad_options(folder, genome):
 def test_what_cannot_be_done_is_refused_before_any_work(genome, tmp_path, monkeypatch):
     cells = toy.toy_cells()
     cells["empty"] = [None, *"abcdef"]
-    cells["single"] = "s"
+    cells["single"] = np.float32(1.5)
     model = sz.open_model(toy.toy_package(tmp_path / "toy", cells=cells).folder, "cpu")
     monkeypatch.setattr(type(model.mutations), "saturation_mutagenesis_blocks", lambda *_, **__: pytest.fail("work was begun"))
     for number, (options, said) in enumerate(bad_options(tmp_path, genome)):

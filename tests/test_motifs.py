@@ -47,8 +47,9 @@ def test_every_motif_of_cisbp_is_read_with_its_factor(shared_data):
 
 
 def test_a_matrix_without_a_width_ends_where_the_numbers_end(tmp_path):
-    text = HEAD + "MOTIF A\nletter-probability matrix:\n" + ROWS + "\nMOTIF B\n" + MATRIX
-    assert [len(motif.pwm) for motif in read_meme(written(tmp_path, text))] == [3, 3]
+    for between in ("\n", ""):
+        text = HEAD + "MOTIF A\nletter-probability matrix:\n" + ROWS + between + "MOTIF B\n" + MATRIX
+        assert [len(motif.pwm) for motif in read_meme(written(tmp_path, text))] == [3, 3]
 
 
 @pytest.mark.parametrize(
@@ -59,6 +60,10 @@ def test_a_matrix_without_a_width_ends_where_the_numbers_end(tmp_path):
         (HEAD.replace("ACGT", "ACDEFGHIKLMNPQRSTVWY") + "MOTIF A\n" + MATRIX, "line 3: the alphabet"),
         (HEAD + "MOTIF A\nURL nowhere\nMOTIF B\n" + MATRIX, "motif A has no letter-probability matrix"),
         (HEAD + "MOTIF A\n" + MATRIX.replace("w= 3", "w= 4"), "the matrix has 3 rows; its header says w= 4"),
+        (
+            HEAD + "MOTIF A\n" + MATRIX.replace("w= 3", "w= 2"),
+            "line 12 is one more row of the matrix, '0 0 1 0'",
+        ),
         (HEAD + "MOTIF A\n" + MATRIX.replace("0.1 0.1 0.1\n", "0.1 0.1\n"), "row 1 of the matrix (line 10)"),
         (HEAD + "MOTIF A\n" + MATRIX.replace("0.7", "0.2"), "position 1 of A must be 4 probabilities"),
         (HEAD + "MOTIF A\n" + MATRIX.replace("0 0 1 0", "0 0 1.5 -0.5"), "position 3 of A"),
@@ -100,6 +105,8 @@ def test_unknown_sources_names_and_wide_motifs_are_refused(tmp_path):
         load_motifs("nowhere.meme")
     with pytest.raises(InputError, match="no motif TF2; there are TF1"):
         load_motifs(path, ["TF2"])
+    with pytest.raises(InputError, match="motifs.meme: no motif is chosen, since the list of names is empty"):
+        load_motifs(path, [])
     with pytest.raises(InputError, match="A is 3 bp wide; the model's sequences have 2 bp"):
         load_motifs(path, longest=2)
 

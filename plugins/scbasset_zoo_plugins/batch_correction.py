@@ -24,7 +24,6 @@ from scbasset_zoo_plugins.cell_groups import labels_of
 from scbasset_zoo_plugins.measured import Measured
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from scbasset_zoo.runtime.model import Model
@@ -35,6 +34,7 @@ COUNT_SCALE = 10_000
 DEPTH_CORRELATION = 0.5
 MIXING = ("iLISI, rescaled", "kBET acceptance")
 KEPT = "label score at 50"
+MAPS_A_ROW = 4
 
 
 class BatchCorrectionOptions(Options):
@@ -296,16 +296,15 @@ def _trade_off(table: pd.DataFrame) -> Figure:
 def _maps(result: ad.AnnData, table: pd.DataFrame, columns: list[str]) -> Figure:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(3.4 * len(table) + 1.5, 3.3 * len(columns)), layout="constrained")
-    axes: NDArray[np.object_] = figure.subplots(len(columns), len(table), squeeze=False)
-    for row, column in zip(axes, columns, strict=True):
-        for i, (ax, name, key) in enumerate(zip(row, table.index, table["obsm"], strict=True)):
+    width = min(len(table), MAPS_A_ROW)
+    height = -(-len(table) // width)
+    figure = Figure(figsize=(3.4 * width + 1.5, 3.3 * height * len(columns)), layout="constrained")
+    blocks = figure.subplots(height * len(columns), width, squeeze=False).reshape(len(columns), height * width)
+    for block, column in zip(blocks, columns, strict=True):
+        for i, (ax, name, key) in enumerate(zip(block, table.index, table["obsm"], strict=False)):
             points = np.asarray(result.obsm[key.replace("X_", "X_umap_", 1)])
-            _panel(figure, ax, points, result.obs[column].astype(str), name, is_last=i == len(table) - 1)
-        row[0].set_ylabel(f"coloured by {column}")
+            maps.draw_cells(figure, ax, points, result.obs[column].astype(str), name, legend=i == width - 1)
+            ax.set(title=name, xlabel="", ylabel=f"coloured by {column}" if i % width == 0 else "")
+        for ax in block[len(table) :]:
+            ax.set_axis_off()
     return figure
-
-
-def _panel(figure: Figure, ax: Axes, points: Array, values: pd.Series, title: str, *, is_last: bool) -> None:
-    maps.draw_cells(figure, ax, points, values, title, legend=is_last)
-    ax.set(title=title, xlabel="", ylabel="")

@@ -67,7 +67,7 @@ def labels_of(model: Model, column: str, option: str = "label") -> NDArray[np.ob
     """
     values = _complete(model, column, option)
     if values.nunique() == len(values):
-        raise InputError(f"{option}: each of the {len(values):,} cells has a {column} of its own, such as {values.iloc[0]!r}.")
+        raise InputError(f"{option}: each of the {len(values):,} cells has a {column} of its own, such as {str(values.iloc[0])!r}.")
     return values.astype(str).to_numpy(dtype=object)
 
 
@@ -88,5 +88,7 @@ def _complete(model: Model, column: str, option: str) -> pd.Series:
             f"(row {int(missing.argmax()) + 1:,}). Choose another column, or fill it in the model's table of cells."
         )
     if values.nunique() < 2:
-        raise InputError(f"{option}: all {len(values):,} cells have the {column} {values.iloc[0]!r}; expected two or more values.")
+        raise InputError(
+            f"{option}: all {len(values):,} cells have the {column} {str(values.iloc[0])!r}; expected two or more values."
+        )
     return values

@@ -67,6 +67,8 @@ class DenoiseOptions(Options):
             raise ValueError(
                 f"gtf must be given for {'rna' if self.rna is not None else 'columns=genes'}: it says where genes start"
             )
+        if self.gtf is not None and self.rna is None and self.columns == "peaks":
+            raise ValueError("gtf needs columns=genes or rna: gene scores are returned, or compared with expression")
         if self.counts is not None and self.peaks is not None:
             raise ValueError("give peaks or counts, not both: with counts, their peaks are denoised")
         return self
@@ -83,7 +85,9 @@ class Denoise(Analysis):
     Options = DenoiseOptions
 
     def check(self, model: Model, options: DenoiseOptions) -> None:
-        _read_inputs(model, options)
+        rna = _read_inputs(model, options).rna
+        if rna is not None:
+            rna.require_finite()
 
     def run(self, model: Model, options: DenoiseOptions, context: Context) -> ad.AnnData:
         inputs = _read_inputs(model, options)
@@ -197,21 +201,34 @@ def _read_inputs(model: Model, options: DenoiseOptions) -> _Inputs:
         None if data is None else Measured(data, barcodes, what)
         for what, data in (("counts", options.counts), ("rna", options.rna), ("joint", options.joint))
     )
-    if joint is not None and (missing := [key for key in JOINT_KEYS if key not in joint.adata.obsm]):
-        raise InputError(f"joint has no .obsm {' and '.join(missing)}; it has {', '.join(joint.adata.obsm) or 'none'}.")
+    if joint is not None:
+        _require_joint(joint)
     peaks: Any = options.peaks if options.peaks is not None else model.package.peaks()
     if counts is not None:
         peaks = ad.AnnData(var=counts.adata.var)
     if peaks is None:
         raise InputError(f"{model.card.id} does not list its training peaks: give peaks.")
     windows = peak_windows(peaks, options.genome, model.card)
+    if not len(windows):
+        raise InputError("There are no peaks: give at least one.")
     genes, weights = pd.DataFrame(), None
     if options.gtf is not None:
         genes, weights = promoter_weights(read_start_sites(options.gtf), windows.var, options.reach)
-    gene_columns, expressed = _matched(genes, rna.adata.var_names) if rna is not None else (np.empty(0, np.intp),) * 2
+    gene_columns, expressed = _matched(genes, rna.columns) if rna is not None else (np.empty(0, np.intp),) * 2
     if rna is not None and counts is not None and len(np.intersect1d(rna.cells, counts.cells)) < 2:
         raise InputError("rna and counts share fewer than two of the model's cells.")
     return _Inputs(windows, genes, weights, _labels(model, options.label, counts), counts, rna, gene_columns, expressed, joint)
+
+
+def _require_joint(joint: Measured) -> None:
+    """Raise InputError unless both profiles of all cells lie in one space."""
+    if missing := [key for key in JOINT_KEYS if key not in joint.adata.obsm]:
+        raise InputError(f"joint has no .obsm {' and '.join(missing)}; it has {', '.join(joint.adata.obsm) or 'none'}.")
+    widths = [joint.obsm(key, joint.cells).shape[1] for key in JOINT_KEYS]
+    if widths[0] != widths[1]:
+        raise InputError(
+            f"joint: .obsm {' and '.join(JOINT_KEYS)} must lie in one space; they have {widths[0]} and {widths[1]} dimensions."
+        )
 
 
 def _matched(genes: pd.DataFrame, names: pd.Index) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

@@ -61,7 +61,8 @@ class Embedding(Analysis):
 
     def run(self, model: Model, options: EmbeddingOptions, context: Context) -> ad.AnnData:
         inputs = _read_inputs(model, options)
-        result = ad.AnnData(obs=model.cells.assign(depth_intercept=model.cell_intercept))
+        kept = {name: f"{name}_of_model" for name in ("depth_intercept", "leiden") if name in model.cells}
+        result = ad.AnnData(obs=model.cells.rename(columns=kept).assign(depth_intercept=model.cell_intercept))
         result.obsm["X_scbasset"] = model.cell_embedding
         with context.progress("neighbours, map, clusters", 2) as advance:
             maps.map_cells(result, "X_scbasset", options.n_neighbours, options.seed, umap=options.umap)
@@ -74,7 +75,8 @@ class Embedding(Analysis):
         result.uns["leiden"] = {"params": params | ({"n_labels": n_labels} if n_labels else {})}
         if n_labels and options.resolution is None and clusters.max() + 1 != n_labels:
             say(f"No resolution of Leiden gives {n_labels} clusters, as there are labels; {clusters.max() + 1} are nearest.")
-        result.uns["embedding"] = {"label": options.label or ""}
+        label = options.label or ""
+        result.uns["embedding"] = {"label": kept.get(label, label)}
         metrics = _metrics(model, inputs, clusters, options.seed)
         if metrics is not None:
             result.uns["metrics"] = metrics
@@ -84,11 +86,14 @@ class Embedding(Analysis):
         if "X_umap" not in result.obsm:
             return {}
         label = result.uns["embedding"]["label"]
-        coloured = {"umap_clusters": ("leiden", "Leiden cluster"), "umap_depth": ("depth_intercept", "intercept (log depth)")}
+        coloured = {
+            "umap_clusters": (result.obs["leiden"], "Leiden cluster"),
+            "umap_depth": (result.obs["depth_intercept"], "intercept (log depth)"),
+        }
         if label:
-            coloured = {"umap_labels": (label, label)} | coloured
+            coloured = {"umap_labels": (result.obs[label].astype(str), label)} | coloured
         points = np.asarray(result.obsm["X_umap"])
-        return {name: maps.map_figure(points, result.obs[column], title) for name, (column, title) in coloured.items()}
+        return {name: maps.map_figure(points, values, title) for name, (values, title) in coloured.items()}
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,8 @@ class IsmOptions(Options):
             raise ValueError("give group_by or cells, not both")
         if self.motifs is not None and self.group_by is None and self.cells is None:
             raise ValueError("motifs need group_by or cells: latent scores have no direction in which a motif could act")
+        if self.motif_names is not None and self.motifs is None:
+            raise ValueError("motif_names need motifs, the MEME file or collection that they are chosen from")
         return self
 
 
@@ -172,7 +174,7 @@ def table(result: xr.Dataset, dimension: str) -> pd.DataFrame:
     of_table = result[[name for name in result.data_vars if str(name).startswith(prefix)]].load()
     plain = {str(name).removeprefix(prefix): of_table[name].to_numpy() for name in of_table if of_table[name].ndim == 1}
     found = pd.DataFrame({name: plain[name] for name in _COLUMNS[dimension]})
-    if dimension == "match" and len(found):
+    if dimension == "match":
         columns = result[of_table["match_score"].dims[1]].to_numpy()
         best = of_table["match_score"].to_numpy().argmax(axis=1)
         found["group"] = columns[best]

@@ -41,7 +41,7 @@ def map_cells(adata: ad.AnnData, key: str, n_neighbours: int, seed: int, *, umap
 
 
 def draw_cells(figure: Figure, ax: Axes, points: NDArray[Any], values: pd.Series, title: str, *, legend: bool = True) -> None:
-    """Cells coloured by texts, with a legend beside the axes, or by numbers, with a colour bar."""
+    """Cells coloured by labels, with a legend beside the axes, or by numbers, with a colour bar; labels must be texts."""
     x, y = points.T
     size = float(np.clip(6_000 / len(points), 0.3, 14))
     order = np.random.default_rng(0).permutation(len(points))  # no value lies on top of all others

@@ -13,6 +13,8 @@ from scipy import sparse
 
 from scbasset_zoo.errors import InputError
 
+_CELLS_AT_ONCE = 1 << 14
+
 
 class Measured:
     """An AnnData that shares cells with a model; X stays on disk where it is an .h5ad.
@@ -38,6 +40,7 @@ class Measured:
     """
 
     def __init__(self, data: Any, barcodes: pd.Index, what: str) -> None:
+        self.what = what
         self.adata = data if isinstance(data, ad.AnnData) else _opened(Path(data), what)
         names = self.adata.obs_names
         if not names.is_unique:
@@ -50,13 +53,40 @@ class Measured:
                 f"{names[0] if len(names) else ''!r}, the model's like {barcodes[0]!r}: rename them."
             )
 
+    @property
+    def columns(self) -> pd.Index:
+        """Names of X's columns; InputError where there are none."""
+        if not self.adata.n_vars:
+            raise InputError(f"{self.what} has no values: its X has no columns.")
+        return self.adata.var_names
+
+    def require_finite(self) -> None:
+        """Raise InputError if a value of X is NaN or infinite."""
+        for first in range(0, len(self.cells), _CELLS_AT_ONCE):
+            cells = self.cells[first : first + _CELLS_AT_ONCE]
+            rows = sparse.coo_matrix(self.read(cells))
+            wrong = rows.row[~np.isfinite(rows.data)]
+            if len(wrong):
+                name = self.adata.obs_names[self._row[cells[wrong.min()]]]
+                raise InputError(
+                    f"{self.what}: the cell {name!r} has NaN or infinite values in X. Fill them, or leave such cells out."
+                )
+
     def read(self, cells: NDArray[np.intp]) -> sparse.csr_matrix | NDArray[Any]:
-        """Rows of X for these cells of the model, in their order."""
+        """Rows of X for these cells of the model, in their order; InputError where there is no X."""
+        if self.adata.X is None:
+            raise InputError(f"{self.what} has no values: its X is missing.")
         return self._rows(self.adata.X, cells)
 
     def obsm(self, key: str, cells: NDArray[np.intp]) -> NDArray[Any]:
-        """Rows of ``.obsm[key]`` for these cells of the model, in their order."""
-        return np.asarray(self._rows(np.asarray(self.adata.obsm[key]), cells))
+        """Rows of ``.obsm[key]`` for these cells of the model, in their order, dense; InputError unless finite numbers."""
+        values = self.adata.obsm[key]
+        values = values.toarray() if sparse.issparse(values) else np.asarray(values)
+        if values.ndim != 2 or values.dtype.kind not in "biuf" or not np.isfinite(values).all():
+            raise InputError(
+                f"{self.what}: .obsm {key!r} must be cells x dimensions of finite numbers; found {values.dtype} {values.shape}."
+            )
+        return np.asarray(self._rows(values, cells))
 
     def _rows(self, matrix: Any, cells: NDArray[np.intp]) -> Any:
         rows = self._row[cells]

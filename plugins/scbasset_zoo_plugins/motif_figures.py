@@ -128,7 +128,7 @@ def _expression(table: pd.DataFrame) -> Figure:
 
 def _name_points(ax: Axes, table: pd.DataFrame, x: np.ndarray, y: np.ndarray) -> None:
     """Write the names of the factors with the largest correlations beside their points, but not over each other."""
-    places = np.stack([x / max(np.abs(x).max(), 1e-9), y / max(np.abs(y).max(), 1e-9)], axis=1)
+    places = np.stack([values / np.abs(values).max(initial=1e-9) for values in (x, y)], axis=1)
     named: list[int] = []
     for place in np.argsort(-np.abs(y)):
         far = all(np.abs(places[place] - places[other]).max() > 0.05 for other in named)

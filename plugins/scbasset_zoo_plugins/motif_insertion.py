@@ -64,7 +64,9 @@ class MotifInsertionOptions(Options):
     )
     compare_with: Path | Any | None = Field(None, description="Other scores, cells x factors (.h5ad), as chromVAR's; needs rna.")
     contrast: str | None = Field(None, description="COLUMN:A:B: how well each score tells cells of A from those of B.")
-    umap: Path | Any | None = Field(None, description="Result of the analysis embedding (.h5ad): its UMAP is drawn.")
+    umap: Path | Any | None = Field(
+        None, description="Result of the analysis embedding (.h5ad), whose UMAP is drawn; by default one is made for figures."
+    )
     show: list[str] | None = Field(None, description="Factors of the UMAPs and curves; those that differ most by default.")
     seed: int = Field(0, ge=0, description="Of the backgrounds and the drawn instances.")
 
@@ -95,10 +97,15 @@ class MotifInsertion(Analysis):
     Options = MotifInsertionOptions
 
     def check(self, model: Model, options: MotifInsertionOptions) -> None:
-        _read_inputs(model, options)
+        inputs = _read_inputs(model, options)
+        for measured in (inputs.rna, inputs.other):
+            if measured is not None:
+                measured.require_finite()
 
     def run(self, model: Model, options: MotifInsertionOptions, context: Context) -> ad.AnnData:
         inputs = _read_inputs(model, options)
+        for remark in inputs.remarks:
+            say(remark)
         n_values = model.n_cells * len(inputs.motifs)
         stream = context.out is not None and n_values > MOST_RAW_VALUES
         if not stream:
@@ -270,18 +277,20 @@ class _Inputs:
     rna: Measured | None
     other: Measured | None
     umap: NDArray[Any] | None
+    remarks: list[str]
 
 
 def _read_inputs(model: Model, options: MotifInsertionOptions) -> _Inputs:
     motifs = load_motifs(options.motifs, options.names, longest=model.sequence_length)
     show = [motif.name for motif in choose(motifs, options.show, "show")] if options.show is not None else []
+    remarks: list[str] = []
     column = options.group_by or model.card.cells.default_group
     try:
         groups = CellGroups(model, column) if column is not None else None
     except InputError as error:
         if options.group_by is not None:
             raise
-        say(f"No means of groups: {error}")
+        remarks.append(f"No means of groups: {error}")
         groups = None
     contrast = Contrast(model, options.contrast) if options.contrast is not None else None
     rna = Measured(options.rna, model.cells.index, "rna") if options.rna is not None else None
@@ -289,11 +298,14 @@ def _read_inputs(model: Model, options: MotifInsertionOptions) -> _Inputs:
     if rna is not None:
         _require_expressed(motifs, rna)
     umap = _umap(options.umap, model) if options.umap is not None else None
-    return _Inputs(motifs, show, _windows(model, options), groups, contrast, rna, other, umap)
+    windows = _windows(model, options, remarks)
+    if not len(windows):
+        raise InputError("There are no peaks: give at least one.")
+    return _Inputs(motifs, show, windows, groups, contrast, rna, other, umap, remarks)
 
 
-def _windows(model: Model, options: MotifInsertionOptions) -> Windows:
-    """The peaks to shuffle: those given, or those of training whose chromosomes the FASTA has."""
+def _windows(model: Model, options: MotifInsertionOptions, remarks: list[str]) -> Windows:
+    """The peaks to shuffle: those given, or those of training whose chromosomes the FASTA has, and a remark on the others."""
     if options.peaks is not None:
         return peak_windows(options.peaks, options.genome, model.card)
     genome = options.genome if isinstance(options.genome, Genome) else Genome(options.genome)
@@ -306,7 +318,7 @@ def _windows(model: Model, options: MotifInsertionOptions) -> Windows:
     if not present.any():
         genome.require(peaks["chrom"].unique())
     if not present.all():
-        say(
+        remarks.append(
             f"{int((~present).sum()):,} of {len(peaks):,} training peaks are left out: {genome.path} does not have their "
             "chromosomes."
         )
@@ -315,9 +327,9 @@ def _windows(model: Model, options: MotifInsertionOptions) -> Windows:
 
 def _require_expressed(motifs: list[Motif], rna: Measured) -> None:
     names = pd.Series([motif.tf for motif in motifs])
-    if (positions_by_name(rna.adata.var_names, names) < 0).all():
+    if (positions_by_name(rna.columns, names) < 0).all():
         raise InputError(
-            f"rna has none of the {len(motifs):,} factors among its genes, which look like {rna.adata.var_names[0]!r}; the factors "
+            f"rna has none of the {len(motifs):,} factors among its genes, which look like {rna.columns[0]!r}; the factors "
             f"look like {names.iloc[0]!r}. Name the genes by symbol."
         )
 

@@ -89,7 +89,8 @@ class MotifLabels:
         """
         if not self._listed:
             empty = np.empty((0, len(self._columns)), np.float32)
-            return pd.DataFrame(columns=["region", "motif", "tf", "start", "end", "strand", "fimo_p"]), empty, empty, empty
+            table = pd.DataFrame(columns=["region", "motif", "tf", "start", "end", "strand", "fimo_p"])
+            return table.astype({"start": np.int64, "end": np.int64, "fimo_p": np.float64}), empty, empty, empty
         p = np.concatenate(self._p)
         return pd.concat(self._listed, ignore_index=True), np.concatenate(self._scores), p, _false_discovery(p, self._n_tests)
 
@@ -114,8 +115,8 @@ class MotifLabels:
                 medians = float(np.median(inside)), float(np.median(others))
                 rows.append((of_motif.name, of_motif.tf, name, len(values), *medians, float(test.statistic), float(test.pvalue)))
         columns = ["motif", "tf", "group", "n", "median", "median_of_others", "statistic", "p"]
-        table = pd.DataFrame(rows, columns=columns)
-        table["q"] = _false_discovery(table["p"].to_numpy(np.float64), len(table)) if len(table) else table["p"]
+        table = pd.DataFrame(rows, columns=columns).astype({"n": np.int64} | dict.fromkeys(columns[4:], np.float64))
+        table["q"] = _false_discovery(table["p"].to_numpy(), len(table))
         return table.sort_values(["p", "motif"], kind="stable", ignore_index=True)
 
     def _add_region(self, name: str, number: int, matches: pd.DataFrame, scores: Array) -> None:
@@ -163,7 +164,7 @@ class MotifLabels:
 
 
 def find_matches(motifs: list[Motif], codes: dna.Codes, threshold: float) -> pd.DataFrame:
-    """Matches of motifs on both strands, by FIMO (Grant et al., Bioinformatics 2011; memelite).
+    """Matches of motifs on both strands, by FIMO (Grant et al., Bioinformatics 2011; memelite); none overlaps an N.
 
     Returns
     -------
@@ -187,6 +188,9 @@ def find_matches(motifs: list[Motif], codes: dna.Codes, threshold: float) -> pd.
             "fimo_p": found["p-value"].to_numpy(np.float64),
         }
     )
+    # An N scores 0, which most words of a long motif do not reach.
+    unknown = np.pad((codes == dna.N).cumsum(axis=1), ((0, 0), (1, 0)))
+    table = table[unknown[table["region"], table["start"]] == unknown[table["region"], table["end"]]]
     return table.sort_values(["region", "start", "motif"], kind="stable", ignore_index=True)
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,6 +80,8 @@ def load_motifs(source: str | os.PathLike[str], names: Sequence[str] | None = No
         )
     if names is not None:
         motifs = choose(motifs, names, str(source))
+        if not motifs:
+            raise InputError(f"{source}: no motif is chosen, since the list of names is empty; without a list all are taken.")
     wide = [motif for motif in motifs if longest is not None and len(motif.pwm) > longest]
     if wide:
         raise InputError(
@@ -97,25 +100,25 @@ def read_meme(path: str | os.PathLike[str]) -> list[Motif]:
     """
     matrices: dict[str, NDArray[np.float64]] = {}
     with readable(str(path)), open(path, encoding="utf-8", errors="replace") as file:
-        lines = enumerate(file, 1)
-        if not any(line.startswith("MEME version") for _, line in lines):
-            raise InputError(f"{path} is not a MEME file: it has no line that begins with 'MEME version'.")
-        title = ""
-        for number, line in lines:
-            if line.startswith("ALPHABET") and "=" in line and line.split("=", 1)[1].strip() != dna.ALPHABET:
-                raise InputError(f"{path}, line {number}: the alphabet must be {dna.ALPHABET}; found {line.strip()!r}.")
-            if line.startswith("MOTIF"):
-                _require_matrix(title, matrices, path)
-                title = " ".join(line.split()[1:])
-                if not title or title in matrices:
-                    raise InputError(
-                        f"{path}, line {number}: {f'the motif {title} stands there twice' if title else 'MOTIF without name'}."
-                    )
-            elif line.startswith("letter-probability matrix"):
-                if not title or title in matrices:
-                    raise InputError(f"{path}, line {number}: a matrix without a MOTIF line of its own above it.")
-                matrices[title] = _read_matrix(lines, line, f"{path}, line {number}, motif {title}")
-        _require_matrix(title, matrices, path)
+        lines = list(file)
+    if not any(line.startswith("MEME version") for line in lines):
+        raise InputError(f"{path} is not a MEME file: it has no line that begins with 'MEME version'.")
+    title = ""
+    for number, line in enumerate(lines, 1):
+        if line.startswith("ALPHABET") and "=" in line and line.split("=", 1)[1].strip() != dna.ALPHABET:
+            raise InputError(f"{path}, line {number}: the alphabet must be {dna.ALPHABET}; found {line.strip()!r}.")
+        if line.startswith("MOTIF"):
+            _require_matrix(title, matrices, path)
+            title = " ".join(line.split()[1:])
+            if not title or title in matrices:
+                raise InputError(
+                    f"{path}, line {number}: {f'the motif {title} stands there twice' if title else 'MOTIF without name'}."
+                )
+        elif line.startswith("letter-probability matrix"):
+            if not title or title in matrices:
+                raise InputError(f"{path}, line {number}: a matrix without a MOTIF line of its own above it.")
+            matrices[title] = _read_matrix(lines, number, f"{path}, line {number}, motif {title}")
+    _require_matrix(title, matrices, path)
     if not matrices:
         raise InputError(f"{path} has no motif; expected lines that begin with 'MOTIF' and a letter-probability matrix for each.")
     return _checked(matrices, str(path))
@@ -150,17 +153,22 @@ def _jaspar(taxon: str) -> dict[str, NDArray[np.float64]]:
     }
 
 
-def _read_matrix(lines: Iterator[tuple[int, str]], header: str, where: str) -> NDArray[np.float64]:
-    """The rows under a matrix's header: as many as it says, or up to a line that holds no numbers."""
-    says = re.search(r"\bw=\s*(\d+)", header)
+def _read_matrix(lines: Sequence[str], header: int, where: str) -> NDArray[np.float64]:
+    """The rows under a matrix's header, the line of that number: as many as it says, or up to a line that holds no numbers."""
+    says = re.search(r"\bw=\s*(\d+)", lines[header - 1])
     rows: list[list[float]] = []
-    while says is None or len(rows) < int(says[1]):
-        number, line = next(lines, (None, ""))
+    for number, line in enumerate(itertools.islice(lines, header, None), header + 1):
         try:
             row = [float(value) for value in line.split()]
         except ValueError:
             row = []
-        if not row and (says is None or number is None):
+        is_whole = len(rows) == int(says[1]) if says is not None else not row
+        if is_whole and len(row) == 4:
+            raise InputError(
+                f"{where}: line {number} is one more row of the matrix, {line.strip()[:60]!r}; its header says w= {len(rows)}. "
+                "Put one of them right."
+            )
+        if is_whole:
             break
         if len(row) != 4:
             raise InputError(

@@ -37,7 +37,7 @@ def _command(kind: type[Analysis]) -> Callable[..., None]:
         result = scbasset_zoo.run(
             kind.name, model, out=out, plot=plot, report=report, device=device.value, overwrite=overwrite, **given
         )
-        sizes = result.shape if hasattr(result, "shape") else tuple(result.sizes.values())
+        sizes = result.shape if hasattr(result, "shape") else max(result.data_vars.values(), key=lambda values: values.ndim).shape
         typer.echo(f"{out}: {kind.name}, {' x '.join(f'{n:,}' for n in sizes)}")
         for path in filter(None, (plot, report)):
             typer.echo(f"{path}")
