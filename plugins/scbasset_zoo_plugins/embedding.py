@@ -114,10 +114,7 @@ def _read_inputs(model: Model, options: EmbeddingOptions) -> _Inputs:
         raise InputError(
             f"rna has no .obsm {options.rna_key!r}; it has {', '.join(rna.adata.obsm) or 'none'}: choose with rna_key."
         )
-    embedding = rna.obsm(options.rna_key, rna.cells)
-    if embedding.ndim != 2 or not np.isfinite(embedding).all():
-        raise InputError(f"rna: .obsm {options.rna_key!r} must be cells x dimensions of finite numbers; found {embedding.shape}.")
-    return _Inputs(labels, rna, embedding)
+    return _Inputs(labels, rna, rna.obsm(options.rna_key, rna.cells))
 
 
 def _metrics(model: Model, inputs: _Inputs, clusters: NDArray[Any], seed: int) -> pd.DataFrame | None:
