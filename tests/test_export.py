@@ -76,7 +76,7 @@ def test_the_three_outputs_are_those_of_keras(run, prepared, package):
     logits = network(dna.one_hot(codes)).numpy()
     np.testing.assert_allclose(found["peak_embedding"], network.trunk(dna.one_hot(codes)).numpy(), atol=1e-5)
     np.testing.assert_allclose(found["logits"], logits, atol=1e-5)
-    np.testing.assert_allclose(found["accessibility"], expit(logits), atol=1e-6)
+    np.testing.assert_allclose(found["accessibility"], expit(logits), atol=2.5e-6)  # a quarter of the logits' tolerance
 
 
 def test_logits_are_the_product_of_the_embeddings_and_the_intercept(package, prepared):

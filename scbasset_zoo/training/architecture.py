@@ -49,9 +49,16 @@ class Architecture:
         return [(max(1, round(filters * self.width)), kernel, pool) for filters, kernel, pool in BLOCKS]
 
 
-def gelu(x: tf.Tensor) -> tf.Tensor:
-    """GELU in the approximation of the published code, x * sigmoid(1.702 x)."""
-    return x * tf.sigmoid(tf.cast(1.702, x.dtype) * x)
+@tf.custom_gradient
+def gelu(x: tf.Tensor):  # type: ignore[no-untyped-def]
+    """GELU in the approximation of the published code, x * sigmoid(1.702 x).
+
+    The sigmoid is taken in float32, which on a CPU is twice as fast as in bfloat16, and kept for the gradient.
+    """
+    slope = tf.cast(1.702, x.dtype)
+    sigmoid = tf.cast(tf.sigmoid(1.702 * tf.cast(x, tf.float32)), x.dtype)
+    y = x * sigmoid
+    return y, lambda upstream: upstream * (sigmoid + slope * (y - y * sigmoid))
 
 
 class BatchNormalization(keras.layers.BatchNormalization):
