@@ -1,5 +1,6 @@
 """An exported package holds what Keras computes, runs without us, and says how good it is."""
 
+import importlib.metadata
 import json
 import shutil
 import subprocess
@@ -94,6 +95,7 @@ def test_training_only_layers_are_gone_and_operators_are_standard(package):
     operators = {node.op_type for node in model.graph.node}
     assert operators <= {"Unsqueeze", "Mul", "Sigmoid", "Transpose", "Conv", "MaxPool", "Reshape", "MatMul", "Add"}
     assert {node.domain for node in model.graph.node} == {""}
+    assert model.producer_version == importlib.metadata.version("tf2onnx")
 
 
 def test_the_package_verifies_and_keeps_all_cells_and_peaks(package, prepared):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,7 @@ def _trunk_to_onnx(network: Network) -> onnx.ModelProto:
     model, _ = tf2onnx.convert.from_function(function, input_signature=function.input_signature, opset=OPSET)
     for value in (*model.graph.input, *model.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "N"
+    model.producer_version = version("tf2onnx")  # it writes its version and its commit, "None" in a release
     return model
 
 
