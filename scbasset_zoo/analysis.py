@@ -86,7 +86,10 @@ class Analysis(ABC):
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES["AnnData"]
 
     def check(self, model: Model, options: Any) -> None:  # noqa: B027  nothing to check is a fair default
-        """Raise InputError if this cannot be done with this model and these options; called before any work."""
+        """Raise InputError if this cannot be done with this model and these options.
+
+        Called once, before `run`, on the object on which `run` is called then: what was read may be kept for it.
+        """
 
     @abstractmethod
     def run(self, model: Model, options: Any, context: Context) -> Result:

@@ -66,10 +66,10 @@ class BatchCorrection(Analysis):
     Options = BatchCorrectionOptions
 
     def check(self, model: Model, options: BatchCorrectionOptions) -> None:
-        _read_inputs(model, options)
+        self._inputs = _read_inputs(model, options)
 
     def run(self, model: Model, options: BatchCorrectionOptions, context: Context) -> ad.AnnData:
-        inputs = _read_inputs(model, options)
+        inputs = self._inputs
         result = ad.AnnData(obs=model.cells.copy())
         rows: dict[str, dict[str, Any]] = {}
 

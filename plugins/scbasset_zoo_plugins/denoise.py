@@ -85,12 +85,12 @@ class Denoise(Analysis):
     Options = DenoiseOptions
 
     def check(self, model: Model, options: DenoiseOptions) -> None:
-        rna = _read_inputs(model, options).rna
-        if rna is not None:
-            rna.require_finite()
+        self._inputs = _read_inputs(model, options)
+        if self._inputs.rna is not None:
+            self._inputs.rna.require_finite()
 
     def run(self, model: Model, options: DenoiseOptions, context: Context) -> ad.AnnData:
-        inputs = _read_inputs(model, options)
+        inputs = self._inputs
         wanted = model.n_cells * (len(inputs.windows) if options.columns == "peaks" else len(inputs.genes)) * 4
         if context.out is None:
             require_memory(wanted, "The result", "Give out=FILE.zarr.")

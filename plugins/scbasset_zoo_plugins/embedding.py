@@ -57,10 +57,10 @@ class Embedding(Analysis):
     Options = EmbeddingOptions
 
     def check(self, model: Model, options: EmbeddingOptions) -> None:
-        _read_inputs(model, options)
+        self._inputs = _read_inputs(model, options)
 
     def run(self, model: Model, options: EmbeddingOptions, context: Context) -> ad.AnnData:
-        inputs = _read_inputs(model, options)
+        inputs = self._inputs
         kept = {name: f"{name}_of_model" for name in ("depth_intercept", "leiden") if name in model.cells}
         result = ad.AnnData(obs=model.cells.rename(columns=kept).assign(depth_intercept=model.cell_intercept))
         result.obsm["X_scbasset"] = model.cell_embedding

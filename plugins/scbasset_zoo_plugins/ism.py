@@ -85,12 +85,12 @@ class Ism(Analysis):
     suffixes = SUFFIXES["Dataset"]
 
     def check(self, model: Model, options: IsmOptions) -> None:
-        _read_inputs(model, options)
+        self._inputs = _read_inputs(model, options)
 
     def run(self, model: Model, options: IsmOptions, context: Context) -> xr.Dataset:
         import xarray as xr
 
-        inputs = _read_inputs(model, options)
+        inputs = self._inputs
         shapes = _shapes(inputs, model.sequence_length)
         to_zarr = context.out is not None and context.out.suffix == ".zarr"
         head = _coordinates(inputs, model.sequence_length)

@@ -97,15 +97,13 @@ class MotifInsertion(Analysis):
     Options = MotifInsertionOptions
 
     def check(self, model: Model, options: MotifInsertionOptions) -> None:
-        inputs = _read_inputs(model, options)
-        for measured in (inputs.rna, inputs.other):
+        self._inputs = _read_inputs(model, options)
+        for measured in (self._inputs.rna, self._inputs.other):
             if measured is not None:
                 measured.require_finite()
 
     def run(self, model: Model, options: MotifInsertionOptions, context: Context) -> ad.AnnData:
-        inputs = _read_inputs(model, options)
-        for remark in inputs.remarks:
-            say(remark)
+        inputs = self._inputs
         n_values = model.n_cells * len(inputs.motifs)
         stream = context.out is not None and n_values > MOST_RAW_VALUES
         if not stream:
@@ -277,20 +275,18 @@ class _Inputs:
     rna: Measured | None
     other: Measured | None
     umap: NDArray[Any] | None
-    remarks: list[str]
 
 
 def _read_inputs(model: Model, options: MotifInsertionOptions) -> _Inputs:
     motifs = load_motifs(options.motifs, options.names, longest=model.sequence_length)
     show = [motif.name for motif in choose(motifs, options.show, "show")] if options.show is not None else []
-    remarks: list[str] = []
     column = options.group_by or model.card.cells.default_group
     try:
         groups = CellGroups(model, column) if column is not None else None
     except InputError as error:
         if options.group_by is not None:
             raise
-        remarks.append(f"No means of groups: {error}")
+        say(f"No means of groups: {error}")
         groups = None
     contrast = Contrast(model, options.contrast) if options.contrast is not None else None
     rna = Measured(options.rna, model.cells.index, "rna") if options.rna is not None else None
@@ -298,14 +294,14 @@ def _read_inputs(model: Model, options: MotifInsertionOptions) -> _Inputs:
     if rna is not None:
         _require_expressed(motifs, rna)
     umap = _umap(options.umap, model) if options.umap is not None else None
-    windows = _windows(model, options, remarks)
+    windows = _windows(model, options)
     if not len(windows):
         raise InputError("There are no peaks: give at least one.")
-    return _Inputs(motifs, show, windows, groups, contrast, rna, other, umap, remarks)
+    return _Inputs(motifs, show, windows, groups, contrast, rna, other, umap)
 
 
-def _windows(model: Model, options: MotifInsertionOptions, remarks: list[str]) -> Windows:
-    """The peaks to shuffle: those given, or those of training whose chromosomes the FASTA has, and a remark on the others."""
+def _windows(model: Model, options: MotifInsertionOptions) -> Windows:
+    """The peaks to shuffle: those given, or those of training whose chromosomes the FASTA has; what is left out is said."""
     if options.peaks is not None:
         return peak_windows(options.peaks, options.genome, model.card)
     genome = options.genome if isinstance(options.genome, Genome) else Genome(options.genome)
@@ -318,7 +314,7 @@ def _windows(model: Model, options: MotifInsertionOptions, remarks: list[str]) -
     if not present.any():
         genome.require(peaks["chrom"].unique())
     if not present.all():
-        remarks.append(
+        say(
             f"{int((~present).sum()):,} of {len(peaks):,} training peaks are left out: {genome.path} does not have their "
             "chromosomes."
         )

@@ -46,11 +46,11 @@ class VariantEffect(Analysis):
     Options = VariantEffectOptions
 
     def check(self, model: Model, options: VariantEffectOptions) -> None:
-        _groups(model, options.group_by)
-        _variants(model, options)
+        self._groups = _groups(model, options.group_by)
+        self._variants, self._genome = _variants(model, options)
 
     def run(self, model: Model, options: VariantEffectOptions, context: Context) -> ad.AnnData:
-        groups, (variants, genome) = _groups(model, options.group_by), _variants(model, options)
+        groups, variants, genome = self._groups, self._variants, self._genome
         effects = np.empty((len(variants), model.cell_embedding.shape[1]), dtype=np.float32)
         with context.progress("scoring variants", len(variants)) as advance:
             for first in range(0, len(variants), AT_ONCE):
