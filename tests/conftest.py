@@ -1,6 +1,7 @@
 """Fixtures that many tests share: the real data where it is there, and a small random genome with a matrix over it."""
 
 import os
+import shutil
 from pathlib import Path
 
 import anndata as ad
@@ -11,6 +12,20 @@ from scipy import sparse
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 TOY_SIZES = {"chr1": 30_011, "chr2": 20_000, "chr3": 9_000}
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory):
+    """Folder of a toy package, not to be changed."""
+    import toy
+
+    return toy.toy_package(tmp_path_factory.mktemp("packages") / "toy").folder
+
+
+@pytest.fixture
+def folder(original, tmp_path):
+    """A copy of it."""
+    return shutil.copytree(original, tmp_path / "toy")
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import onnx
 import pandas as pd
 import pytest
 import toy
-from forgery import change_card, change_model, rehash
+from forgery import change_card, change_model, findings, rehash
 from onnx import helper, numpy_helper
 from typer import Typer
 from typer.testing import CliRunner
@@ -21,20 +21,6 @@ from scbasset_zoo.cli.verify import verify
 from scbasset_zoo.errors import InputError, PackageError
 from scbasset_zoo.package import Package, verify_package, write_package
 from scbasset_zoo.zoo import open_model
-
-
-@pytest.fixture(scope="module")
-def original(tmp_path_factory):
-    return toy.toy_package(tmp_path_factory.mktemp("packages") / "toy").folder
-
-
-@pytest.fixture
-def folder(original, tmp_path):
-    return shutil.copytree(original, tmp_path / "toy")
-
-
-def findings(folder):
-    return "\n".join(map(str, verify_package(folder)))
 
 
 def test_a_written_package_opens_and_verifies(original):

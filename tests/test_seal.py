@@ -1,26 +1,13 @@
 """Sealing: an edited card becomes a whole package again, or nothing changes."""
 
-import shutil
-
 import onnx
 import pytest
-import toy
 from typer import Typer
 from typer.testing import CliRunner
 
 from scbasset_zoo.cli.seal import seal
 from scbasset_zoo.errors import PackageError
 from scbasset_zoo.package import Package, seal_package, verify_package
-
-
-@pytest.fixture(scope="module")
-def original(tmp_path_factory):
-    return toy.toy_package(tmp_path_factory.mktemp("packages") / "toy").folder
-
-
-@pytest.fixture
-def folder(original, tmp_path):
-    return shutil.copytree(original, tmp_path / "toy")
 
 
 def edit(folder, old, new):
