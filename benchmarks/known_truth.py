@@ -20,7 +20,7 @@ from sklearn.metrics import roc_auc_score
 import scbasset_zoo as sz
 from benchmarks.table import DOCUMENT, markdown, write_section
 from scbasset_zoo.plugin_manager import analyses
-from scbasset_zoo.simulation import Simulation, load_simulation
+from scbasset_zoo.simulation.experiment import Simulation, load_simulation
 
 DOCS = DOCUMENT.parent
 N_REGIONS = 100

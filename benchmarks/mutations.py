@@ -18,12 +18,12 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "export")]
 
-from trunks import draw_trunk  # noqa: E402
+from helpers.trunks import draw_trunk  # noqa: E402
 
 from benchmarks.table import interleaved, machine, markdown, median, write_section  # noqa: E402
-from scbasset_zoo import dna  # noqa: E402
+from scbasset_zoo.inputs import dna  # noqa: E402
 from scbasset_zoo.runtime.devices import choose_device, open_session  # noqa: E402
-from scbasset_zoo.runtime.mutations import MutationEngine  # noqa: E402
+from scbasset_zoo.runtime.mutations.engine import MutationEngine  # noqa: E402
 
 LENGTH = 1344
 BLOCKS = ((288, 17, 3), (288, 5, 2), (323, 5, 2), (363, 5, 2), (407, 5, 2), (456, 5, 2), (512, 5, 2), (256, 1, 1))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scbasset_zoo import dna
+from scbasset_zoo.inputs import dna
 
 
 def network(n_cells: int, width: float = 1.0) -> Any:

@@ -11,7 +11,7 @@ import numpy as np
 import scbasset_zoo as sz
 from benchmarks import published
 from benchmarks.table import interleaved, machine, markdown, median, write_section
-from scbasset_zoo import dna
+from scbasset_zoo.inputs import dna
 from scbasset_zoo.training.trainer import require_tensorflow
 
 N_CELLS, STEPS = 400, 4

@@ -14,12 +14,14 @@ from pathlib import Path
 import h5py
 
 import scbasset_zoo as sz
-from scbasset_zoo import dna, files, onnx_model
-from scbasset_zoo.genome import Genome
+from scbasset_zoo import files
+from scbasset_zoo.graph.plain_run import run_plainly
+from scbasset_zoo.inputs import dna
+from scbasset_zoo.inputs.genome import Genome
 from scbasset_zoo.kipoi.folder import write_models
-from scbasset_zoo.package import Package
-from scbasset_zoo.simulation import ASSEMBLY, Simulation
-from scbasset_zoo.zoo import build_index
+from scbasset_zoo.package.reading import Package
+from scbasset_zoo.simulation.experiment import ASSEMBLY, Simulation
+from scbasset_zoo.zoo.index import build_index
 
 GROUP = Path(__file__).parents[1] / "model_cards" / "scbasset"
 NAME, VERSION = "demo", "0.1.0"
@@ -80,7 +82,7 @@ def write_example(folder: Path, simulation: Simulation, package: Package) -> Non
     (folder / "genome.fa.fai").unlink()
     with h5py.File(folder / "expected.h5", "w") as file:
         file.create_dataset("inputs", data=inputs, compression="gzip", shuffle=True)
-        outputs = onnx_model.run_plainly(package.model_bytes(), inputs)
+        outputs = run_plainly(package.model_bytes(), inputs)
         file.create_dataset("preds", data=outputs["accessibility"])
 
 

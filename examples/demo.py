@@ -43,7 +43,7 @@ def recovered() -> list[str]:
     from sklearn.neighbors import NearestNeighbors
 
     import scbasset_zoo as sz
-    from scbasset_zoo.simulation import load_simulation
+    from scbasset_zoo.simulation.experiment import load_simulation
 
     truth, model = load_simulation(OUT / "simulated"), sz.open_model(OUT / "model", device="cpu")
     cell_type = model.cells["cell_type"].astype(str).to_numpy()

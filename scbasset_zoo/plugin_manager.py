@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from scbasset_zoo import hookspecs
 from scbasset_zoo.errors import PluginError
+from scbasset_zoo.extend import hookspecs
 from scbasset_zoo.progress import say
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from scbasset_zoo.analysis import Analysis
-    from scbasset_zoo.embedding import EmbeddingMetric, IntegrationMethod
-    from scbasset_zoo.importer import Importer
+    from scbasset_zoo.extend.analysis import Analysis
+    from scbasset_zoo.extend.embedding import EmbeddingMetric, IntegrationMethod
+    from scbasset_zoo.extend.importer import Importer
 
 GROUP = "scbasset_zoo"
 OWN_DISTRIBUTION = "scbasset-zoo"
@@ -66,28 +66,28 @@ def plugins() -> list[Plugin]:
 
 def analyses() -> dict[str, type[Analysis]]:
     """Analyses by name."""
-    from scbasset_zoo.analysis import Analysis
+    from scbasset_zoo.extend.analysis import Analysis
 
     return _classes("register_analyses", Analysis)
 
 
 def importers() -> dict[str, type[Importer]]:
     """Importers by name."""
-    from scbasset_zoo.importer import Importer
+    from scbasset_zoo.extend.importer import Importer
 
     return _classes("register_importers", Importer)
 
 
 def embedding_metrics() -> dict[str, type[EmbeddingMetric]]:
     """Scores of embeddings by name."""
-    from scbasset_zoo.embedding import EmbeddingMetric
+    from scbasset_zoo.extend.embedding import EmbeddingMetric
 
     return _classes("register_embedding_metrics", EmbeddingMetric)
 
 
 def integration_methods() -> dict[str, type[IntegrationMethod]]:
     """Corrections of batches by name."""
-    from scbasset_zoo.embedding import IntegrationMethod
+    from scbasset_zoo.extend.embedding import IntegrationMethod
 
     return _classes("register_integration_methods", IntegrationMethod)
 
@@ -159,6 +159,21 @@ def distribution_of(kind: type) -> str:
     """The distribution, with its version, of the plugin that registered a class."""
     plugin = _loaded().origins.get(kind)
     return plugin.distribution if plugin else IN_PROCESS
+
+
+def module(name: str) -> Any:
+    """The module of an installed plugin.
+
+    Raises
+    ------
+    PluginError
+        There is no such plugin, or it could not be loaded; the message says why.
+    """
+    found = _loaded().manager.get_plugin(name)
+    if found is None:
+        problems = [problem for plugin in plugins() if plugin.name == name for problem in plugin.problems]
+        raise PluginError(f"The plugin {name!r} is not in use: {'; '.join(problems) or 'it is not installed'}.")
+    return found
 
 
 def register(plugin: Any, name: str) -> None:

@@ -17,7 +17,7 @@ TOY_SIZES = {"chr1": 30_011, "chr2": 20_000, "chr3": 9_000}
 @pytest.fixture(scope="module")
 def original(tmp_path_factory):
     """Folder of a toy package, not to be changed."""
-    import toy
+    from helpers import toy
 
     return toy.toy_package(tmp_path_factory.mktemp("packages") / "toy").folder
 
@@ -132,9 +132,9 @@ def toy_matrix():
 @pytest.fixture(scope="session")
 def planted(tmp_path_factory):
     """A simulation of 120 cells and 300 peaks, and the folder of a package that knows its truth without training."""
-    from planted import planted_package
+    from helpers.planted import planted_package
 
-    from scbasset_zoo.simulation import simulate
+    from scbasset_zoo.simulation.simulate import simulate
 
     folder = tmp_path_factory.mktemp("planted")
     simulation = simulate(folder / "simulated", n_cells=120, n_peaks=300, density=0.15, quiet=True)
@@ -144,12 +144,13 @@ def planted(tmp_path_factory):
 @pytest.fixture(scope="session")
 def blood_model(shared_data, hg19_fasta, tmp_path_factory):
     """A model with random weights for the real cells, and as training peaks those of the real ones whose sequence is known."""
-    import toy
+    from helpers import toy
 
-    from scbasset_zoo.genome import Genome, assembly_sizes
-    from scbasset_zoo.package import write_package
-    from scbasset_zoo.peaks import peaks_from_var
-    from scbasset_zoo.zoo import open_model
+    from scbasset_zoo.inputs.assemblies import assembly_sizes
+    from scbasset_zoo.inputs.genome import Genome
+    from scbasset_zoo.inputs.peaks import peaks_from_var
+    from scbasset_zoo.package.writing import write_package
+    from scbasset_zoo.zoo.models import open_model
 
     real = ad.read_h5ad(shared_data / "buenrostro2018_bm0828.h5ad", backed="r")
     peaks = peaks_from_var(real.var, "the real peaks")[["chrom", "start", "end"]]

@@ -35,7 +35,7 @@ def test_the_help_of_the_command_line_needs_nothing_heavy():
     assert python(code).strip() == "[]"
 
 
-@pytest.mark.parametrize("name", scbasset_zoo.__all__)
+@pytest.mark.parametrize("name", sorted(set(scbasset_zoo.__all__) - {"__version__", "kipoi"}))
 def test_public_names_are_callables_or_errors(name):
     code = (
         "import scbasset_zoo\n"

@@ -9,11 +9,11 @@ import numpy as np
 import onnx
 import pandas as pd
 import pytest
-import toy
+from helpers import toy
 
 import scbasset_zoo as sz
-from scbasset_zoo import dna
-from scbasset_zoo.genome import Genome
+from scbasset_zoo.inputs import dna
+from scbasset_zoo.inputs.genome import Genome
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples" / "embedding"

@@ -10,14 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import toy
+from helpers import toy
 from scbasset_zoo_export.calico import Calico
 
 import scbasset_zoo
-from scbasset_zoo import EmbeddingMetric, IntegrationMethod, hookimpl, hookspecs, plugin_manager
-from scbasset_zoo.embedding import EmbeddedCells
+from scbasset_zoo import EmbeddingMetric, IntegrationMethod, hookimpl, plugin_manager
 from scbasset_zoo.errors import PluginError
-from scbasset_zoo.package import verify_package
+from scbasset_zoo.extend import hookspecs
+from scbasset_zoo.extend.embedding import EmbeddedCells
+from scbasset_zoo.package.verifying import verify_package
 
 TESTS = Path(__file__).parent
 PAGE = TESTS.parent / "docs" / "plugins.md"
@@ -38,7 +39,7 @@ MODULES = {
             Options = Options
 
             def convert(self, source, options, *, out, about=None, overwrite=False):
-                import toy
+                from helpers import toy
                 return toy.toy_package(out, n_cells=options.n_cells, seed=options.seed, overwrite=overwrite)
 
         @hookimpl
@@ -218,7 +219,7 @@ def test_register_zoo_sources_gives_names_and_locations(run):
 
 
 def test_register_analyses_gives_analyses_by_name(in_process):
-    from scbasset_zoo.analysis import Analysis
+    from scbasset_zoo.extend.analysis import Analysis
 
     class Mine(Analysis):
         name = "mine"
@@ -396,7 +397,7 @@ def test_the_examples_of_the_page_are_a_plugin_that_works(tmp_path):
         assert verify_package(package.folder) == []
         opened = scbasset_zoo.open_model(package.folder, "cpu")
         analysis = plugin_manager.analyses()["depth"]
-        result = analysis().run(opened, analysis.Options(scale=2), None)
+        result = analysis().run(opened, None, analysis.Options(scale=2), None)
         assert result.obs["depth"].tolist() == (opened.cell_intercept * 2).tolist()
     finally:
         plugin_manager.unregister("page")

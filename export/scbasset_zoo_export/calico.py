@@ -12,19 +12,20 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
-from scbasset_zoo.card import UNKNOWN_ASSEMBLY
 from scbasset_zoo.errors import InputError
+from scbasset_zoo.extend.about import default_group, defaults, naming, read_about
+from scbasset_zoo.extend.importer import Importer
 from scbasset_zoo.files import check_destination, holding, sha256
-from scbasset_zoo.genome import assembly_sizes
-from scbasset_zoo.importer import Importer
-from scbasset_zoo.onnx_model import BatchPath
-from scbasset_zoo.package import Package, write_package
+from scbasset_zoo.graph.building import build_trunk, fold_batch_normalisation, with_head
+from scbasset_zoo.graph.head import BatchPath
+from scbasset_zoo.graph.layers import Block, TrunkLayers
+from scbasset_zoo.inputs.assemblies import assembly_sizes
+from scbasset_zoo.package.card import UNKNOWN_ASSEMBLY
+from scbasset_zoo.package.reading import Package
+from scbasset_zoo.package.writing import write_package
 from scbasset_zoo.progress import say
-from scbasset_zoo.runtime.layers import Block, TrunkLayers
-from scbasset_zoo_export.about import default_group, defaults, naming, read_about
 from scbasset_zoo_export.cell_tables import read_batches, read_cells
 from scbasset_zoo_export.keras_weights import Array, read_weights
-from scbasset_zoo_export.onnx_parts import fold, trunk, with_head
 
 SEQUENCE_LENGTH = 1344
 # Kernel and pool width of each convolution; how many filters it has is read from the weights.
@@ -94,7 +95,7 @@ class Calico(Importer):
         if batches is not None:
             given = fields.get("batch_correction", {})
             card["batch_correction"] = {**given, "column": batch_column, "n_batches": len(batches.intercept)}
-        model = with_head(trunk(network.trunk), *network.cell_head, batches)
+        model = with_head(build_trunk(network.trunk), *network.cell_head, batches)
         return write_package(out, card=card, model=model, cells=cells, overwrite=overwrite)
 
 
@@ -155,7 +156,7 @@ def _folded(
     gamma, beta, mean, variance = _taken(path, norm, weights, statistics)
     if (variance < 0).any():
         raise InputError(f"{path}: {norm}/moving_variance is {variance.min():g} at its lowest; a variance is not negative.")
-    return fold(kernel, gamma, beta, mean, variance)
+    return fold_batch_normalisation(kernel, gamma, beta, mean, variance)
 
 
 def _taken(

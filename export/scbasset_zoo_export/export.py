@@ -9,15 +9,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scbasset_zoo import dna, onnx_model
-from scbasset_zoo.card import BATCH_OUTPUT
 from scbasset_zoo.errors import InputError, PackageError
+from scbasset_zoo.extend.about import About, default_group, defaults, naming, read_about
 from scbasset_zoo.files import check_destination, holding, sha256
-from scbasset_zoo.package import Package, write_package
+from scbasset_zoo.graph.contract import BATCH_OUTPUT
+from scbasset_zoo.graph.head import read_head
+from scbasset_zoo.graph.plain_run import import_onnxruntime, run_plainly
+from scbasset_zoo.graph.trunk import extract_trunk
+from scbasset_zoo.inputs import dna
+from scbasset_zoo.package.reading import Package
+from scbasset_zoo.package.writing import write_package
 from scbasset_zoo.progress import progress, say
 from scbasset_zoo.training import checkpoint
 from scbasset_zoo.training.dataset import PreparedPeaks, open_prepared
-from scbasset_zoo_export.about import About, default_group, defaults, naming, read_about
 
 TOLERANCE = 1e-5
 N_TEST_SEQUENCES = 8
@@ -74,8 +78,8 @@ def export(
     sequences = prepared.sequences[:, prepared.flank : prepared.flank + prepared.sequence_length]
     held_out = {split: sequences[prepared.rows(split)] for split in ("validation", "test")}
     _compare(network, raw, np.concatenate([held_out["test"][:N_COMPARED], held_out["test"][:1] * 0 + dna.N]))
-    embedding, intercept = onnx_model.head(model)
-    evaluation = _evaluate(prepared, held_out, onnx_model.trunk(model).SerializeToString(), network, batch_of_cell)
+    embedding, intercept = read_head(model)
+    evaluation = _evaluate(prepared, held_out, extract_trunk(model).SerializeToString(), network, batch_of_cell)
     correlation = [] if (r := _depth_correlation(prepared, intercept)) is None else [r]
     return write_package(
         out,
@@ -121,7 +125,7 @@ def _compare(network: Any, raw: bytes, codes: dna.Codes) -> None:
     from scipy.special import expit
 
     sequence = dna.one_hot(codes)
-    outputs = onnx_model.run_plainly(raw, sequence)
+    outputs = run_plainly(raw, sequence)
     pairs = [(network.cell_head(network.trunk(sequence)), outputs["accessibility"])]
     if network.batch_head is not None:
         pairs.append((network(sequence), expit(outputs[BATCH_OUTPUT])))
@@ -153,7 +157,7 @@ def _evaluate(
         # The labels carry the batch effects, so they are predicted with the batch path that training gave them to.
         embedding = embedding + np.asarray(network.batch_head.kernel).T[batch_of_cell]
         intercept = intercept + np.asarray(network.batch_head.bias)[batch_of_cell]
-    session = onnx_model.import_onnxruntime().InferenceSession(trunk, providers=["CPUExecutionProvider"])
+    session = import_onnxruntime().InferenceSession(trunk, providers=["CPUExecutionProvider"])
     rows = []
     with progress("evaluating held-out peaks", sum(map(len, held_out.values()))) as advance:
         for split, codes in held_out.items():

@@ -11,9 +11,9 @@ import onnx
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from scbasset_zoo.onnx_model import BatchPath
+from scbasset_zoo.graph.building import OPSET, fold_batch_normalisation, with_head
+from scbasset_zoo.graph.head import BatchPath
 from scbasset_zoo.training.architecture import Network, gelu
-from scbasset_zoo_export.onnx_parts import OPSET, fold, with_head
 
 
 def to_onnx(network: Network) -> onnx.ModelProto:
@@ -65,4 +65,4 @@ def _inference(network: Network) -> Any:
 
 def _fold(layer: Any, norm: Any) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Kernel and bias of `layer` followed by batch normalisation with its moving statistics."""
-    return fold(layer.kernel, norm.gamma, norm.beta, norm.moving_mean, norm.moving_variance, norm.epsilon)
+    return fold_batch_normalisation(layer.kernel, norm.gamma, norm.beta, norm.moving_mean, norm.moving_variance, norm.epsilon)

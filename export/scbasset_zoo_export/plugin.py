@@ -1,9 +1,15 @@
-"""The importers that come with the project."""
+"""The exporter and the importers that come with the project, as a plugin."""
 
 from __future__ import annotations
 
-from scbasset_zoo.hookspecs import hookimpl
-from scbasset_zoo.importer import Importer
+import os
+from typing import TYPE_CHECKING, Any
+
+from scbasset_zoo.extend.hookspecs import hookimpl
+from scbasset_zoo.extend.importer import Importer
+
+if TYPE_CHECKING:
+    from scbasset_zoo.package.reading import Package
 
 
 @hookimpl
@@ -12,3 +18,10 @@ def register_importers() -> list[type[Importer]]:
     from scbasset_zoo_export.calico import Calico
 
     return [Calico]
+
+
+def export(run: str | os.PathLike[str], **options: Any) -> Package:
+    """Make a model package of a training run; see :func:`scbasset_zoo.export`."""
+    from scbasset_zoo_export.export import export
+
+    return export(run, **options)

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 @hookimpl
 def register_analyses() -> list[type[Analysis]]:
     """What the paper does with a model."""
-    from scbasset_zoo_plugins.batch_correction import BatchCorrection
-    from scbasset_zoo_plugins.denoise import Denoise
-    from scbasset_zoo_plugins.embedding import Embedding
-    from scbasset_zoo_plugins.ism import Ism
-    from scbasset_zoo_plugins.motif_insertion import MotifInsertion
+    from scbasset_zoo_plugins.batch_correction.analysis import BatchCorrection
+    from scbasset_zoo_plugins.denoise.analysis import Denoise
+    from scbasset_zoo_plugins.embedding.analysis import Embedding
+    from scbasset_zoo_plugins.ism.analysis import Ism
+    from scbasset_zoo_plugins.motif_insertion.analysis import MotifInsertion
 
     return [BatchCorrection, Denoise, Embedding, MotifInsertion, Ism]
 
@@ -41,7 +41,7 @@ def register_embedding_metrics() -> list[type[EmbeddingMetric]]:
 @hookimpl
 def register_integration_methods() -> list[type[IntegrationMethod]]:
     """Harmony."""
-    from scbasset_zoo_plugins.batch_correction import Harmony
+    from scbasset_zoo_plugins.batch_correction.harmony import Harmony
 
     return [Harmony]
 
@@ -49,6 +49,6 @@ def register_integration_methods() -> list[type[IntegrationMethod]]:
 @hookimpl
 def register_motif_collections() -> dict[str, Callable[[], Mapping[str, ArrayLike]]]:
     """JASPAR, a collection for each taxon."""
-    from scbasset_zoo_plugins.motifs import jaspar_collections
+    from scbasset_zoo_plugins.motifs.jaspar import jaspar_collections
 
     return jaspar_collections()

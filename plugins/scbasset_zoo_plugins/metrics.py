@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import scbasset_zoo as sz
-from scbasset_zoo.embedding import EmbeddedCells
+from scbasset_zoo.extend.embedding import EmbeddedCells
 
 NEIGHBOURS = (10, 50, 100)
 KBET_ALPHA = 0.05

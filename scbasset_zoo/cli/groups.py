@@ -36,8 +36,8 @@ def registered_group(
 
 
 def _made(kind: Any, command: Callable[..., None]) -> Any:
-    from scbasset_zoo.analysis import described
     from scbasset_zoo.cli.options import from_model
+    from scbasset_zoo.extend.description import described
     from scbasset_zoo.progress import say
 
     one = typer.Typer(add_completion=False)

@@ -11,7 +11,7 @@ import typer
 from scbasset_zoo.cli.groups import registered_group
 
 if TYPE_CHECKING:
-    from scbasset_zoo.importer import Importer
+    from scbasset_zoo.extend.importer import Importer
 
 
 def _importers() -> Mapping[str, type[Importer]]:
@@ -31,9 +31,8 @@ def _command(kind: type[Importer]) -> Callable[..., None]:
         overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a package that is in OUT.")] = False,
         **options: Any,
     ) -> None:
-        from scbasset_zoo_export.about import read_about
-
-        from scbasset_zoo.analysis import checked_options
+        from scbasset_zoo.extend.about import read_about
+        from scbasset_zoo.options import checked_options
 
         given = {name: value for name, value in options.items() if value is not None}
         asked = checked_options(f"import {kind.name}", kind.Options, given)

@@ -10,7 +10,7 @@ import typer
 
 def index(folder: Annotated[Path, typer.Argument(help="Folder in which packages and recipes lie, at any depth.")]) -> None:
     """Write index.json: the models in a folder, with the hash of every file."""
-    from scbasset_zoo.zoo import build_index
+    from scbasset_zoo.zoo.index import build_index
 
     entries = build_index(folder).models
     for entry in entries:

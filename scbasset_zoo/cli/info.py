@@ -12,8 +12,8 @@ def info(model: Annotated[str, typer.Argument(help="Folder of a model package, o
     from rich.console import Console
     from rich.markdown import Markdown
 
-    from scbasset_zoo.readme import describe
-    from scbasset_zoo.zoo import find_package
+    from scbasset_zoo.package.readme import describe
+    from scbasset_zoo.zoo.models import find_package
 
     package = find_package(model)
     Console().print(Markdown(describe(package.card, package.cells()), hyperlinks=False))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from scbasset_zoo.zoo import Listing
+    from scbasset_zoo.zoo.models import Listing
 
 
 def list_(
@@ -21,7 +21,7 @@ def list_(
     json: Annotated[bool, typer.Option("--json", help="Print the models as JSON.")] = False,
 ) -> None:
     """List the models of all sources."""
-    from scbasset_zoo.zoo import list_models
+    from scbasset_zoo.zoo.models import list_models
 
     show(list_models(source=source, tag=tag, assembly=assembly), json=json)
 

@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from scbasset_zoo.errors import ScbassetZooError
+from scbasset_zoo.version import __version__
 
 # Modules of this folder; the underscore of a name that Python keeps for itself is not part of the command.
 COMMANDS = (
@@ -82,9 +83,7 @@ app = typer.Typer(
 
 def _version(asked: bool) -> None:
     if asked:
-        import scbasset_zoo
-
-        typer.echo(scbasset_zoo.__version__)
+        typer.echo(__version__)
         raise typer.Exit
 
 

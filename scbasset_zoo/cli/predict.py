@@ -50,9 +50,9 @@ def predict(
     """Predict peaks of a genome, or sequences, in every cell: cells x peaks."""
     from scbasset_zoo.errors import InputError
     from scbasset_zoo.files import check_destination
+    from scbasset_zoo.inputs.windows import fasta_windows
     from scbasset_zoo.runtime.output import write_predictions
-    from scbasset_zoo.runtime.windows import fasta_windows
-    from scbasset_zoo.zoo import open_model
+    from scbasset_zoo.zoo.models import open_model
 
     given = [name for name, path in (("--bed", bed), ("--fasta-sequences", fasta_sequences), ("--h5ad", h5ad)) if path]
     if len(given) != 1:

@@ -12,7 +12,7 @@ from scbasset_zoo.cli.groups import registered_group
 from scbasset_zoo.cli.predict import DeviceName
 
 if TYPE_CHECKING:
-    from scbasset_zoo.analysis import Analysis
+    from scbasset_zoo.extend.analysis import Analysis
 
 
 def _analyses() -> Mapping[str, type[Analysis]]:

@@ -10,7 +10,7 @@ import typer
 
 def seal(model: Annotated[Path, typer.Argument(help="Folder of a model package whose card.yaml was edited.")]) -> None:
     """Check an edited card, render README.md from it and renew hashes and digest; or list what is wrong and change nothing."""
-    from scbasset_zoo.package import seal_package
+    from scbasset_zoo.package.sealing import seal_package
 
     card = seal_package(model).card
     typer.echo(f"{model}: sealed, {card.id} {card.version}")

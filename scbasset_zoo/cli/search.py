@@ -14,6 +14,6 @@ def search(
     json: Annotated[bool, typer.Option("--json", help="Print the models as JSON.")] = False,
 ) -> None:
     """Search ids, descriptions, tags, assemblies and licences."""
-    from scbasset_zoo.zoo import search_models
+    from scbasset_zoo.zoo.models import search_models
 
     show(search_models(words), json=json)

@@ -22,7 +22,7 @@ def simulate(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")] = False,
 ) -> None:
     """Simulate cells x peaks and a genome that explains them, with the truth behind them."""
-    from scbasset_zoo.simulation import simulate as run
+    from scbasset_zoo.simulation.simulate import simulate as run
 
     simulation = run(
         out,

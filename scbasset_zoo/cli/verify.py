@@ -15,8 +15,9 @@ def verify(
 ) -> None:
     """Check every file, the network and its test outputs, and list all that is wrong; exit 1 if anything is."""
     from scbasset_zoo.errors import InputError, PackageError, SourceError
-    from scbasset_zoo.package import Finding, verify_package
-    from scbasset_zoo.zoo import find_folder
+    from scbasset_zoo.package.finding import Finding
+    from scbasset_zoo.package.verifying import verify_package
+    from scbasset_zoo.zoo.models import find_folder
 
     try:
         findings = verify_package(find_folder(model))

@@ -12,13 +12,13 @@ from kipoi.data import Dataset
 from kipoi.model import BaseModel, LayerActivationMixin
 from numpy.typing import NDArray
 
-from scbasset_zoo.card import OUTPUT_NAMES
-from scbasset_zoo.dna import one_hot
 from scbasset_zoo.errors import InputError
+from scbasset_zoo.graph.contract import OUTPUT_NAMES
+from scbasset_zoo.inputs.dna import one_hot
+from scbasset_zoo.inputs.windows import peak_windows, sequence_windows
 from scbasset_zoo.kipoi.writers import mend
 from scbasset_zoo.runtime.predictions import Prediction
-from scbasset_zoo.runtime.windows import peak_windows, sequence_windows
-from scbasset_zoo.zoo import find_package, open_model
+from scbasset_zoo.zoo.models import find_package, open_model
 
 Array = NDArray[np.float32]
 # Kipoi makes its writers only after the model and the dataloader, and so after this module.
@@ -139,7 +139,14 @@ class PeakWindows(Dataset):
 
     def __init__(self, intervals_file: str, fasta_file: str, model: str = "scbasset/demo") -> None:
         card = find_package(model).card
-        self._windows = peak_windows(intervals_file, fasta_file, card)
+        reference = card.genome
+        self._windows = peak_windows(
+            intervals_file,
+            fasta_file,
+            card.input.length,
+            assembly=reference.assembly,
+            chromosome_sizes=reference.chromosome_sizes,
+        )
         peaks = self._windows.var
         first = (peaks["start"] + peaks["end"]).to_numpy() // 2 - card.input.length // 2
         self._ranges: dict[str, NDArray[Any]] = {

@@ -12,12 +12,12 @@ from typing import Any
 from filelock import FileLock
 from platformdirs import user_data_path
 
-import scbasset_zoo
 from scbasset_zoo.errors import ScbassetZooError
 from scbasset_zoo.files import new_file, new_folder
-from scbasset_zoo.package import Package
+from scbasset_zoo.package.reading import Package
 from scbasset_zoo.progress import say
 from scbasset_zoo.zoo import cache
+from scbasset_zoo.zoo.bundled import bundled_folder
 from scbasset_zoo.zoo.index import version_order
 from scbasset_zoo.zoo.recipes import Recipe
 from scbasset_zoo.zoo.schema import from_yaml
@@ -26,13 +26,6 @@ from scbasset_zoo.zoo.sources import sources
 GROUP = "scbasset"
 # Where a model goes whose id has no group of its own.
 UNGROUPED = "zoo"
-
-
-def bundled_folder() -> Path:
-    """`model_cards/`, which lies in an installed package, or beside it in a checkout."""
-    package = Path(scbasset_zoo.__file__).parent
-    installed = package / "model_cards"
-    return installed if installed.is_dir() else package.parent / "model_cards"
 
 
 def registered_folder() -> Path:

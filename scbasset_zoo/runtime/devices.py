@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from scbasset_zoo.errors import DeviceError, InputError
-from scbasset_zoo.onnx_model import import_onnxruntime
+from scbasset_zoo.graph.plain_run import import_onnxruntime
 from scbasset_zoo.progress import say
 
 DeviceName = Literal["auto", "cpu", "cuda"]

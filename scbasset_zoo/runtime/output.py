@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.files import check_destination, new_file
-from scbasset_zoo.runtime.model import latent_anndata
-from scbasset_zoo.runtime.predictions import Block, Prediction, PredictionOptions
-from scbasset_zoo.runtime.windows import GenomeLike, PeaksLike, Windows
+from scbasset_zoo.inputs.windows import GenomeLike, PeaksLike, Windows
+from scbasset_zoo.runtime.predictions import Block, Prediction, PredictionOptions, latent_anndata
 
 if TYPE_CHECKING:
     import anndata as ad

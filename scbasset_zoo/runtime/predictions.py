@@ -10,15 +10,17 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 
-import scbasset_zoo
-from scbasset_zoo.dna import reverse_complement
 from scbasset_zoo.errors import InputError
+from scbasset_zoo.inputs.dna import reverse_complement
+from scbasset_zoo.inputs.windows import GenomeLike, PeaksLike, Windows
 from scbasset_zoo.progress import progress, say
 from scbasset_zoo.runtime.memory import require_memory
-from scbasset_zoo.runtime.windows import GenomeLike, PeaksLike, Windows, peak_windows
+from scbasset_zoo.version import __version__
 
 if TYPE_CHECKING:
-    from scbasset_zoo.runtime.model import Model
+    import anndata as ad
+
+    from scbasset_zoo.runtime.sequence_model import SequenceModel
 
 Array = NDArray[np.float32]
 OutputName = Literal["accessibility", "logits", "peak_embedding"]
@@ -63,7 +65,7 @@ class Prediction:
 
     def __init__(
         self,
-        model: Model,
+        model: SequenceModel,
         peaks: PeaksLike | Windows,
         genome: GenomeLike | None = None,
         *,
@@ -79,7 +81,7 @@ class Prediction:
         if not isinstance(peaks, Windows):
             if genome is None:
                 raise InputError("Peaks need a genome: give the FASTA of the model's assembly.")
-            peaks = peak_windows(peaks, genome, model.card)
+            peaks = model.peak_windows(peaks, genome)
         self.model, self.windows, self.output = model, peaks, output
         self.average_strands, self.batch_effects, self.batch_size = average_strands, batch_effects, batch_size
         model.head(slice(0), batch_effects=batch_effects)
@@ -204,7 +206,7 @@ class Prediction:
             "model_version": card.version,
             "card_sha256": self.model.card_sha256,
             "assembly": card.genome.assembly,
-            "scbasset_zoo_version": scbasset_zoo.__version__,
+            "scbasset_zoo_version": __version__,
             "output": self.output,
             "average_strands": self.average_strands,
             "batch_effects": self.batch_effects,
@@ -225,3 +227,14 @@ def _mean(strands: list[Array]) -> Array:
         strands[0] += other
     strands[0] /= np.float32(len(strands))
     return strands[0]
+
+
+def latent_anndata(prediction: Any) -> ad.AnnData:
+    """The result of a prediction whose output is the peak embedding."""
+    import anndata as ad
+
+    embedding, intercept = prediction.latent_rows()
+    result = ad.AnnData(obs=prediction.obs.copy(), var=prediction.var.copy(), uns=prediction.uns)
+    result.varm["peak_embedding"] = prediction.peak_embedding()
+    result.obsm["X_scbasset"], result.obs["depth_intercept"] = embedding, intercept
+    return result

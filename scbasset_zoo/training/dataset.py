@@ -13,12 +13,12 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from scbasset_zoo.dna import Codes
 from scbasset_zoo.errors import InputError
-from scbasset_zoo.genome import naming_hint
+from scbasset_zoo.inputs.assemblies import naming_hint
+from scbasset_zoo.inputs.dna import Codes
+from scbasset_zoo.package.card import SPLITS
 
 SCHEMA_VERSION = 1
-SPLITS = ("train", "validation", "test")
 CHROMOSOMES_SHOWN = 30
 
 TOO_FEW_CELLS = "open in too few cells"

@@ -15,7 +15,7 @@ from scbasset_zoo.training.architecture import Architecture, Network, n_trainabl
 from scbasset_zoo.training.augmentation import augment, centre, one_hot
 from scbasset_zoo.training.checkpoint import Arrays
 from scbasset_zoo.training.dataset import PreparedPeaks
-from scbasset_zoo.training.objective import MeanAuroc, binary_cross_entropy
+from scbasset_zoo.training.loss import MeanAuroc, binary_cross_entropy
 from scbasset_zoo.training.options import TrainingOptions
 from scbasset_zoo.training.precision import resolve_precision
 

@@ -7,13 +7,15 @@ import os
 import keras
 import numpy as np
 
-from scbasset_zoo import dna, onnx_model
 from scbasset_zoo.errors import InputError
+from scbasset_zoo.graph.layers import read_layers
+from scbasset_zoo.graph.model_proto import parse_model
+from scbasset_zoo.graph.trunk import extract_trunk
+from scbasset_zoo.inputs import dna
 from scbasset_zoo.progress import say
-from scbasset_zoo.runtime.layers import read_layers
 from scbasset_zoo.training.architecture import Network
 from scbasset_zoo.training.dataset import PreparedPeaks
-from scbasset_zoo.zoo import find_package
+from scbasset_zoo.zoo.models import find_package
 
 CALIBRATION_PEAKS = 256
 
@@ -33,7 +35,7 @@ def start_trunk_from(network: Network, package: str | os.PathLike[str], prepared
         The package is damaged.
     """
     opened = find_package(package)
-    layers = read_layers(onnx_model.trunk(onnx_model.parse(opened.model_bytes())))
+    layers = read_layers(extract_trunk(parse_model(opened.model_bytes())))
     weights = [*((block.kernel, block.bias) for block in layers.blocks), (layers.dense_kernel, layers.dense_bias)]
     names = [*(f"conv_{block}" for block in range(len(layers.blocks))), "bottleneck"]
     trunk = network.trunk

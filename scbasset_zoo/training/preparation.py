@@ -15,13 +15,14 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from scbasset_zoo import __version__
-from scbasset_zoo.dna import N
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.files import check_destination, new_folder, sha256
-from scbasset_zoo.genome import Genome, check_assembly, naming_hint
-from scbasset_zoo.matrix import CHUNK, PeakMatrix, open_matrix
-from scbasset_zoo.peaks import check_order
+from scbasset_zoo.inputs.assemblies import check_assembly, naming_hint
+from scbasset_zoo.inputs.dna import N
+from scbasset_zoo.inputs.genome import Genome
+from scbasset_zoo.inputs.matrix import CHUNK, PeakMatrix, open_matrix
+from scbasset_zoo.inputs.peaks import check_order
+from scbasset_zoo.package.card import SPLITS
 from scbasset_zoo.progress import progress
 from scbasset_zoo.training.dataset import (
     BEYOND_END,
@@ -29,7 +30,6 @@ from scbasset_zoo.training.dataset import (
     NO_CHROMOSOME,
     REASONS,
     SCHEMA_VERSION,
-    SPLITS,
     TOO_FEW_CELLS,
     TOO_MANY_N,
     PreparedPeaks,
@@ -38,6 +38,7 @@ from scbasset_zoo.training.dataset import (
     read_manifest,
 )
 from scbasset_zoo.training.splits import assign_splits, shares, split_words
+from scbasset_zoo.version import __version__
 
 WINDOWS_AT_ONCE = 20_000
 
@@ -70,7 +71,7 @@ def prepare(
     Parameters
     ----------
     matrix : AnnData or path
-        Cells x peaks, see :func:`scbasset_zoo.matrix.open_matrix`. Values above zero are open.
+        Cells x peaks, see :func:`scbasset_zoo.inputs.matrix.open_matrix`. Values above zero are open.
     fasta : path
         The genome, plain or bgzip.
     assembly : str

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scbasset_zoo.errors import InputError
-from scbasset_zoo.training.dataset import SPLITS
+from scbasset_zoo.package.card import SPLITS
 
 _SPLIT_WORDS = {"train": "train", "validation": "validation", "val": "validation", "valid": "validation", "test": "test"}
 

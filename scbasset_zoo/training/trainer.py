@@ -21,7 +21,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-import scbasset_zoo
 from scbasset_zoo.errors import InputError, TrainingError
 from scbasset_zoo.files import check_destination, holding, new_file, new_folder, remove, sha256
 from scbasset_zoo.progress import say
@@ -29,6 +28,7 @@ from scbasset_zoo.runtime.devices import usable_cores
 from scbasset_zoo.training import checkpoint
 from scbasset_zoo.training.dataset import PreparedPeaks, open_prepared
 from scbasset_zoo.training.options import TrainingOptions
+from scbasset_zoo.version import __version__
 
 HISTORY = ("epoch", "loss", "auroc", "validation_loss", "validation_auroc", "peaks_per_second", "seconds")
 
@@ -302,7 +302,7 @@ def _facts(prepared: PreparedPeaks, asked: TrainingOptions, fit: Any, batches: A
         "batches": batches[0] if batches else None,
         "n_trainable": fit.n_trainable,
         "versions": {
-            "scbasset_zoo": scbasset_zoo.__version__,
+            "scbasset_zoo": __version__,
             "tensorflow": tf.__version__,
             "keras": keras.__version__,
             "numpy": np.__version__,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from scbasset_zoo import files
 from scbasset_zoo.errors import InputError, PackageError, SourceError
-from scbasset_zoo.package import Package
+from scbasset_zoo.package.reading import Package
 from scbasset_zoo.progress import say
 from scbasset_zoo.zoo import remote
 

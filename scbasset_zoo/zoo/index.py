@@ -13,9 +13,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from scbasset_zoo import files
-from scbasset_zoo.card import Card, Count, FileEntry, License, ModelId, RelativePath, Sha256, Tag, Text, Version
 from scbasset_zoo.errors import InputError, PackageError
-from scbasset_zoo.package import Package
+from scbasset_zoo.package.card import Card, FileEntry
+from scbasset_zoo.package.card_fields import Count, License, ModelId, RelativePath, Sha256, Tag, Text, Version
+from scbasset_zoo.package.reading import Package
 from scbasset_zoo.progress import progress
 from scbasset_zoo.zoo.recipes import MAX_BYTES as RECIPE_MAX_BYTES
 from scbasset_zoo.zoo.recipes import Recipe

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 
 from scbasset_zoo.errors import InputError, PackageError, ScbassetZooError, SourceError
-from scbasset_zoo.package import Package
+from scbasset_zoo.package.reading import Package
 from scbasset_zoo.progress import say
 from scbasset_zoo.zoo import cache
 from scbasset_zoo.zoo.index import Entry, checked, version_order

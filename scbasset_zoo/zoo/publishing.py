@@ -9,9 +9,10 @@ import tempfile
 from pathlib import Path
 
 from scbasset_zoo import files
-from scbasset_zoo.card import MAX_BYTES
 from scbasset_zoo.errors import InputError, PackageError, SourceError
-from scbasset_zoo.package import Package, verify_package
+from scbasset_zoo.package.card import MAX_BYTES
+from scbasset_zoo.package.reading import Package
+from scbasset_zoo.package.verifying import verify_package
 from scbasset_zoo.progress import progress, say
 from scbasset_zoo.zoo import index, remote
 from scbasset_zoo.zoo.index import Entry, Index, package_entry

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from scbasset_zoo import files
-from scbasset_zoo.card import MAX_BYTES, Card, unseal
 from scbasset_zoo.errors import PackageError
-from scbasset_zoo.package import Package
+from scbasset_zoo.package.card import MAX_BYTES, Card
+from scbasset_zoo.package.digests import unseal
+from scbasset_zoo.package.reading import Package
 from scbasset_zoo.progress import say
 from scbasset_zoo.zoo import cache, recipes, remote
 from scbasset_zoo.zoo.index import Entry, changed_files, package_entry

@@ -13,9 +13,9 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, ValidationError, model_validator
 
-from scbasset_zoo.card import Count, License, ModelId, Sha256, Tag, Text, Version
 from scbasset_zoo.errors import PackageError
-from scbasset_zoo.package import Package
+from scbasset_zoo.package.card_fields import Count, License, ModelId, Sha256, Tag, Text, Version
+from scbasset_zoo.package.reading import Package
 from scbasset_zoo.zoo import remote
 from scbasset_zoo.zoo.schema import Section
 

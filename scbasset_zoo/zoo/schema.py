@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from scbasset_zoo import plain_yaml
 from scbasset_zoo.errors import PackageError
+from scbasset_zoo.package import plain_yaml
 
 MAX_PROBLEMS = 20
 Model = TypeVar("Model", bound=BaseModel)

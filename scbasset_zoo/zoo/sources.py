@@ -9,9 +9,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-import scbasset_zoo
 from scbasset_zoo.errors import InputError, SourceError
 from scbasset_zoo.zoo import cache, remote
+from scbasset_zoo.zoo.bundled import bundled_folder
 from scbasset_zoo.zoo.index import FILE, MAX_BYTES, Index
 from scbasset_zoo.zoo.schema import Section, from_yaml
 
@@ -76,7 +76,8 @@ def sources() -> list[Source]:
     """
     from scbasset_zoo import plugin_manager
 
-    found = {BUNDLED: str(folder)} if (folder := _bundled()) else {}
+    folder = bundled_folder()
+    found = {BUNDLED: str(folder)} if (folder / FILE).is_file() else {}
     found |= _configured()
     for name, location in plugin_manager.zoo_sources().items():
         found.setdefault(name, location)
@@ -129,10 +130,3 @@ def _configured() -> dict[str, str]:
 
 def _location(text: str, folder: Path) -> str:
     return text if remote.is_url(text) else str(folder / Path(text).expanduser())
-
-
-def _bundled() -> Path | None:
-    """The project's own models: inside the package when installed, beside it in a checkout."""
-    package = Path(scbasset_zoo.__file__).parent
-    candidates = (package / "model_cards", package.parent / "model_cards")
-    return next((folder for folder in candidates if (folder / FILE).is_file()), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,15 +14,14 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from scbasset_zoo import Analysis, InputError
-from scbasset_zoo.analysis import Context, Options
-from scbasset_zoo.dna import encode
-from scbasset_zoo.genome import Genome, check_sizes
+from scbasset_zoo.extend.analysis import Context, Options
+from scbasset_zoo.extend.sequences import Genome, encode
 from scbasset_zoo_vcf.vcf import read_variants, require_reference
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from scbasset_zoo.runtime.model import Model
+    from scbasset_zoo import Model
 
 AT_ONCE = 256
 MOST_DRAWN = 40
@@ -35,6 +35,23 @@ class VariantEffectOptions(Options):
     group_by: str | None = Field(None, description="Column of the cells; by default the one that the card names.")
 
 
+@dataclass(frozen=True)
+class VariantEffectInputs:
+    """What the options name, opened and checked.
+
+    Attributes
+    ----------
+    groups : dict of str to integer array
+        Positions of the cells of each group.
+    variants : DataFrame
+    genome : Genome
+    """
+
+    groups: dict[str, NDArray[Any]]
+    variants: pd.DataFrame
+    genome: Genome
+
+
 class VariantEffect(Analysis):
     """What each variant of a VCF does to accessibility, in each group of cells.
 
@@ -45,12 +62,15 @@ class VariantEffect(Analysis):
     name = "variant-effect"
     Options = VariantEffectOptions
 
-    def check(self, model: Model, options: VariantEffectOptions) -> None:
-        self._groups = _groups(model, options.group_by)
-        self._variants, self._genome = _variants(model, options)
+    def open_inputs(self, model: Model, options: VariantEffectOptions) -> VariantEffectInputs:
+        groups = _groups(model, options.group_by)
+        genome = model.open_genome(options.genome)
+        variants = read_variants(options.vcf, model.sequence_length // 2)
+        require_reference(variants, genome, options.vcf)
+        return VariantEffectInputs(groups, variants, genome)
 
-    def run(self, model: Model, options: VariantEffectOptions, context: Context) -> ad.AnnData:
-        groups, variants, genome = self._groups, self._variants, self._genome
+    def run(self, model: Model, inputs: VariantEffectInputs, options: VariantEffectOptions, context: Context) -> ad.AnnData:
+        groups, variants, genome = inputs.groups, inputs.variants, inputs.genome
         effects = np.empty((len(variants), model.cell_embedding.shape[1]), dtype=np.float32)
         with context.progress("scoring variants", len(variants)) as advance:
             for first in range(0, len(variants), AT_ONCE):
@@ -101,14 +121,6 @@ def _effects(model: Model, variants: pd.DataFrame, genome: Genome) -> NDArray[np
         ])  # fmt: skip
         effects[other] = model.embed(alternatives) - model.embed(references[other])
     return effects
-
-
-def _variants(model: Model, options: VariantEffectOptions) -> tuple[pd.DataFrame, Genome]:
-    genome = Genome(options.genome)
-    check_sizes(genome, model.card.genome.chromosome_sizes, f"the model was trained on {model.card.genome.assembly}")
-    variants = read_variants(options.vcf, model.sequence_length // 2)
-    require_reference(variants, genome, options.vcf)
-    return variants, genome
 
 
 def _groups(model: Model, column: str | None) -> dict[str, NDArray[Any]]:

@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 
 from scbasset_zoo import InputError
-from scbasset_zoo.dna import decode
-from scbasset_zoo.genome import Genome
+from scbasset_zoo.extend.sequences import Genome, decode
 
 
 def read_variants(path: Path, longest: int) -> pd.DataFrame:

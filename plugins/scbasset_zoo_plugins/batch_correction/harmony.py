@@ -1,0 +1,22 @@
+"""Harmony, an integration method."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+import scbasset_zoo as sz
+from scbasset_zoo_plugins.batch_correction.analysis import Array
+
+
+class Harmony(sz.IntegrationMethod):
+    """Harmony (Korsunsky et al. 2019), as harmonypy computes it with its defaults."""
+
+    name = "Harmony"
+
+    def integrate(self, embedding: Array, batches: Array, *, seed: int) -> Array:
+        from harmonypy import run_harmony
+
+        n_clusters = int(np.clip(round(len(embedding) / 30), 2, 100))
+        table = pd.DataFrame({"batch": batches})
+        return run_harmony(embedding.T, table, ["batch"], nclust=n_clusters, verbose=False, random_state=seed).Z_corr

@@ -1,0 +1,111 @@
+"""How much each motif opens chromatin in each cell: motifs put into shuffled sequences, scored before and after."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import sparse
+
+from scbasset_zoo.extend import sequences as dna
+from scbasset_zoo.extend.analysis import Analysis, Context
+from scbasset_zoo.extend.blocks import require_memory, write_anndata
+from scbasset_zoo.extend.cell_groups import CellGroups
+from scbasset_zoo_plugins.motif_insertion.backgrounds import shuffled_backgrounds
+from scbasset_zoo_plugins.motif_insertion.factor_scores import compare_expression
+from scbasset_zoo_plugins.motif_insertion.inputs import MotifInsertionInputs, MotifInsertionOptions, read_inputs
+from scbasset_zoo_plugins.motif_insertion.scores import Scores, score_motifs
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from scbasset_zoo import Model
+
+Array = NDArray[np.float32]
+
+# Up to so many values the raw scores are kept beside the z-scores; above, .var holds what gives them back.
+MOST_RAW_VALUES = 1 << 27
+
+
+class MotifInsertion(Analysis):
+    """Activity of each motif's factor in each cell, by inserting the motif into shuffled peaks.
+
+    Yuan & Kelley 2022, Methods: peaks are shuffled, keeping dinucleotides; an instance of the motif replaces the bases at the
+    centre. With ``norm`` the logit without its intercept (or the sigmoid of that), a cell's score is the mean over backgrounds of
+    ``norm(with the motif) - norm(without)``, standardised over cells. The result is cells x motifs; logits stay latent until
+    the last product, ``.varm["latent"]``.
+    """
+
+    name = "motif-insertion"
+    Options = MotifInsertionOptions
+
+    def open_inputs(self, model: Model, options: MotifInsertionOptions) -> MotifInsertionInputs:
+        inputs = read_inputs(model, options)
+        for measured in (inputs.rna, inputs.other):
+            if measured is not None:
+                measured.require_finite()
+        return inputs
+
+    def run(self, model: Model, inputs: MotifInsertionInputs, options: MotifInsertionOptions, context: Context) -> ad.AnnData:
+        n_values = model.n_cells * len(inputs.motifs)
+        stream = context.out is not None and n_values > MOST_RAW_VALUES
+        if not stream:
+            require_memory(4 * n_values, "The result", "Give out=FILE.h5ad.")
+        backgrounds = shuffled_backgrounds(inputs.windows, options.n_backgrounds, options.seed, context)
+        scores = score_motifs(model, inputs.motifs, backgrounds, options, context)
+        var = pd.DataFrame(
+            {"tf": [motif.tf for motif in inputs.motifs], "mean": scores.mean, "deviation": scores.deviation},
+            index=pd.Index([motif.name for motif in inputs.motifs], name="motif"),
+        )
+        var["consensus"] = [dna.decode(motif.consensus) for motif in inputs.motifs]
+        result = ad.AnnData(obs=model.cells.copy(), var=var)
+        result.varm["latent"], result.obsm["X_scbasset"] = scores.latent, model.cell_embedding
+        if inputs.umap is not None:
+            result.obsm["X_umap"] = inputs.umap
+        result.uns["motif_insertion"] = {
+            "group_by": inputs.groups.column if inputs.groups is not None else "",
+            "contrast": options.contrast or "",
+            "show": ",".join(inputs.show),
+            "scale": options.scale,
+        }
+        if inputs.groups is not None:
+            result.uns["group_means"] = _group_means(scores, var["tf"], inputs.groups)
+        if inputs.contrast is not None:
+            result.uns["contrast"] = inputs.contrast.table(var, scores.of_cells)
+        if inputs.rna is not None:
+            result.uns["expression"], tests = compare_expression(var, scores.of_cells, inputs.rna, inputs.other)
+            if tests is not None:
+                result.uns["expression_tests"] = tests
+        if stream:
+            assert context.out is not None
+            result.uns["scbasset_zoo"] = dict(context.provenance)
+            write_anndata(result, scores.blocks(), context.out)
+            return result
+        result.X = np.empty(result.shape, dtype=np.float32)
+        for block in scores.blocks():
+            result.X[block.rows, block.peaks] = block.values
+        if n_values <= MOST_RAW_VALUES:
+            result.layers["score"] = result.X * scores.deviation.astype(np.float32) + scores.mean.astype(np.float32)
+        return result
+
+    def plot(self, result: ad.AnnData) -> Mapping[str, Figure]:
+        from scbasset_zoo_plugins.motif_insertion import figures as motif_figures
+
+        return motif_figures.figures(result)
+
+
+def _group_means(scores: Scores, factors: pd.Series, groups: CellGroups) -> pd.DataFrame:
+    """Mean z-score of each motif in each group, the motifs whose raw scores differ most first."""
+    sums = np.zeros((len(groups.names), len(scores.latent)))
+    for block in scores.blocks():
+        codes = groups.codes[block.rows]
+        members = sparse.csr_matrix((np.ones(len(codes)), (codes, np.arange(len(codes)))), shape=(len(sums), len(codes)))
+        sums += members @ block.values
+    table = pd.DataFrame((sums / groups.sizes[:, None]).T, index=factors.index, columns=groups.names)
+    order = np.argsort(-np.ptp(table.to_numpy(), axis=1) * scores.deviation, kind="stable")
+    table.insert(0, "tf", factors)
+    return table.iloc[order]

@@ -1,0 +1,171 @@
+"""Figures of motif-insertion: factors by group, maps of cells coloured by a factor, a contrast's curves, expression."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import zip_longest
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from scbasset_zoo_plugins.maps import COLOURS, draw_cells, map_cells
+from scbasset_zoo_plugins.motif_insertion.factor_scores import parse_contrast
+
+MOST_DRAWN = 20_000
+PER_GROUP, MOST_FACTORS = 4, 40
+SHOWN = 6
+LEAST = 0.05  # of the largest effect; what is smaller is no factor of a group
+
+
+def figures(result: ad.AnnData) -> Mapping[str, Figure]:
+    """Every figure that the result has data for."""
+    asked = result.uns["motif_insertion"]
+    found = {}
+    if "group_means" in result.uns:
+        found["factors_by_group"] = _heat_map(result)
+    if result.n_obs > 2:
+        found["umap"] = _maps(result, _shown(result))
+    if "contrast" in result.uns:
+        found["precision_recall"] = _curves(result, str(asked["contrast"]))
+    if "expression" in result.uns:
+        found["expression"] = _expression(result.uns["expression"])
+    return found
+
+
+def _heat_map(result: ad.AnnData) -> Figure:
+    """The factors that stand out most in each group; by raw scores, since z-scores make the weakest look like the strongest."""
+    means = result.uns["group_means"]
+    values = means.drop(columns="tf")
+    scores = values.to_numpy()
+    chosen = list(dict.fromkeys(row for rows in _outstanding(result, PER_GROUP) for row in rows))[:MOST_FACTORS]
+    figure = Figure(figsize=(2.2 + 0.32 * len(chosen), 1.8 + 0.32 * values.shape[1]), layout="constrained")
+    ax = figure.subplots()
+    limit = float(np.abs(scores[chosen]).max()) or 1.0
+    image = ax.imshow(scores[chosen].T, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto", interpolation="nearest")
+    ax.set_xticks(range(len(chosen)), means["tf"].iloc[chosen], rotation=90)
+    ax.set_yticks(range(values.shape[1]), values.columns)
+    ax.set_ylabel(str(result.uns["motif_insertion"]["group_by"]))
+    figure.colorbar(image, ax=ax, label="mean activity (z)", pad=0.01)
+    return figure
+
+
+def _maps(result: ad.AnnData, motifs: list[int]) -> Figure:
+    cells = np.arange(result.n_obs)
+    if len(cells) > MOST_DRAWN:
+        cells = np.sort(np.random.default_rng(0).choice(cells, MOST_DRAWN, replace=False))
+    if "X_umap" in result.obsm:
+        points = np.asarray(result.obsm["X_umap"])[cells]
+    else:
+        embedded = ad.AnnData(obsm={"X_scbasset": np.asarray(result.obsm["X_scbasset"])[cells]})
+        map_cells(embedded, "X_scbasset", min(15, len(cells) - 1), 0)
+        points = embedded.obsm["X_umap"]
+    columns = min(3, len(motifs))
+    rows = -(-len(motifs) // columns)
+    figure = Figure(figsize=(4.2 * columns, 3.4 * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for ax, motif in zip(axes, motifs, strict=False):
+        values = pd.Series(_scores(result, cells, motif))
+        draw_cells(figure, ax, points, values.clip(*np.quantile(values, [0.01, 0.99])), "activity (z)")
+        ax.set_title(_label(result, motif))
+    for ax in axes[len(motifs) :]:
+        ax.set_axis_off()
+    return figure
+
+
+def _curves(result: ad.AnnData, contrast: str) -> Figure:
+    from sklearn.metrics import precision_recall_curve
+
+    column, first, second = parse_contrast(contrast)
+    table = result.uns["contrast"]
+    values = result.obs[column].astype(str).to_numpy()
+    cells = np.flatnonzero((values == first) | (values == second))
+    figure = Figure(figsize=(6.2, 3.8), layout="constrained")
+    ax = figure.subplots()
+    asked = result.var_names[_shown(result)] if str(result.uns["motif_insertion"]["show"]) else table.index[table["auroc"] > 0.5]
+    for colour, name in zip(COLOURS, asked[:SHOWN], strict=False):
+        motif = result.var_names.get_loc(name)
+        precision, recall, _ = precision_recall_curve(values[cells] == first, _scores(result, cells, motif))
+        label = f"{_label(result, motif)} ({table.loc[name, 'aupr']:.2f})"
+        ax.step(recall, precision, where="post", color=colour, label=label)
+    ax.axhline(float(table["aupr_by_chance"].iloc[0]), color="0.5", linestyle=":", label="by chance")
+    ax.set(
+        xlabel="recall",
+        ylabel="precision",
+        xlim=(0, 1.01),
+        ylim=(0, 1.03),
+        title=f"cells of {first} among those of {first} and {second}",
+    )
+    ax.legend(title="factor (AUPR)", loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+    ax.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def _expression(table: pd.DataFrame) -> Figure:
+    """Correlation with expression: by rank, or against that of other scores."""
+    figure = Figure(figsize=(5.6, 4.2), layout="constrained")
+    ax = figure.subplots()
+    compared = "r_other" in table
+    x = table["r_other"].abs().to_numpy() if compared else np.arange(len(table))
+    y = (table["r"].abs() if compared else table["r"]).to_numpy()
+    for kind, colour in (("activating", COLOURS[3]), ("repressive", COLOURS[0])):
+        chosen = (table["kind"] == kind).to_numpy()
+        ax.scatter(x[chosen], y[chosen], s=18, color=colour, linewidths=0, label=f"{kind} ({chosen.sum():,})")
+    if compared:
+        top = float(max(x.max(initial=0.1), y.max(initial=0.1))) * 1.05
+        ax.plot([0, top], [0, top], color="0.5", linestyle=":")
+        ax.set(xlabel="|r| of the other scores with expression", ylabel="|r| of motif insertion with expression")
+    else:
+        ax.axhline(0, color="0.7", linewidth=0.8)
+        ax.set(xlabel="factors, by correlation", ylabel="correlation of activity and expression")
+    _name_points(ax, table, x, y)
+    ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+    ax.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def _name_points(ax: Axes, table: pd.DataFrame, x: np.ndarray, y: np.ndarray) -> None:
+    """Write the names of the factors with the largest correlations beside their points, but not over each other."""
+    places = np.stack([values / np.abs(values).max(initial=1e-9) for values in (x, y)], axis=1)
+    named: list[int] = []
+    for place in np.argsort(-np.abs(y)):
+        far = all(np.abs(places[place] - places[other]).max() > 0.05 for other in named)
+        if far and len(named) < 8:
+            named.append(int(place))
+            ax.annotate(
+                table["tf"].iloc[place], (x[place], y[place]), xytext=(4, 0), textcoords="offset points", va="center", size=8
+            )
+
+
+def _shown(result: ad.AnnData) -> list[int]:
+    """The factors asked for, or the one that stands out most in each group, or those that vary most."""
+    asked = [name for name in str(result.uns["motif_insertion"]["show"]).split(",") if name]
+    if asked:
+        return [int(result.var_names.get_loc(name)) for name in asked[:SHOWN]]
+    if "group_means" in result.uns:
+        best = list(dict.fromkeys(row for rows in zip_longest(*_outstanding(result, SHOWN)) for row in rows if row is not None))[
+            :SHOWN
+        ]
+        return [int(result.var_names.get_loc(result.uns["group_means"].index[row])) for row in best]
+    return [int(motif) for motif in np.argsort(-result.var["deviation"].to_numpy())[:SHOWN]]
+
+
+def _outstanding(result: ad.AnnData, most: int) -> list[list[int]]:
+    """For each group, rows of the table of group means whose raw mean lies most above that of the other groups."""
+    means = result.uns["group_means"]
+    raw = means.drop(columns="tf").to_numpy() * result.var["deviation"].loc[means.index].to_numpy()[:, None]
+    above = raw - (raw.sum(axis=1, keepdims=True) - raw) / (raw.shape[1] - 1)
+    order = np.argsort(-above, axis=0, kind="stable")[:most]
+    return [[int(row) for row in rows if above[row, group] > LEAST * above.max()] for group, rows in enumerate(order.T)]
+
+
+def _scores(result: ad.AnnData, cells: np.ndarray, motif: int) -> np.ndarray:
+    """z-scores of one motif; X may be on disk."""
+    return np.asarray(result.X[:, motif : motif + 1]).ravel()[cells]
+
+
+def _label(result: ad.AnnData, motif: int) -> str:
+    name, tf = result.var_names[motif], result.var["tf"].iloc[motif]
+    return str(tf) if (result.var["tf"] == tf).sum() == 1 else f"{tf} {name}"

@@ -1,0 +1,148 @@
+"""Inserts motifs into background sequences, and scores them in cells."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from scbasset_zoo.extend import sequences as dna
+from scbasset_zoo.extend.analysis import Context
+from scbasset_zoo.extend.blocks import BLOCK_CELLS, Block
+from scbasset_zoo_plugins.motif_insertion.inputs import MotifInsertionOptions
+from scbasset_zoo_plugins.motifs.motif import Motif
+
+if TYPE_CHECKING:
+    from scbasset_zoo import Model
+
+Array = NDArray[np.float32]
+
+
+_BACKGROUNDS_AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of motifs in cells, standardised over cells when they are asked for.
+
+    Attributes
+    ----------
+    latent : float32 (n_motifs, k)
+        Mean change of the peak embedding by each motif.
+    n_cells : int
+    mean, deviation : float64 (n_motifs,)
+        Of the raw scores over cells; a deviation of 1 stands for none.
+    raw : callable
+        Raw scores (cells, motifs) of cells and motifs by position, in a new array.
+    """
+
+    latent: Array
+    n_cells: int
+    mean: NDArray[np.float64]
+    deviation: NDArray[np.float64]
+    raw: Callable[[Any, Any], Array]
+
+    def of_cells(self, cells: NDArray[np.intp] | slice, motifs: NDArray[np.intp] | slice) -> Array:
+        """z-scores, (cells, motifs)."""
+        scores = self.raw(cells, motifs)
+        scores -= self.mean[motifs].astype(np.float32)
+        scores /= self.deviation[motifs].astype(np.float32)
+        return scores
+
+    def blocks(self) -> Iterator[Block]:
+        """All z-scores, some cells at a time."""
+        for first in range(0, self.n_cells, BLOCK_CELLS):
+            rows = slice(first, min(first + BLOCK_CELLS, self.n_cells))
+            yield Block(rows, slice(0, len(self.latent)), self.of_cells(rows, slice(None)))
+
+
+def score_motifs(
+    model: Model, motifs: list[Motif], backgrounds: dna.Codes, options: MotifInsertionOptions, context: Context
+) -> Scores:
+    """Insert every motif into every background and score them.
+
+    Of logits only the mean embedding is kept; probabilities are summed over backgrounds for some cells and one motif at a time.
+
+    Parameters
+    ----------
+    model : Model
+    motifs : list of Motif
+    backgrounds : int8 codes (n, length)
+    options : MotifInsertionOptions
+    context : Context
+    """
+    cells = model.cell_embedding
+    total = np.zeros((len(motifs), cells.shape[1]))
+    probabilities = np.zeros((len(cells), len(motifs)), np.float32) if options.scale == "probability" else None
+    n = len(backgrounds) * (2 if options.both_strands else 1)
+    for without, embedded in _insertions(model, motifs, backgrounds, options, context):
+        total += (embedded - without).sum(axis=1, dtype=np.float64)
+        if probabilities is not None:
+            _add_probabilities(probabilities, cells, without, embedded)
+    latent = (total / n).astype(np.float32)
+    if probabilities is None:
+        return _linear(cells, latent)
+    probabilities /= np.float32(n)
+    blocks = [probabilities[first : first + BLOCK_CELLS] for first in range(0, len(cells), BLOCK_CELLS)]
+    mean = sum(block.sum(axis=0, dtype=np.float64) for block in blocks) / len(cells)
+    variance = sum(((block - mean) ** 2).sum(axis=0) for block in blocks) / len(cells)
+    return Scores(
+        latent, len(cells), mean, _deviation(variance, mean), lambda rows, columns: probabilities[rows][:, columns].copy()
+    )
+
+
+def instances(motif: Motif, n: int, options: MotifInsertionOptions) -> dna.Codes:
+    """The n sequences put into the backgrounds, (n, width) codes: the same whichever other motifs are scored."""
+    if options.instances == "consensus":
+        return np.tile(motif.consensus, (n, 1))
+    return motif.sample(n, np.random.default_rng([options.seed, 1, zlib.crc32(motif.name.encode())]))
+
+
+def _insertions(
+    model: Model, motifs: list[Motif], backgrounds: dna.Codes, options: MotifInsertionOptions, context: Context
+) -> Iterator[tuple[Array, Array]]:
+    """Embeddings of some backgrounds without (n, k) and with each motif (n_motifs, n, k), on one strand."""
+    n, length = backgrounds.shape
+    drawn = [instances(motif, n, options) for motif in motifs]
+    starts = np.array([(length - len(motif.pwm)) // 2 for motif in motifs])
+    strands = (lambda codes: codes, dna.reverse_complement)[: 2 if options.both_strands else 1]
+    with context.progress("inserting motifs", n * len(motifs) * len(strands)) as advance:
+        for first in range(0, n, _BACKGROUNDS_AT_ONCE):
+            some = backgrounds[first : first + _BACKGROUNDS_AT_ONCE]
+            without = model.embed(some)
+            for strand in strands:
+                bases = [dna.decode(codes) for of_motif in drawn for codes in strand(of_motif[first : first + len(some)])]
+                reference = np.tile(np.arange(len(some)), len(motifs))
+                embedded = model.mutations.mutate(some, np.repeat(starts, len(some)), bases, reference=reference, quiet=True)
+                yield without, embedded.reshape(len(motifs), len(some), -1)
+                advance(len(bases))
+
+
+def _linear(cells: Array, latent: Array) -> Scores:
+    """Scores of logits: mean and deviation over cells follow from the cells' mean and covariance."""
+    of_motifs = latent.astype(np.float64)
+    mean = cells.mean(axis=0, dtype=np.float64)
+    blocks = (cells[first : first + BLOCK_CELLS] - mean for first in range(0, len(cells), BLOCK_CELLS))
+    covariance = sum(block.T @ block for block in blocks) / len(cells)
+    variance = ((of_motifs @ covariance) * of_motifs).sum(axis=1)
+    mean = of_motifs @ mean
+    return Scores(latent, len(cells), mean, _deviation(variance, mean), lambda rows, columns: cells[rows] @ latent[columns].T)
+
+
+def _add_probabilities(total: Array, cells: Array, without: Array, embedded: Array) -> None:
+    """Add each cell's change of probability by each motif, summed over backgrounds, to `total` (n_cells, n_motifs)."""
+    for first in range(0, len(cells), BLOCK_CELLS):
+        rows = slice(first, first + BLOCK_CELLS)
+        before = expit(cells[rows] @ without.T).sum(axis=1)
+        for number, after in enumerate(embedded):
+            total[rows, number] += expit(cells[rows] @ after.T).sum(axis=1) - before
+
+
+def _deviation(variance: NDArray[np.float64], mean: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Standard deviations; 1 where there is none but rounding."""
+    return np.where(variance <= 1e-12 * np.maximum(mean**2, 1e-12), 1.0, np.sqrt(np.maximum(variance, 0)))

@@ -1,0 +1,1 @@
+"""Motifs: what one is, the formats they are read from, and collections by name."""

@@ -1,0 +1,1 @@
+"""Runs registered analyses, writes their results and reports on them."""

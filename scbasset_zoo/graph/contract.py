@@ -1,0 +1,39 @@
+"""The contract of model.onnx: names of its input and outputs, and what must fit its card."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+INPUT_NAME = "sequence"
+OUTPUT_NAMES = ("accessibility", "logits", "peak_embedding")
+BATCH_OUTPUT = "batch_logits"
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What model.onnx must be to fit the card of its package.
+
+    Attributes
+    ----------
+    sequence_length : int
+        In bp.
+    n_cells, embedding_size : int
+    n_batches : int or None
+        None for a model without an output of batch effects.
+    opset : int
+    metadata : mapping of str to str
+        The `metadata_props` that model.onnx must hold, so that swapped files are noticed.
+    """
+
+    sequence_length: int
+    n_cells: int
+    embedding_size: int
+    n_batches: int | None
+    opset: int
+    metadata: Mapping[str, str]
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """Names of the outputs, in order."""
+        return OUTPUT_NAMES if self.n_batches is None else (*OUTPUT_NAMES, BATCH_OUTPUT)

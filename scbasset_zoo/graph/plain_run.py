@@ -1,0 +1,41 @@
+"""Runs model.onnx in plain ONNX Runtime on the CPU, without this package's runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from scbasset_zoo.errors import DeviceError, PackageError
+from scbasset_zoo.graph.head import Array
+
+
+def run_plainly(raw: bytes, sequence: Array) -> dict[str, Array]:
+    """All outputs for one-hot sequences (n, length, 4), by ONNX Runtime on the CPU and none of our code."""
+    runs = list(run_each(raw, sequence))
+    return {name: np.concatenate([outputs[name] for outputs in runs]) for name in runs[0]}
+
+
+def run_each(raw: bytes, sequence: Array) -> Iterator[dict[str, Array]]:
+    """:func:`run_plainly` for one sequence after the other: :func:`problems` bounds what one needs, not what many need at once."""
+    onnxruntime = import_onnxruntime()
+    try:
+        session = onnxruntime.InferenceSession(raw, providers=["CPUExecutionProvider"])
+        names = [output.name for output in session.get_outputs()]
+        for i in range(len(sequence)):
+            yield dict(zip(names, session.run(names, {"sequence": sequence[i : i + 1]}), strict=True))
+    except Exception as error:  # ONNX Runtime's own errors share no base but Exception
+        raise PackageError(f"ONNX Runtime cannot run model.onnx: {error}") from error
+
+
+def import_onnxruntime() -> Any:
+    """The module `onnxruntime`, which comes by extra since its CPU and GPU builds overwrite each other."""
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise DeviceError(
+            "No ONNX Runtime is installed. Run pip install 'scbasset-zoo[cpu]', or pip install 'scbasset-zoo[gpu]' "
+            f"on a machine with an NVIDIA GPU ({error})."
+        ) from error
+    return onnxruntime

@@ -1,0 +1,1 @@
+"""What users bring: DNA, genomes, assemblies, peaks, matrices, and the windows that are cut for them."""

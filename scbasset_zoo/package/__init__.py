@@ -1,0 +1,1 @@
+"""A model on disk: card, tables and test vectors; reading, writing, sealing and verifying."""

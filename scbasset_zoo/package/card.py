@@ -1,0 +1,337 @@
+"""The model card: what a model package says about itself, as typed, checked fields."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError, ValidationInfo, field_validator
+
+from scbasset_zoo.errors import PackageError
+from scbasset_zoo.graph.contract import BATCH_OUTPUT, OUTPUT_NAMES, Contract
+from scbasset_zoo.package import plain_yaml
+from scbasset_zoo.package.card_fields import (
+    Count,
+    Doi,
+    License,
+    ModelId,
+    NotNegative,
+    Number,
+    Orcid,
+    Positive,
+    RelativePath,
+    Sha256,
+    Tag,
+    Text,
+    Tolerance,
+    Url,
+    Value,
+    Version,
+)
+
+SCHEMA_VERSION = "1.0"
+UNKNOWN_ASSEMBLY = "unknown"
+SPLITS = ("train", "validation", "test")
+REQUIRED_FILES = ("model.onnx", "cells.parquet", "tests/sequences.txt", "tests/expected.npz", "README.md")
+MAX_BYTES = 4 * 2**20
+MAX_TEST_SEQUENCES = 100
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Author(_Section):
+    """A person or group who made the model."""
+
+    name: Text
+    affiliation: Text | None = None
+    orcid: Orcid | None = None
+
+
+class Citation(_Section):
+    """A work to cite, in words and, where it has them, by DOI or address."""
+
+    text: Text
+    doi: Doi | None = None
+    url: Url | None = None
+
+
+class Data(_Section):
+    """The cells x peaks that the model was fitted to; `license` may be NOASSERTION where none is stated."""
+
+    description: Text
+    license: License
+    citation: Annotated[tuple[Citation, ...], Strict(False), Field(min_length=1)]
+    accessions: Annotated[tuple[Text, ...], Strict(False)] = ()
+
+
+class InputContract(_Section):
+    """What goes in: float32 (N, length, 4)."""
+
+    name: Literal["sequence"]
+    length: Annotated[int, Field(ge=1, le=1_000_000)]
+    alphabet: Literal["ACGT"]
+    n_policy: Literal["0.25 in each channel"]
+    window: Text
+
+
+class Output(_Section):
+    """What comes out under a name, and what it means."""
+
+    name: Literal["accessibility", "logits", "peak_embedding", "batch_logits"]
+    meaning: Text
+
+
+class Architecture(_Section):
+    """The network, and the software that wrote model.onnx."""
+
+    name: Text
+    embedding_size: Annotated[int, Field(ge=1, le=65_536)]
+    n_parameters: Positive | None = None
+    opset: Positive
+    producer: Text
+    software: dict[Text, Text] = {}
+
+
+class GenomeReference(_Section):
+    """The assembly whose sequence the model was fitted to; sizes in bp, none only where the assembly is "unknown"."""
+
+    assembly: Text
+    naming: Literal["ucsc", "ensembl", "other"]
+    chromosome_sizes: dict[Text, Positive]
+
+    @field_validator("chromosome_sizes")
+    @classmethod
+    def _known(cls, value: dict[str, int], info: ValidationInfo) -> dict[str, int]:
+        if not value and info.data.get("assembly", UNKNOWN_ASSEMBLY) != UNKNOWN_ASSEMBLY:
+            raise ValueError(f"must list the chromosomes of {info.data['assembly']} with their lengths")
+        return value
+
+
+class Cells(_Section):
+    """The model's outputs: rows of cells.parquet, in order."""
+
+    n_cells: Annotated[int, Field(ge=1, le=16_000_000)]
+    order_sha256: Sha256
+    columns: dict[Text, Text]
+    default_group: Text | None = None
+
+    @field_validator("default_group")
+    @classmethod
+    def _is_a_column(cls, value: str | None, info: ValidationInfo) -> str | None:
+        columns = info.data.get("columns")
+        if value is not None and columns is not None and value not in columns:
+            raise ValueError(f"{value!r} is none of the cells' columns ({', '.join(columns) or 'there are none'})")
+        return value
+
+
+class Peaks(_Section):
+    """The training peaks: rows of peaks.parquet, in order."""
+
+    n_peaks: Positive
+    order_sha256: Sha256
+    columns: dict[Text, Text]
+
+
+class BatchCorrection(_Section):
+    """The batches that scBasset-BC modelled beside the cells; `lambda_cell` and `lambda_batch` are its L2 penalties.
+
+    The output `batch_logits`, where there is one, adds the batch path to the logits; all other outputs are without it.
+    """
+
+    column: Text
+    n_batches: Positive
+    lambda_cell: NotNegative | None = None
+    lambda_batch: NotNegative | None = None
+
+
+class Source(_Section):
+    """A file that the model was fitted to."""
+
+    name: Text
+    bytes: Count | None = None
+    sha256: Sha256 | None = None
+    url: Url | None = None
+
+
+class Split(_Section):
+    """How peaks were held out, and how many are in each part."""
+
+    method: Text
+    train: Count
+    validation: Count
+    test: Count
+
+
+class Training(_Section):
+    """How the fit was made; wall time in seconds."""
+
+    sources: Annotated[tuple[Source, ...], Strict(False)] = ()
+    split: Split | None = None
+    seed: int | None = None
+    hyperparameters: dict[Text, Value] = {}
+    epochs: Positive | None = None
+    stopped_because: Text | None = None
+    hardware: Text | None = None
+    wall_time: NotNegative | None = None
+
+
+class Evaluation(_Section):
+    """One measured figure: `n` is the number of cells or peaks it is taken over."""
+
+    metric: Text
+    split: Text
+    value: Number
+    n: Positive
+    note: Text | None = None
+
+
+class TestVectors(_Section):
+    """The sequences and expected outputs in tests/, and how closely they must be met."""
+
+    n_sequences: Annotated[int, Field(ge=1, le=MAX_TEST_SEQUENCES)]
+    rtol: Tolerance
+    atol: Tolerance
+
+
+class FileEntry(_Section):
+    """Size and SHA-256 of one file of the package."""
+
+    bytes: Count
+    sha256: Sha256
+
+
+class Card(_Section):
+    """A model card, card.yaml of a package."""
+
+    schema_version: Literal["1.0"]
+    id: ModelId
+    version: Version
+    created: date
+    description: Text
+    tags: Annotated[tuple[Tag, ...], Strict(False)] = ()
+    authors: Annotated[tuple[Author, ...], Strict(False), Field(min_length=1)]
+    license: License
+    citation: Annotated[tuple[Citation, ...], Strict(False), Field(min_length=1)]
+    data: Data
+    input: InputContract
+    outputs: Annotated[tuple[Output, ...], Strict(False)]
+    architecture: Architecture
+    genome: GenomeReference
+    cells: Cells
+    peaks: Peaks | None = None
+    batch_correction: Annotated[BatchCorrection | None, Field(validate_default=True)] = None
+    training: Training | None = None
+    evaluation: Annotated[tuple[Evaluation, ...], Strict(False)] = ()
+    intended_use: Text
+    limits: Text
+    tests: TestVectors
+    files: dict[RelativePath, FileEntry]
+
+    @field_validator("outputs")
+    @classmethod
+    def _in_order(cls, value: tuple[Output, ...]) -> tuple[Output, ...]:
+        names = tuple(output.name for output in value)
+        if names not in (OUTPUT_NAMES, (*OUTPUT_NAMES, BATCH_OUTPUT)):
+            raise ValueError(f"the outputs must be {', '.join(OUTPUT_NAMES)}, in this order; found {', '.join(names) or 'none'}")
+        return value
+
+    @field_validator("batch_correction")
+    @classmethod
+    def _has_batches(cls, value: BatchCorrection | None, info: ValidationInfo) -> BatchCorrection | None:
+        if value is None and any(output.name == BATCH_OUTPUT for output in info.data.get("outputs", ())):
+            raise ValueError(f"must be given, since there is an output {BATCH_OUTPUT}")
+        return value
+
+    @field_validator("files")
+    @classmethod
+    def _complete(cls, value: dict[str, FileEntry], info: ValidationInfo) -> dict[str, FileEntry]:
+        missing = [name for name in REQUIRED_FILES if name not in value]
+        if "peaks" in info.data and (info.data["peaks"] is not None) != ("peaks.parquet" in value):
+            raise ValueError("peaks.parquet must be listed exactly when the card describes peaks")
+        if missing:
+            raise ValueError(f"lacks {', '.join(missing)}")
+        if "card.yaml" in value:
+            raise ValueError("card.yaml cannot list its own hash")
+        return value
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """Names of the outputs of model.onnx, in order."""
+        return tuple(output.name for output in self.outputs)
+
+    @property
+    def contract(self) -> Contract:
+        """What model.onnx of this card's package must be."""
+        batches = self.batch_correction if BATCH_OUTPUT in self.output_names else None
+        return Contract(
+            sequence_length=self.input.length,
+            n_cells=self.cells.n_cells,
+            embedding_size=self.architecture.embedding_size,
+            n_batches=None if batches is None else batches.n_batches,
+            opset=self.architecture.opset,
+            metadata={
+                "id": self.id,
+                "version": self.version,
+                "n_cells": str(self.cells.n_cells),
+                "cell_order_sha256": self.cells.order_sha256,
+            },
+        )
+
+    @classmethod
+    def from_yaml(cls, text: str) -> Self:
+        """Read a card, reporting every problem at once.
+
+        Raises
+        ------
+        PackageError
+            The text is no plain YAML, or fields are missing, unknown, of the wrong type or placeholders: one line for each.
+        """
+        if len(text) > MAX_BYTES:
+            raise PackageError(f"card.yaml has {len(text):,} characters; a model card has at most {MAX_BYTES:,}.")
+        return cls.from_fields(plain_yaml.load(text, "card.yaml"))
+
+    @classmethod
+    def from_fields(cls, fields: Any) -> Self:
+        """A card from plain values, as :meth:`from_yaml` reads them; the same errors."""
+        if not isinstance(fields, dict):
+            raise PackageError(f"A model card is a mapping of fields; found {type(fields).__name__}.")
+        try:
+            return cls.model_validate(fields)
+        except ValidationError as error:
+            problems = [f"  {_where(problem['loc'])}: {_what(problem)}" for problem in error.errors() if not _follows(problem)]
+            count = f"{len(problems)} problem" + "s" * (len(problems) > 1)
+            raise PackageError("\n".join([f"The model card has {count}:", *problems])) from None
+
+    def to_yaml(self) -> str:
+        """The card as YAML, fields in the order of this schema, absent facts left out."""
+        fields = _lists(self.model_dump(exclude_none=True))
+        return yaml.safe_dump(fields, sort_keys=False, allow_unicode=True, width=110)
+
+
+def _where(location: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in location if part != "[key]")
+
+
+def _follows(problem: Any) -> bool:
+    # A list whose members are all wrong counts as too short as well: one problem, said once.
+    return problem["type"] == "too_short" and len(problem["input"]) > 0
+
+
+def _what(problem: Any) -> str:
+    if problem["type"] == "missing":
+        return "is missing"
+    if problem["type"] == "extra_forbidden":
+        return "unknown key; remove it or check its spelling"
+    if problem["type"] == "value_error":
+        return str(problem["ctx"]["error"])
+    found = "" if isinstance(problem["input"], dict | list) else f"; found {problem['input']!r}"
+    return problem["msg"][0].lower() + problem["msg"][1:] + found
+
+
+def _lists(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _lists(member) for key, member in value.items()}
+    return [_lists(member) for member in value] if isinstance(value, tuple) else value

@@ -1,0 +1,22 @@
+"""The JSON Schema of card.yaml; `python -m scbasset_zoo.package.card_schema` prints it."""
+
+from __future__ import annotations
+
+import json
+
+from scbasset_zoo.package.card import Card
+
+
+def json_schema() -> str:
+    """The JSON Schema of card.yaml, docs/card.schema.json, made by ``python -m scbasset_zoo.package.card_schema``.
+
+    What it cannot say is checked by :class:`Card` alone: SPDX licences, placeholders, and fields that depend on others.
+    """
+    schema = Card.model_json_schema()
+    schema["properties"]["digest"] = {"type": "string", "pattern": "^[0-9a-f]{64}$", "description": "SHA-256 of all lines above."}
+    schema["required"].append("digest")
+    return json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}, indent=2) + "\n"
+
+
+if __name__ == "__main__":
+    print(json_schema(), end="")

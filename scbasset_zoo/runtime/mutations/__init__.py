@@ -1,0 +1,1 @@
+"""Recomputes only what a mutation changes."""

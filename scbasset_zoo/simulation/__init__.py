@@ -1,0 +1,1 @@
+"""A simulated experiment with a known answer."""

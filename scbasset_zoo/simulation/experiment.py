@@ -1,0 +1,127 @@
+"""A simulated experiment on disk, and the truth behind it."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import anndata as ad
+import h5py
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from scbasset_zoo.errors import InputError
+from scbasset_zoo.simulation.accessibility import true_logits
+from scbasset_zoo.simulation.lineage import CONSENSUS
+from scbasset_zoo.simulation.motifs import motif_pwm
+
+ASSEMBLY = "simulated"
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """A simulated experiment on disk; tables are read when first asked for.
+
+    Attributes
+    ----------
+    folder : Path
+    cells : DataFrame
+        Cell type, batch (if any), depth and progress (0 at the parent type, 1 at the type) by barcode.
+    activities : DataFrame (n_cells, n_tfs)
+        TF activity of each cell, in logits per unit of motif strength.
+    type_activities : DataFrame (n_types, n_tfs)
+    tfs : DataFrame
+        Consensus of each TF, and whether any cell uses it (`active`).
+    strengths : DataFrame (n_peaks, n_tfs)
+        Summed strength of each TF's planted motif instances in each peak, times `signal`.
+    motif_sites : DataFrame
+        Planted instances: chrom, start, end (0-based, half-open), strand, tf, peak, score (log-odds over the best possible).
+    """
+
+    folder: Path
+    assembly: str = ASSEMBLY
+
+    @property
+    def matrix(self) -> Path:
+        """Cells x peaks, 0/1 uint8 in CSR."""
+        return self.folder / "matrix.h5ad"
+
+    @property
+    def fasta(self) -> Path:
+        """The simulated genome."""
+        return self.folder / "genome.fa"
+
+    @cached_property
+    def parameters(self) -> dict[str, Any]:
+        """What was asked, and what came of it (`intercept`, `density`, `best_auroc`)."""
+        parameters: dict[str, Any] = json.loads((self.folder / "simulation.json").read_text())
+        return parameters
+
+    @cached_property
+    def cells(self) -> pd.DataFrame:
+        return self._truth.obs
+
+    @cached_property
+    def activities(self) -> pd.DataFrame:
+        return self._truth.to_df()
+
+    @cached_property
+    def type_activities(self) -> pd.DataFrame:
+        table: pd.DataFrame = self._truth.varm["type_activity"]
+        return table.T
+
+    @cached_property
+    def tfs(self) -> pd.DataFrame:
+        return self._truth.var
+
+    @cached_property
+    def peaks(self) -> pd.DataFrame:
+        """Chromosome, start, end and base logit of each peak."""
+        with h5py.File(self.matrix) as file:
+            table: pd.DataFrame = ad.io.read_elem(file["var"])
+        return table
+
+    @cached_property
+    def strengths(self) -> pd.DataFrame:
+        return pd.read_parquet(self.folder / "strengths.parquet")
+
+    @cached_property
+    def motif_sites(self) -> pd.DataFrame:
+        return pd.read_parquet(self.folder / "motif_sites.parquet")
+
+    @cached_property
+    def motifs(self) -> dict[str, NDArray[np.float64]]:
+        """PWM of each TF, active or not: (length, 4) probabilities of A C G T."""
+        return {tf: motif_pwm(CONSENSUS[tf]) for tf in self.tfs.index}
+
+    def probabilities(self, cells: slice | NDArray[np.intp]) -> NDArray[np.float32]:
+        """True accessibility of some cells, (n, n_peaks)."""
+        depth = self.cells["depth"].to_numpy()[cells]
+        activity = self.activities.to_numpy()[cells]
+        base = self.peaks["base_logit"].to_numpy() + np.float32(self.parameters["intercept"])
+        probabilities: NDArray[np.float32] = expit(true_logits(activity, depth, self.strengths.to_numpy(), base))
+        return probabilities
+
+    @cached_property
+    def _truth(self) -> ad.AnnData:
+        return ad.read_h5ad(self.folder / "truth.h5ad")
+
+
+def load_simulation(folder: str | os.PathLike[str]) -> Simulation:
+    """Open a folder that :func:`simulate` wrote.
+
+    Raises
+    ------
+    InputError
+        It is not such a folder.
+    """
+    folder = Path(folder)
+    if not (folder / "simulation.json").is_file():
+        raise InputError(f"{folder} holds no simulation.json. Give the folder that `scbasset-zoo simulate` wrote.")
+    return Simulation(folder)

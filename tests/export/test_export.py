@@ -1,0 +1,242 @@
+"""An exported package holds what Keras computes, runs without us, and says how good it is."""
+
+import importlib.metadata
+import json
+import shutil
+import subprocess
+import sys
+import venv
+
+import numpy as np
+import onnx
+import pandas as pd
+import pytest
+import yaml
+from helpers.tiny_fits import TINY
+from scipy.special import expit
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+import scbasset_zoo as sz
+from scbasset_zoo.errors import InputError, PackageError
+from scbasset_zoo.inputs import dna
+from scbasset_zoo.package.verifying import verify_package
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    simulation = sz.simulate(folder / "simulated", n_cells=40, n_peaks=240, n_types=3, n_batches=2, density=0.2, quiet=True)
+    return sz.prepare(
+        simulation.matrix, fasta=simulation.fasta, assembly="simulated", out=folder / "prepared", split="70/15/15", quiet=True
+    )
+
+
+@pytest.fixture(scope="module")
+def run(prepared, tmp_path_factory):
+    return sz.train(prepared.folder, out=tmp_path_factory.mktemp("runs") / "plain", epochs=3, **TINY)
+
+
+@pytest.fixture(scope="module")
+def corrected_run(prepared, tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "corrected"
+    return sz.train(prepared.folder, out=out, epochs=3, batch_key="batch", l2_cell=1e-4, **TINY)
+
+
+@pytest.fixture(scope="module")
+def package(run, tmp_path_factory):
+    return sz.export(run.folder, out=tmp_path_factory.mktemp("packages") / "plain")
+
+
+def keras_network(run, prepared):
+    from scbasset_zoo_export.export import _restore
+
+    from scbasset_zoo.training import checkpoint
+
+    weights, _ = checkpoint.read_arrays(run.folder / "best.npz")
+    return _restore(checkpoint.read_run(run.folder), prepared, weights)
+
+
+def windows(prepared, split):
+    flank = prepared.flank
+    return prepared.sequences[prepared.rows(split)][:, flank : flank + prepared.sequence_length]
+
+
+def run_onnx(package, sequence):
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(package.folder / "model.onnx", providers=["CPUExecutionProvider"])
+    return dict(zip([o.name for o in session.get_outputs()], session.run(None, {"sequence": sequence}), strict=True))
+
+
+def test_the_three_outputs_are_those_of_keras(run, prepared, package):
+    network, _ = keras_network(run, prepared)
+    codes = np.concatenate([windows(prepared, "test"), np.full((1, 1344), dna.N, np.int8)])
+    found = run_onnx(package, dna.one_hot(codes))
+    assert list(found) == ["accessibility", "logits", "peak_embedding"]
+    logits = network(dna.one_hot(codes)).numpy()
+    np.testing.assert_allclose(found["peak_embedding"], network.trunk(dna.one_hot(codes)).numpy(), atol=1e-5)
+    np.testing.assert_allclose(found["logits"], logits, atol=1e-5)
+    np.testing.assert_allclose(found["accessibility"], expit(logits), atol=2.5e-6)  # a quarter of the logits' tolerance
+
+
+def test_logits_are_the_product_of_the_embeddings_and_the_intercept(package, prepared):
+    model = onnx.load(package.folder / "model.onnx")
+    weights = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    assert weights["cell_embedding"].shape == (6, 40)
+    assert weights["cell_intercept"].shape == (40,)
+    found = run_onnx(package, dna.one_hot(windows(prepared, "test")))
+    expected = found["peak_embedding"] @ weights["cell_embedding"] + weights["cell_intercept"]
+    np.testing.assert_allclose(found["logits"], expected, atol=1e-5)
+
+
+def test_training_only_layers_are_gone_and_operators_are_standard(package):
+    model = onnx.load(package.folder / "model.onnx")
+    operators = {node.op_type for node in model.graph.node}
+    assert operators <= {"Unsqueeze", "Mul", "Sigmoid", "Transpose", "Conv", "MaxPool", "Reshape", "MatMul", "Add"}
+    assert {node.domain for node in model.graph.node} == {""}
+    assert model.producer_version == importlib.metadata.version("tf2onnx")
+
+
+def test_the_package_verifies_and_keeps_all_cells_and_peaks(package, prepared):
+    assert verify_package(package.folder) == []
+    pd.testing.assert_frame_equal(package.cells(), prepared.cells, check_dtype=False, check_names=False, check_categorical=False)
+    assert package.peaks()[["chrom", "start", "end", "split"]].equals(prepared.peaks[["chrom", "start", "end", "split"]])
+
+
+def test_evaluation_on_held_out_peaks_is_scikit_learns(package, prepared):
+    found = {(row.metric, row.split): row for row in package.card.evaluation}
+    for split in ("validation", "test"):
+        scores = run_onnx(package, dna.one_hot(windows(prepared, split)))["accessibility"]
+        labels = prepared.labels(prepared.rows(split)).toarray()
+        for unit, axis in (("cell", 1), ("peak", 0)):
+            for metric, function in (("AUROC", roc_auc_score), ("AUPR", average_precision_score)):
+                pairs = [(labels.take(i, axis), scores.take(i, axis)) for i in range(labels.shape[axis])]
+                values = [function(label, score) for label, score in pairs if 0 < label.sum() < len(label)]
+                row = found[f"{metric} per {unit}, mean", split]
+                assert row.value == pytest.approx(np.mean(values), abs=1e-4)
+                assert row.n == len(values)
+    weights = {t.name: onnx.numpy_helper.to_array(t) for t in onnx.load(package.folder / "model.onnx").graph.initializer}
+    expected = np.corrcoef(weights["cell_intercept"], np.log(prepared.cells["n_open_peaks"]))[0, 1]
+    assert found["Pearson r of cell intercept and log depth", "all"].value == pytest.approx(expected, abs=1e-6)
+
+
+def test_the_card_says_how_it_was_made(package, run):
+    card = package.card
+    assert card.training.epochs == int(run.history["auroc"].argmax()) + 1
+    assert card.training.hyperparameters["width"] == 0.03
+    assert card.training.stopped_because == "3 epochs were done"
+    assert card.training.split.train + card.training.split.validation + card.training.split.test == card.peaks.n_peaks
+    assert card.cells.default_group == "cell_type"
+    assert card.genome.assembly == "simulated"
+    assert {source.name for source in card.training.sources} == {"matrix.h5ad", "genome.fa"}
+    assert str(run.folder) not in (package.folder / "card.yaml").read_text()
+
+
+def test_batch_corrected_packages_keep_the_batch_path_apart_and_evaluate_with_it(corrected_run, prepared, tmp_path):
+    package = sz.export(corrected_run.folder, out=tmp_path / "package")
+    network, batch_of_cell = keras_network(corrected_run, prepared)
+    sequence = dna.one_hot(windows(prepared, "test"))
+    z = network.trunk(sequence).numpy()
+    found = run_onnx(package, sequence)
+    np.testing.assert_allclose(found["logits"], network.cell_head(z).numpy(), atol=1e-5)
+    np.testing.assert_allclose(found["batch_logits"], network(sequence).numpy(), atol=1e-5)
+    labels = prepared.labels(prepared.rows("test")).toarray()
+    scores = network(sequence).numpy()
+    cells = [c for c in range(40) if 0 < labels[:, c].sum() < len(labels)]
+    expected = np.mean([roc_auc_score(labels[:, c], scores[:, c]) for c in cells])
+    row = next(e for e in package.card.evaluation if e.metric == "AUROC per cell, mean" and e.split == "test")
+    assert row.value == pytest.approx(expected, abs=1e-4)
+    assert "with the batch path" in row.note
+    assert package.card.batch_correction.column == "batch"
+    assert package.card.batch_correction.lambda_cell == 1e-4
+
+
+def test_a_graph_that_differs_from_keras_is_not_written(run, prepared, tmp_path, monkeypatch):
+    from scbasset_zoo_export import onnx_graph
+
+    true_fold = onnx_graph._fold
+
+    def wrong_fold(layer, norm):
+        kernel, bias = true_fold(layer, norm)
+        return kernel, bias + (0.1 if layer.name == "conv_3" else 0)
+
+    monkeypatch.setattr(onnx_graph, "_fold", wrong_fold)
+    with pytest.raises(PackageError, match="Keras and ONNX Runtime differ by .* in probability"):
+        sz.export(run.folder, out=tmp_path / "package")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_only_the_author_knows_goes_into_the_card(run, tmp_path):
+    about = {"id": "scbasset/mine", "version": "2.1.0", "license": "MIT", "authors": [{"name": "A. Author"}]}
+    (tmp_path / "about.yaml").write_text(yaml.safe_dump(about))
+    card = sz.export(run.folder, out=tmp_path / "package", about=tmp_path / "about.yaml").card
+    assert (card.id, card.version, card.license, card.authors[0].name) == ("scbasset/mine", "2.1.0", "MIT", "A. Author")
+
+
+def test_bad_requests_are_refused_and_leave_nothing(run, prepared, package, tmp_path):
+    with pytest.raises(InputError, match="--overwrite"):
+        sz.export(run.folder, out=package.folder)
+    with pytest.raises(InputError, match="not the folder of a training run"):
+        sz.export(tmp_path, out=tmp_path / "package")
+    with pytest.raises(PackageError, match=r"license.*SPDX"):
+        sz.export(run.folder, out=tmp_path / "package", about={"license": "my own"})
+    with pytest.raises(InputError, match="training"):
+        sz.export(run.folder, out=tmp_path / "package", about={"training": {}})
+    (tmp_path / "list.yaml").write_text("- 1")
+    with pytest.raises(InputError, match="mapping of card fields"):
+        sz.export(run.folder, out=tmp_path / "package", about=tmp_path / "list.yaml")
+    moved = tmp_path / "moved"
+    shutil.copytree(run.folder, moved)
+    facts = json.loads((moved / "run.json").read_text())
+    facts["data"]["folder"] = str(tmp_path / "gone")
+    (moved / "run.json").write_text(json.dumps(facts))
+    with pytest.raises(InputError, match="--data DIR"):
+        sz.export(moved, out=tmp_path / "package")
+    assert not (tmp_path / "package").exists()
+    assert sz.export(moved, out=tmp_path / "package", data=prepared.folder).card.cells.n_cells == 40
+
+
+def test_a_run_without_a_finished_epoch_cannot_be_exported(run, tmp_path):
+    unfinished = tmp_path / "run"
+    shutil.copytree(run.folder, unfinished)
+    (unfinished / "best.npz").unlink()
+    with pytest.raises(InputError, match="no epoch of this run was finished"):
+        sz.export(unfinished, out=tmp_path / "package")
+
+
+def test_the_model_runs_in_an_environment_with_onnxruntime_alone(package, prepared, tmp_path):
+    venv.create(tmp_path / "venv", with_pip=True)
+    python = tmp_path / "venv" / "bin" / "python"
+    subprocess.run([python, "-m", "pip", "install", "--quiet", "onnxruntime"], check=True)
+    sequence = dna.one_hot(windows(prepared, "test")[:3])
+    np.save(tmp_path / "sequence.npy", sequence)
+    code = """
+import sys, numpy, onnxruntime
+for name in ("scbasset_zoo", "tensorflow", "kipoi", "keras"):
+    try:
+        __import__(name)
+    except ImportError:
+        continue
+    sys.exit(f"{name} is installed here")
+model, sequence, out = sys.argv[1:]
+session = onnxruntime.InferenceSession(model)
+accessibility, logits, peak_embedding = session.run(None, {"sequence": numpy.load(sequence)})
+numpy.savez(out, accessibility=accessibility, logits=logits, peak_embedding=peak_embedding)
+"""
+    arguments = [package.folder / "model.onnx", tmp_path / "sequence.npy", tmp_path / "out.npz"]
+    subprocess.run([python, "-I", "-c", code, *map(str, arguments)], check=True, cwd=tmp_path)
+    expected = run_onnx(package, sequence)
+    with np.load(tmp_path / "out.npz") as found:
+        for name in ("accessibility", "logits", "peak_embedding"):
+            np.testing.assert_allclose(found[name], expected[name], atol=1e-5)
+
+
+def test_exporting_from_the_command_line_names_the_next_step(run, tmp_path):
+    command = [sys.executable, "-m", "scbasset_zoo.cli.main", "export", str(run.folder), "--out", str(tmp_path / "package")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "AUROC per cell, mean" in done.stdout
+    assert f"scbasset-zoo predict {tmp_path / 'package'}" in done.stdout
+    again = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert again.returncode == 1
+    assert again.stderr.startswith("error:")
+    assert "Traceback" not in again.stderr

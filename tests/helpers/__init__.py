@@ -1,0 +1,1 @@
+"""What tests share: small models, packages, servers and damaged files."""

@@ -1,0 +1,105 @@
+"""Codes, one-hot, reverse complement and the k-let preserving shuffle."""
+
+from collections import Counter
+from itertools import permutations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scbasset_zoo.errors import InputError
+from scbasset_zoo.inputs.dna import N, as_codes, decode, encode, one_hot, reverse_complement, shuffle
+
+letters = st.text("ACGTN", min_size=1, max_size=60)
+
+
+def klets(sequence, k):
+    return Counter(sequence[i : i + k] for i in range(len(sequence) - k + 1))
+
+
+def test_encode_reads_lower_case_and_takes_other_letters_as_n():
+    assert encode("ACGTacgtNnRYU-é").tolist() == [0, 1, 2, 3, 0, 1, 2, 3, 4, 4, 4, 4, 4, 4, 4]
+    assert encode(b"GATTACA").tolist() == [2, 0, 3, 3, 0, 1, 0]
+
+
+def test_one_hot_has_channels_a_c_g_t_and_a_quarter_for_n():
+    assert one_hot(encode("ACGTN")).tolist() == [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1], [0.25] * 4]
+    assert one_hot(encode("ACGTN")).dtype == np.float32
+
+
+@given(letters)
+def test_decode_undoes_encode(sequence):
+    assert decode(encode(sequence)) == sequence
+
+
+@given(letters)
+def test_reverse_complement_agrees_with_letters(sequence):
+    expected = sequence[::-1].translate(str.maketrans("ACGT", "TGCA"))
+    assert decode(reverse_complement(encode(sequence))) == expected
+
+
+def test_reverse_complement_works_on_the_last_axis():
+    codes = np.stack([encode("AACG"), encode("TTNA")])
+    assert [decode(row) for row in reverse_complement(codes)] == ["CGTT", "TNAA"]
+
+
+@given(letters)
+def test_all_forms_of_a_sequence_give_the_same_codes(sequence):
+    expected = encode(sequence)[None]
+    for form in (sequence, [sequence], expected, expected.astype(np.int64), one_hot(expected), one_hot(expected[0])):
+        np.testing.assert_array_equal(as_codes(form), expected)
+
+
+def test_zeros_in_every_channel_are_n():
+    assert as_codes(np.zeros((1, 3, 4), dtype=np.float32)).tolist() == [[N, N, N]]
+
+
+@pytest.mark.parametrize(
+    ("sequences", "length", "message"),
+    [
+        (["ACGT", "ACG"], None, "Sequence 1 has 3 bp; expected 4 bp"),
+        ("ACGT", 5, "has 4 bp; expected 5 bp"),
+        (np.zeros((2, 4), dtype=np.int8), 5, "have 4 bp; expected 5 bp"),
+        (np.array([[0, 5]]), None, r"0\.\.4"),
+        (np.array([[-1, 0]]), None, r"0\.\.4"),
+        (np.array([[[0.5, 0.5, 0, 0]]]), None, "neither one-hot nor N"),
+        (np.array([[[1.0, 1.0, 0, 0]]]), None, "neither one-hot nor N"),
+        (np.array([[[np.nan, 0, 0, 1.0]]]), None, "neither one-hot nor N"),
+        (np.zeros((2, 3, 5)), None, "must have shape"),
+        (np.zeros((2, 3, 4, 1), dtype=np.int8), None, "Sequences must be"),
+    ],
+)
+def test_impossible_sequences_are_refused(sequences, length, message):
+    with pytest.raises(InputError, match=message):
+        as_codes(sequences, length)
+
+
+@given(letters, st.integers(1, 4), st.integers(0, 2**32))
+def test_shuffle_keeps_the_count_of_every_klet(sequence, k, seed):
+    for copy in shuffle(encode(sequence), np.random.default_rng(seed), k=k, n=2):
+        for shorter in range(1, k + 1):
+            assert klets(decode(copy), shorter) == klets(sequence, shorter)
+
+
+def test_shuffle_draws_all_sequences_of_the_same_dinucleotides_equally_often():
+    sequence = "AACAGACA"
+    # Independent: of all orders of the letters, those with the same dinucleotides.
+    alike = {"".join(p) for p in permutations(sequence)}
+    alike = sorted(s for s in alike if klets(s, 2) == klets(sequence, 2))
+    drawn = Counter(decode(copy) for copy in shuffle(encode(sequence), np.random.default_rng(0), k=2, n=6000))
+    assert sorted(drawn) == alike
+    assert len(alike) > 5
+    expected = 6000 / len(alike)
+    # Chi-square with len(alike) - 1 degrees of freedom: mean + 5 standard deviations.
+    statistic = sum((drawn[s] - expected) ** 2 / expected for s in alike)
+    df = len(alike) - 1
+    assert statistic < df + 5 * np.sqrt(2 * df)
+
+
+def test_shuffle_is_repeatable_and_refuses_k_below_one():
+    codes = encode("ACGTTGCAAC" * 5)
+    assert np.array_equal(shuffle(codes, np.random.default_rng(3)), shuffle(codes, np.random.default_rng(3)))
+    assert not np.array_equal(shuffle(codes, np.random.default_rng(3)), codes[None])
+    with pytest.raises(InputError, match="1 or more"):
+        shuffle(codes, np.random.default_rng(0), k=0)

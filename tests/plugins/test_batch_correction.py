@@ -1,0 +1,252 @@
+"""The analysis `batch-correction`: what it compares, and that its scores follow what a correction does."""
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+from helpers.embedded import PENALTY, embedded_package, fitted, groups
+from scbasset_zoo_plugins.batch_correction.analysis import BatchCorrection
+from scbasset_zoo_plugins.batch_correction.harmony import Harmony
+from scbasset_zoo_plugins.batch_correction.lsi import lsi
+from scipy import sparse
+
+import scbasset_zoo as sz
+from scbasset_zoo import InputError, hookimpl, plugin_manager
+from scbasset_zoo.analyses.embedding_scores import score_embedding
+from scbasset_zoo.extend.embedding import EmbeddedCells
+
+SHIFT = 2.0
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Packages of the same cells, whose batches lie apart in `plain` and mix in `corrected`; `strong` mixes types as well."""
+    folder = tmp_path_factory.mktemp("models")
+    corrected, cells = groups()
+    apart, _ = groups(shift=SHIFT)
+    order = np.random.default_rng(0).permutation(len(cells))
+    embedded_package(folder / "plain", apart[order], cells.iloc[order])
+    embedded_package(folder / "corrected", corrected, cells.assign(alone="b1"), batch="batch")
+    blurred = corrected + np.random.default_rng(1).normal(0, 2, corrected.shape)
+    embedded_package(folder / "strong", blurred, cells, batch="batch", penalty=1e-4)
+    embedded_package(folder / "fewer", corrected[:100], cells.iloc[:100], batch="batch")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(folder):
+    return sz.open_model(folder / "corrected", "cpu")
+
+
+@pytest.fixture(scope="module")
+def counts(model):
+    """Cells x 400 peaks in another order of cells: peaks of each type, of each batch, and of all."""
+    rng = np.random.default_rng(2)
+    cells = model.cells.sample(frac=1, random_state=0)
+    open_share = np.full((240, 400), 0.08)
+    for i, name in enumerate(sorted(cells["cell_type"].unique())):
+        open_share[cells["cell_type"] == name, 40 * i : 40 * i + 40] = 0.5
+    open_share[cells["batch"] == "b1", 200:260] = 0.4
+    is_open = rng.random((240, 400)) < open_share * rng.uniform(0.4, 1.6, (240, 1))
+    return ad.AnnData(sparse.csr_matrix(is_open.astype(np.float32)), obs=cells[[]])
+
+
+@pytest.fixture(scope="module")
+def result(model, folder, counts, tmp_path_factory):
+    """Everything compared, as read from its file."""
+    out = tmp_path_factory.mktemp("result") / "cells.h5ad"
+    options = {"label": "cell_type", "plain": folder / "plain", "models": [str(folder / "strong")], "counts": counts}
+    sz.run("batch-correction", model, out=out, n_components=10, quiet=True, **options)
+    return ad.read_h5ad(out)
+
+
+def test_everything_asked_for_is_compared_and_kept(result, model):
+    table = result.uns["comparison"]
+    assert table["kind"].to_dict() == {
+        "LSI": "uncorrected",
+        "Harmony on LSI": "Harmony",
+        "scBasset": "uncorrected",
+        "Harmony on scBasset": "Harmony",
+        "scBasset-BC, λ = 1e-06": "scBasset-BC",
+        "scBasset-BC, λ = 0.0001": "scBasset-BC",
+    }
+    assert table["lambda_cell"].dropna().tolist() == [PENALTY, 1e-4]
+    assert list(result.obs_names) == list(model.cells.index)
+    for key in table["obsm"]:
+        assert len(result.obsm[key]) == 240
+        assert result.obsm[key.replace("X_", "X_umap_", 1)].shape == (240, 2)
+    np.testing.assert_array_equal(result.obsm["X_scbasset_bc"], model.cell_embedding)
+    np.testing.assert_array_equal(result.obsm["X_scbasset"][:, :7], model.cell_embedding[:, :7])
+
+
+def test_each_row_has_the_scores_of_its_embedding(result):
+    for _, row in result.uns["comparison"].iterrows():
+        cells = EmbeddedCells(result.obsm[row["obsm"]], labels=result.obs["cell_type"], batches=result.obs["batch"])
+        for name, value in score_embedding(cells).items():
+            assert row[name] == pytest.approx(value), name
+
+
+def test_corrections_mix_the_batches_and_keep_the_types(result):
+    table = result.uns["comparison"]
+    for uncorrected in ("LSI", "scBasset"):
+        assert table.loc[f"Harmony on {uncorrected}", "iLISI"] > table.loc[uncorrected, "iLISI"] + 0.3
+        assert table.loc[f"Harmony on {uncorrected}", "kBET acceptance"] > table.loc[uncorrected, "kBET acceptance"] + 0.3
+        assert table.loc[f"Harmony on {uncorrected}", "label score at 10"] > 0.9
+    assert table.loc["scBasset", "iLISI"] < 1.4
+    assert table.loc["scBasset-BC, λ = 1e-06", "iLISI"] > 1.7
+    assert table.loc["scBasset-BC, λ = 1e-06", "label score at 10"] > 0.99
+    assert table.loc["scBasset-BC, λ = 0.0001", "label score at 10"] < 0.8
+
+
+def test_figures_are_made_of_the_file(result):
+    figures = BatchCorrection().plot(result)
+    assert set(figures) == {"trade_off", "umaps"}
+    names = [text.get_text() for text in figures["trade_off"].legends[0].get_texts()]
+    assert names == list(result.uns["comparison"].index)
+    titled = [ax.get_title() for ax in figures["umaps"].axes if ax.get_title()]
+    assert titled == 2 * names
+    figures["umaps"].draw_without_rendering()
+    grids = {ax.get_subplotspec().get_gridspec().get_geometry() for ax in figures["umaps"].axes}
+    assert grids == {(4, 4)}
+    assert [ax.get_ylabel() for ax in figures["umaps"].axes if ax.get_ylabel()] == 2 * ["coloured by batch"] + 2 * [
+        "coloured by cell_type"
+    ]
+    assert [ax.get_title() for ax in figures["umaps"].axes if ax.get_legend()] == 2 * [names[3]]
+
+
+def test_alone_a_model_is_scored_for_mixing(model):
+    result = sz.run("batch-correction", model, umap=False, quiet=True)
+    table = result.uns["comparison"]
+    assert list(table.index) == ["scBasset-BC"]
+    assert {"kBET acceptance", "iLISI"} <= set(table.columns)
+    assert not [column for column in table if column.startswith("label")]
+    assert BatchCorrection().plot(result) == {}
+
+
+def test_lsi_is_the_svd_of_tf_idf_without_the_component_of_depth(counts):
+    is_open = counts.X.toarray()
+    weights = np.log(1 + 1e4 * is_open / is_open.sum(axis=1, keepdims=True) * 240 / is_open.sum(axis=0))
+    u, s, _ = np.linalg.svd(weights, full_matrices=False)
+    expected = (u * s)[:, :6]
+    depth = np.log(is_open.sum(axis=1))
+    correlation = [abs(np.corrcoef(component, depth)[0, 1]) for component in expected.T]
+    assert np.argmax(correlation) == 0
+    assert max(correlation) > 0.5
+    found = lsi(sparse.csr_matrix(is_open), 6, seed=1)
+    assert found.shape == (240, 5)
+    for mine, theirs in zip(found.T[:3], expected[:, 1:].T, strict=False):
+        assert abs(np.corrcoef(mine, theirs)[0, 1]) > 0.9999
+        assert np.linalg.norm(mine) == pytest.approx(np.linalg.norm(theirs), rel=1e-3)
+
+
+def test_lsi_keeps_all_components_where_none_follows_depth():
+    rng = np.random.default_rng(0)
+    x = np.zeros((60, 80))
+    for row in x:
+        row[rng.choice(80, 10, replace=False)] = 1
+    x[0, np.flatnonzero(x[0] == 0)[0]] = 1  # depths must not all be one, or nothing correlates
+    assert lsi(sparse.csr_matrix(x), 5).shape == (60, 5)
+
+
+def test_the_seed_decides_and_harmony_leaves_what_it_is_given():
+    embedding, cells = groups(shift=SHIFT)
+    before = embedding.copy()
+    once, again = (Harmony().integrate(embedding, cells["batch"].to_numpy(), seed=2) for _ in "ab")
+    np.testing.assert_array_equal(once, again)
+    np.testing.assert_array_equal(embedding, before)
+    assert once.shape == embedding.shape
+
+
+class Centred(sz.IntegrationMethod):
+    """Batches moved onto each other."""
+
+    name = "centred"
+
+    def integrate(self, embedding, batches, *, seed):
+        return embedding - pd.DataFrame(embedding).groupby(batches).transform("mean").to_numpy()
+
+
+class Short(sz.IntegrationMethod):
+    """Loses a cell."""
+
+    name = "short"
+
+    def integrate(self, embedding, batches, *, seed):
+        return embedding[1:]
+
+
+class Plugin:
+    @hookimpl
+    def register_integration_methods(self):
+        return [Centred, Short]
+
+
+def test_a_plugins_method_is_compared_and_one_that_fails_costs_only_itself(model, folder, capsys):
+    plugin_manager.register(Plugin(), "test")
+    try:
+        options = {"label": "cell_type", "plain": folder / "plain", "umap": False, "quiet": True}
+        table = sz.run("batch-correction", model, **options).uns["comparison"]
+        fewer = sz.run("batch-correction", model, methods=["centred"], **options).uns["comparison"]
+    finally:
+        plugin_manager.unregister("test")
+    assert list(table.index) == ["scBasset", "Harmony on scBasset", "centred on scBasset", "scBasset-BC"]
+    assert table.loc["centred on scBasset", "iLISI"] > table.loc["scBasset", "iLISI"] + 0.3
+    assert list(fewer.index) == ["scBasset", "centred on scBasset", "scBasset-BC"]
+    said = "integration method 'short' of this process failed and is left out: ValueError: it must return finite numbers of shape"
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"batch": "lane"}, "batch: the cells of scbasset/toy have no column 'lane'; they have cell_type, batch, alone"),
+        ({"batch": "alone"}, "batch: all 240 cells have the alone"),
+        ({"label": "tissue"}, "label: the cells of scbasset/toy have no column 'tissue'"),
+        ({"plain": "corrected"}, "plain: scbasset/toy 1.0.0 is batch-corrected; give it among models"),
+        ({"plain": "fewer"}, "plain: scbasset/toy 1.0.0 has 100 cells, of which 100 are among the 240 of"),
+        ({"models": ["plain"]}, "scbasset/toy 1.0.0 was fitted without batches"),
+        ({"methods": ["scVI"]}, "methods: 'scVI' is not installed; installed are Harmony"),
+        ({"counts": "few"}, "counts lacks 40 of the model's 240 cells, such as 'cell"),
+        ({"counts": "all", "n_components": 240}, "n_components must be less than the counts' 240 cells or peaks"),
+        ({"counts": "all", "n_components": 1}, "n_components: .*greater than or equal to 2"),
+        ({"n_neighbours": 500}, "n_neighbours must be less than the 240 cells; found 500"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_before_any_work(model, folder, counts, tmp_path, options, message):
+    data = {"few": counts[:200], "all": counts, **{path.name: path for path in folder.iterdir()}}
+    given = {name: data.get(value, value) if isinstance(value, str) else value for name, value in options.items()}
+    given = {name: [str(data.get(v, v)) for v in value] if isinstance(value, list) else value for name, value in given.items()}
+    with pytest.raises(InputError, match=message):
+        sz.run("batch-correction", model, out=tmp_path / "out.h5ad", **given)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_model_without_batches_is_refused_with_the_way_out(folder, tmp_path):
+    with pytest.raises(InputError, match=r"was fitted without batches: give a model that was trained.*--batch-key.*as plain"):
+        sz.run("batch-correction", folder / "plain", device="cpu", out=tmp_path / "out.h5ad")
+    assert not list(tmp_path.iterdir())
+
+
+def test_counts_above_0_are_open_and_an_empty_cell_is_named(model, result, counts):
+    doubled = ad.AnnData(counts.X * 2, obs=counts.obs)
+    doubled.X.data[:5] = 0
+    doubled.X.data[5:10] = 7
+    again = sz.run("batch-correction", model, counts=doubled, n_components=10, umap=False, quiet=True).obsm["X_lsi"]
+    assert again.shape == result.obsm["X_lsi"].shape
+    assert not np.array_equal(again, result.obsm["X_lsi"])
+    assert np.corrcoef(again[:, 0], result.obsm["X_lsi"][:, 0])[0, 1] ** 2 > 0.99
+    doubled.X.data[doubled.X.indptr[7] : doubled.X.indptr[8]] = 0
+    with pytest.raises(InputError, match=f"counts: 1 cells have no open peak, such as '{counts.obs_names[7]}'"):
+        sz.run("batch-correction", model, counts=doubled, umap=False, quiet=True)
+
+
+@pytest.mark.slow
+def test_a_fitted_batch_corrected_model_mixes_batches_and_keeps_types(tmp_path):
+    """Two batches that differ in depth and in a stress factor; docs/batch-correction.md shows the same and more."""
+    plain = fitted(tmp_path / "plain", {"n_batches": 2}, {})
+    corrected = fitted(tmp_path / "corrected", {"n_batches": 2}, {"batch_key": "batch", "l2_cell": 1e-5})
+    table = sz.run("batch-correction", corrected, plain=plain, label="cell_type", methods=[], umap=False, quiet=True)
+    uncorrected, mixed = (table.uns["comparison"].loc[name] for name in ("scBasset", "scBasset-BC"))
+    assert mixed["iLISI"] > uncorrected["iLISI"] + 0.3
+    assert mixed["kBET acceptance"] > uncorrected["kBET acceptance"] + 0.2
+    assert mixed["label score at 50"] > uncorrected["label score at 50"] - 0.05

@@ -1,0 +1,391 @@
+"""Denoised accessibility is the logits without the intercept; its agreement with labels and RNA is what others compute."""
+
+import gzip
+
+import anndata as ad
+import numpy as np
+import onnxruntime
+import pandas as pd
+import pytest
+from helpers import toy
+from helpers.planted import planted_package
+from scbasset_zoo_plugins.denoise.agreement import Correlations, Profiles, rank_distances
+from scbasset_zoo_plugins.denoise.analysis import Denoise
+from scbasset_zoo_plugins.genes import promoter_weights, read_start_sites
+from scipy import sparse
+from scipy.spatial.distance import pdist, squareform
+from scipy.special import expit
+from scipy.stats import pearsonr
+from sklearn.decomposition import PCA
+from sklearn.metrics import silhouette_score
+
+import scbasset_zoo as sz
+from scbasset_zoo.inputs import dna
+from scbasset_zoo.inputs.genome import Genome
+
+N_CELLS, N_PEAKS = 60, 40
+GTF_LINE = '{}\ttest\t{}\t{}\t{}\t.\t{}\t.\tgene_id "{}"; gene_name "{}"; level 2;\n'
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return sz.open_model(toy.toy_package(tmp_path_factory.mktemp("denoise") / "toy", n_cells=N_CELLS).folder, "cpu")
+
+
+@pytest.fixture(scope="module")
+def genome(tmp_path_factory):
+    return toy.toy_genome(tmp_path_factory.mktemp("genome") / "toy.fa")
+
+
+@pytest.fixture(scope="module")
+def peaks():
+    return toy.toy_peaks(N_PEAKS, seed=3)[["chrom", "start", "end"]]
+
+
+@pytest.fixture(scope="module")
+def logits(model, genome, peaks):
+    """Logits of plain ONNX Runtime less the intercept, (cells, peaks)."""
+    session = onnxruntime.InferenceSession(str(model.package.folder / "model.onnx"), providers=["CPUExecutionProvider"])
+    centres = (peaks["start"] + peaks["end"]).to_numpy() // 2
+    windows = Genome(genome).windows(peaks["chrom"].to_numpy(), centres - 672, 1344)
+    return session.run(["logits"], {"sequence": dna.one_hot(windows)})[0].T - model.cell_intercept[:, None]
+
+
+@pytest.fixture(scope="module")
+def counts(peaks):
+    """50 of the cells in another order."""
+    rng = np.random.default_rng(0)
+    barcodes = [f"cell-{i}" for i in rng.permutation(N_CELLS)[:50]]
+    var = peaks.set_axis([f"peak-{i}" for i in range(N_PEAKS)])
+    return ad.AnnData(sparse.csr_matrix(rng.poisson(0.4, (50, N_PEAKS))), obs=pd.DataFrame(index=barcodes), var=var)
+
+
+@pytest.fixture(scope="module")
+def gtf(tmp_path_factory, peaks):
+    """A gene whose start is each fifth peak's, on either strand."""
+    path = tmp_path_factory.mktemp("gtf") / "genes.gtf.gz"
+    with gzip.open(path, "wt") as file:
+        file.write("#!genome-build toy\n")
+        for i in range(0, N_PEAKS, 5):
+            chrom, start, _ = peaks.iloc[i]
+            plus = i % 2 == 0
+            first, last = (start + 1, start + 5_000) if plus else (max(1, start - 5_000), start + 1)
+            file.write(GTF_LINE.format(chrom, "gene", first, last, "+-"[not plus], f"ENSG{i}.1", f"NAME{i}"))
+            file.write(GTF_LINE.format(chrom, "transcript", 1, 2, "+", f"ENSG{i}.1", f"NAME{i}"))
+    return path
+
+
+@pytest.fixture(scope="module")
+def rna(tmp_path_factory):
+    """All cells but five, one gene that the GTF has not, one that never varies; on disk."""
+    rng = np.random.default_rng(1)
+    names = ["OTHER", *(f"NAME{i}" for i in range(0, N_PEAKS, 5))][::-1]
+    x = rng.random((55, len(names))) * (rng.random((55, len(names))) < 0.7)
+    x[:, 2] = 1
+    barcodes = [f"cell-{i}" for i in rng.permutation(N_CELLS)[:55]]
+    path = tmp_path_factory.mktemp("rna") / "rna.h5ad"
+    ad.AnnData(sparse.csr_matrix(x), obs=pd.DataFrame(index=barcodes), var=pd.DataFrame(index=names)).write_h5ad(path)
+    return path
+
+
+def naive_gene_scores(values, gtf, peaks):
+    """Mean over peaks within 2 kb of each gene's start, gene by gene and peak by peak; genes without peaks are left out."""
+    found = {}
+    for line in gzip.decompress(gtf.read_bytes()).decode().splitlines():
+        fields = line.split("\t")
+        if len(fields) < 9 or fields[2] != "gene":
+            continue
+        tss = int(fields[3]) - 1 if fields[6] == "+" else int(fields[4]) - 1
+        near = [
+            i
+            for i, (chrom, start, end) in enumerate(peaks.itertuples(index=False))
+            if chrom == fields[0] and any(abs(base - tss) <= 2_000 for base in (start, end - 1, min(max(tss, start), end - 1)))
+        ]
+        if near:
+            found[fields[8].split('"')[3]] = values[:, near].mean(axis=1)
+    return pd.DataFrame(found)
+
+
+@pytest.mark.parametrize("suffix", [None, ".h5ad", ".zarr"])
+@pytest.mark.parametrize("output", ["logits", "accessibility"])
+def test_the_result_is_the_models_without_the_intercept(model, genome, peaks, logits, tmp_path, monkeypatch, suffix, output):
+    monkeypatch.setattr("scbasset_zoo_plugins.denoise.denoised.PEAK_STEP", 16)
+    monkeypatch.setattr("scbasset_zoo_plugins.denoise.denoised.BLOCK_CELLS", 25)
+    out = suffix and tmp_path / f"denoised{suffix}"
+    result = sz.run("denoise", model, genome=genome, peaks=peaks, output=output, out=out)
+    expected = logits if output == "logits" else expit(logits)
+    np.testing.assert_allclose(np.asarray(result.X[:]), expected, atol=1e-4)
+    if out:
+        read = ad.read_h5ad(out) if suffix == ".h5ad" else ad.read_zarr(out)
+        np.testing.assert_allclose(read.X, expected, atol=1e-4)
+        assert read.obs_names.tolist() == model.cells.index.tolist()
+        assert read.uns["scbasset_zoo"]["card_sha256"] == model.card_sha256
+        np.testing.assert_allclose(read.obsm["X_scbasset"] @ read.varm["peak_embedding"].T, logits, atol=1e-4)
+
+
+def test_without_peaks_the_training_peaks_are_denoised(model, genome):
+    result = sz.run("denoise", model, genome=genome)
+    assert result.shape == (N_CELLS, model.card.peaks.n_peaks)
+
+
+@pytest.mark.parametrize("output", ["logits", "accessibility"])
+def test_gene_scores_are_means_over_peaks_near_the_start(model, genome, peaks, logits, gtf, output, monkeypatch):
+    monkeypatch.setattr("scbasset_zoo_plugins.denoise.denoised.PEAK_STEP", 3)
+    result = sz.run("denoise", model, genome=genome, peaks=peaks, gtf=gtf, columns="genes", output=output)
+    expected = naive_gene_scores(logits if output == "logits" else expit(logits), gtf, peaks)
+    assert result.var["gene_name"].tolist() == expected.columns.tolist()
+    assert result.var["n_peaks"].max() > 1
+    np.testing.assert_allclose(result.X, expected, atol=1e-4)
+
+
+def test_start_sites_follow_the_strand_and_transcripts_serve_where_genes_are_missing(tmp_path):
+    path = tmp_path / "t.gtf"
+    lines = [("chr1", "transcript", 101, 200, "+", "A", ""), ("chr1", "transcript", 301, 900, "-", "A", "")]
+    path.write_text("".join(GTF_LINE.format(*line) for line in lines))
+    sites = read_start_sites(path)
+    assert sites["tss"].tolist() == [100, 899]
+    assert sites["gene_name"].tolist() == ["A", "A"]
+    table = pd.DataFrame({"chrom": "chr1", "start": [0, 109, 880, 2_000], "end": [90, 120, 889, 2_010]})
+    for reach, near in ((8, []), (9, [1]), (11, [0, 1, 2]), (1_200, [0, 1, 2, 3])):
+        if not near:
+            with pytest.raises(sz.InputError, match="No peak lies within 8 bp"):
+                promoter_weights(sites, table, reach)
+            continue
+        genes, weights = promoter_weights(sites, table, reach)
+        assert weights.indices.tolist() == near
+        np.testing.assert_allclose(weights.data, 1 / len(near))
+        assert genes["n_peaks"].tolist() == [len(near)]
+
+
+def test_agreement_with_rna_is_pearsons_before_and_after(model, genome, counts, logits, gtf, peaks, rna):
+    result = sz.run("denoise", model, genome=genome, counts=counts, gtf=gtf, rna=rna)
+    measured = ad.read_h5ad(rna)
+    cells = [name for name in model.cells.index if name in measured.obs_names and name in counts.obs_names]
+    position = model.cells.index.get_indexer(cells)
+    scores = {
+        "denoised": naive_gene_scores(logits, gtf, peaks).iloc[position],
+        "counts": naive_gene_scores((counts[cells].X.toarray() > 0).astype(float), gtf, peaks),
+    }
+    expression = measured[cells].to_df()[scores["denoised"].columns].to_numpy()
+    genes = result.uns["correlation_with_RNA"]
+    assert genes["gene_name"].tolist() == scores["denoised"].columns.tolist()
+    for side, table in scores.items():
+        of_genes = [
+            pearsonr(a, b)[0] if np.ptp(a) and np.ptp(b) else np.nan for a, b in zip(table.to_numpy().T, expression.T, strict=True)
+        ]
+        of_cells = [pearsonr(a, b)[0] if np.ptp(a) else np.nan for a, b in zip(table.to_numpy(), expression, strict=True)]
+        np.testing.assert_allclose(genes[side], of_genes, atol=1e-4)
+        assert np.isnan(genes[side]).sum() >= 1
+        np.testing.assert_allclose(result.obs.loc[cells, f"rna_correlation_{side}"], of_cells, atol=1e-4)
+        assert result.obs[f"rna_correlation_{side}"].isna().sum() >= N_CELLS - len(cells)
+        row = result.uns["metrics"].loc["correlation with RNA over cells, mean over genes"]
+        assert row[side] == pytest.approx(np.nanmean(of_genes), abs=1e-4)
+        assert row["n_cells"] == len(cells)
+
+
+@pytest.mark.parametrize("output", ["logits", "accessibility"])
+def test_agreement_with_labels_is_scikit_learns(model, genome, counts, logits, output):
+    result = sz.run("denoise", model, genome=genome, counts=counts, label="cell_type", output=output)
+    position = np.sort(model.cells.index.get_indexer(counts.obs_names))
+    labels = model.cells["cell_type"].iloc[position].astype(str).to_numpy()
+    profiles = {
+        "denoised": (logits if output == "logits" else expit(logits))[position],
+        "counts": (counts[model.cells.index[position]].X.toarray() > 0).astype(float),
+    }
+    metrics = result.uns["metrics"]
+    for side, values in profiles.items():
+        width = silhouette_score(squareform(pdist(values, "correlation")), labels, metric="precomputed")
+        assert metrics.loc["silhouette width of labels, 1 - Pearson, as 0..1", side] == pytest.approx((width + 1) / 2, abs=1e-4)
+        components = PCA(min(40, *values.shape), svd_solver="full").fit_transform(values)
+        least, most = label_scores(components, labels, 10)
+        assert least - 1e-9 <= metrics.loc["label score at 10, PCA(50)", side] <= most + 1e-9
+        assert most - least < (1e-9 if side == "denoised" else 0.2)
+
+
+def label_scores(points, labels, k):
+    """The least and greatest share of k nearest neighbours of the same label, over the ways to break ties."""
+    least, most = [], []
+    for cell, of_cell in enumerate(np.round(squareform(pdist(points)), 5)):
+        others = np.delete(np.arange(len(points)), cell)
+        bound = np.sort(of_cell[others])[k - 1]
+        same = labels[others] == labels[cell]
+        certain, tied = of_cell[others] < bound, of_cell[others] == bound
+        open_places = k - certain.sum()
+        least.append((same & certain).sum() + max(0, open_places - (~same & tied).sum()))
+        most.append((same & certain).sum() + min(open_places, (same & tied).sum()))
+    return np.mean(least) / k, np.mean(most) / k
+
+
+def test_profiles_give_distances_and_components_from_inner_products():
+    rng = np.random.default_rng(2)
+    values = rng.normal(2, 1, (12, 30))
+    values[3] = 5
+    profiles = Profiles(values @ values.T, values.sum(axis=1), 30)
+    distances = profiles.correlation_distances()
+    kept = np.arange(12) != 3
+    np.testing.assert_allclose(distances[np.ix_(kept, kept)], 1 - np.corrcoef(values[kept]), atol=1e-10)
+    assert (distances[3, kept] == 1).all()
+    np.testing.assert_allclose(
+        np.abs(profiles.principal_components(4)), np.abs(PCA(4, svd_solver="full").fit_transform(values)), atol=1e-8
+    )
+
+
+def test_correlations_of_blocks_are_those_of_the_whole():
+    rng = np.random.default_rng(3)
+    a, b = rng.normal(50, 1, (9, 5)), rng.normal(0, 1, (9, 5))
+    found = Correlations()
+    for first in (0, 4, 8):
+        found.add(a[first : first + 4], b[first : first + 4])
+    np.testing.assert_allclose(np.concatenate(found.per_cell), [pearsonr(x, y)[0] for x, y in zip(a, b, strict=True)])
+    np.testing.assert_allclose(found.per_gene(), [pearsonr(x, y)[0] for x, y in zip(a.T, b.T, strict=True)])
+
+
+def test_rank_distances_count_whose_rna_is_nearer(model, genome, tmp_path):
+    rng = np.random.default_rng(4)
+    atac = rng.normal(size=(N_CELLS, 3))
+    joint = ad.AnnData(obs=pd.DataFrame(index=model.cells.index[::-1]))
+    rna = atac + rng.normal(0, 0.7, atac.shape)
+    joint.obsm["X_atac"], joint.obsm["X_rna"] = atac[::-1], sparse.csc_matrix(rna[::-1])
+    joint.write_h5ad(tmp_path / "joint.h5ad")
+    result = sz.run("denoise", model, genome=genome, joint=tmp_path / "joint.h5ad")
+    expected = [
+        sum(np.linalg.norm(atac[i] - rna[j]) < np.linalg.norm(atac[i] - rna[i]) for j in range(N_CELLS)) / (N_CELLS - 1)
+        for i in range(N_CELLS)
+    ]
+    np.testing.assert_allclose(result.obs["rank_distance"], expected)
+    assert result.uns["metrics"]["denoised"].iloc[0] == pytest.approx(np.mean(expected))
+    same = np.zeros((4, 2))
+    assert rank_distances(same, same, np.arange(4), block=3).tolist() == [0.5] * 4
+
+
+def test_of_many_cells_a_seeded_draw_is_compared(model, genome):
+    metrics = sz.run("denoise", model, genome=genome, label="cell_type", max_cells=40).uns["metrics"]
+    assert set(metrics["n_cells"]) == {40}
+    pd.testing.assert_frame_equal(metrics, sz.run("denoise", model, genome=genome, label="cell_type", max_cells=40).uns["metrics"])
+
+
+def test_a_model_of_known_truth_is_nearer_to_labels_and_rna_than_the_counts(tmp_path):
+    """RNA of each gene follows the true effect of its own peak's motifs; other peaks near its start are noise to it."""
+    simulation = sz.simulate(tmp_path / "simulated", n_cells=200, n_peaks=300, density=0.08, quiet=True)
+    model = sz.open_model(planted_package(tmp_path / "planted", simulation).folder, "cpu")
+    truth = simulation.activities.to_numpy() @ simulation.strengths.to_numpy().T
+    genes = np.arange(0, 300, 3)
+    lines = []
+    for i in genes:
+        chrom, start, end = simulation.peaks.iloc[i][["chr", "start", "end"]]
+        lines.append(GTF_LINE.format(chrom, "gene", start + 1, end, "+", f"G{i}", f"G{i}"))
+    (tmp_path / "genes.gtf").write_text("".join(lines))
+    noise = np.random.default_rng(0).normal(size=(200, 100))
+    rna = ad.AnnData(truth[:, genes] + noise, obs=simulation.cells[[]], var=pd.DataFrame(index=[f"G{i}" for i in genes]))
+    options = {"gtf": tmp_path / "genes.gtf", "reach": 250, "rna": rna, "label": "cell_type", "quiet": True}
+    result = sz.run("denoise", model, genome=simulation.fasta, counts=simulation.matrix, **options)
+    varying = truth.std(axis=0) > 0.3
+    of_peaks = [pearsonr(x, y)[0] for x, y in zip(result.X.T[varying], truth.T[varying], strict=True)]
+    assert np.mean(of_peaks) > 0.8
+    metrics = result.uns["metrics"]
+    assert len(metrics) == 6
+    assert (metrics["denoised"] > metrics["counts"]).all(), metrics
+
+
+def test_real_counts_are_compared_from_end_to_end(shared_data, hg19_fasta, tmp_path):
+    """Random weights under the names of real cells: what counts give does not depend on them."""
+    counts = ad.read_h5ad(shared_data / "buenrostro2018_bm0828.h5ad")
+    sizes = Genome(hg19_fasta).chromosome_sizes
+    reference = {"assembly": "hg19", "naming": "ucsc", "chromosome_sizes": sizes}
+    package = toy.toy_package(tmp_path / "toy", n_cells=len(counts), cells=counts.obs[["cell_type"]], genome=reference)
+    model = sz.open_model(package.folder, "cpu")
+    with pytest.raises(sz.InputError, match=r"no chromosome chr1\."):
+        sz.run("denoise", model, genome=hg19_fasta, counts=counts)
+    part = counts[:, counts.var_names.str.match("chr(20|22)[-_:]")][:, ::4].copy()
+    result = sz.run("denoise", model, genome=hg19_fasta, counts=part, label="cell_type", out=tmp_path / "d.zarr", quiet=True)
+    assert result.shape == part.shape
+    found = result.uns["metrics"].loc["silhouette width of labels, 1 - Pearson, as 0..1"]
+    is_open = (part.X.toarray() if sparse.issparse(part.X) else part.X) > 0
+    assert is_open.any(axis=1).all()
+    width = silhouette_score(squareform(pdist(is_open, "correlation")), part.obs["cell_type"], metric="precomputed")
+    assert found["counts"] == pytest.approx((width + 1) / 2, abs=1e-6)
+
+
+def test_every_figure_is_drawn_of_what_the_file_holds(model, genome, counts, gtf, rna, tmp_path):
+    joint = ad.AnnData(obs=model.cells[[]], obsm={"X_atac": model.cell_embedding, "X_rna": model.cell_embedding})
+    options = {"counts": counts, "gtf": gtf, "rna": rna, "joint": joint, "label": "cell_type"}
+    sz.run("denoise", model, genome=genome, out=tmp_path / "d.h5ad", plot=tmp_path / "figures", **options)
+    names = {"heat_map", "correlation_with_RNA", "rank_distance"}
+    assert {path.stem for path in (tmp_path / "figures").iterdir()} == names
+    figures = Denoise().plot(ad.read_h5ad(tmp_path / "d.h5ad"))
+    assert set(figures) == names
+    for figure in figures.values():
+        assert all(ax.get_xlabel() or ax.get_ylabel() for ax in figure.axes)
+    counted, denoised = (ax for ax in figures["heat_map"].axes if "most variable peaks" in ax.get_xlabel())
+    heat_map = ad.read_h5ad(tmp_path / "d.h5ad").uns["heat_map"]
+    names = model.cells.index[heat_map["cells"]]
+    expected = counts[names, heat_map["peaks"]].X.toarray() > 0
+    np.testing.assert_array_equal(counted.images[0].get_array(), expected)
+    assert denoised.images[0].get_array().shape == (50, N_PEAKS)
+
+
+def test_genes_that_do_not_vary_have_no_correlation_and_figures_are_drawn_all_the_same(model, genome, gtf, rna, tmp_path):
+    constant = ad.read_h5ad(rna)
+    constant.X = np.ones(constant.shape)
+    out, figures = tmp_path / "d.h5ad", tmp_path / "figures"
+    sz.run("denoise", model, genome=genome, gtf=gtf, rna=constant, out=out, plot=figures, quiet=True)
+    assert ad.read_h5ad(out).uns["correlation_with_RNA"]["denoised"].isna().all()
+    assert (figures / "correlation_with_RNA.png").is_file()
+
+
+def test_what_cannot_be_done_is_refused_before_any_work(genome, peaks, counts, gtf, rna, tmp_path, monkeypatch):
+    cells = toy.toy_cells(N_CELLS).assign(gaps=[None, *["a", "b"] * 29, "a"], one="a")
+    model = sz.open_model(toy.toy_package(tmp_path / "toy", n_cells=N_CELLS, cells=cells).folder, "cpu")
+    monkeypatch.setattr(type(model), "embed", lambda *_: pytest.fail("work was begun"))
+    strangers = ad.AnnData(np.ones((3, 2)), obs=pd.DataFrame(index=["x", "y", "z"]))
+    twice = ad.AnnData(np.ones((2, 2)), obs=pd.DataFrame(index=["cell-1", "cell-1"]))
+    (tmp_path / "bad.gtf").write_text("chr1\tgene\n")
+    (tmp_path / "empty.gtf").write_text("# nothing\n")
+    (tmp_path / "far.gtf").write_text(GTF_LINE.format("1", "gene", 1, 2, "+", "G", "G"))
+    (tmp_path / "outside.bed").write_text("chr1\t90000\t90500\n")
+    other_genes = ad.AnnData(np.ones((N_CELLS, 2)), obs=model.cells[[]], var=pd.DataFrame(index=["p", "q"]))
+    ad.AnnData(var=peaks[:0].set_axis([], axis=0)).write_h5ad(tmp_path / "empty.h5ad")
+    spoilt = ad.read_h5ad(rna)
+    spoilt[spoilt.obs_names.isin(["cell-7", "cell-30"]), 0] = np.nan
+
+    def joint(n_atac, n_rna, value=0.0):
+        profiles = {"X_atac": np.zeros((N_CELLS, n_atac)), "X_rna": np.full((N_CELLS, n_rna), value)}
+        return ad.AnnData(obs=model.cells[[]], obsm=profiles)
+
+    for options, message in (
+        ({"label": "nothing"}, "no column 'nothing'"),
+        ({"label": "gaps"}, "1 of 60 cells have no gaps, such as 'cell-0'"),
+        ({"label": "one"}, "all 60 cells have the one 'a'"),
+        ({"peaks": tmp_path / "outside.bed"}, "chr1:90000-90500"),
+        ({"peaks": peaks, "counts": counts}, "peaks or counts, not both"),
+        ({"rna": rna}, "gtf must be given for rna"),
+        ({"columns": "genes"}, "gtf must be given for columns=genes"),
+        ({"gtf": gtf}, "gtf needs columns=genes or rna"),
+        ({"gtf": tmp_path / "absent.gtf", "columns": "genes"}, "absent.gtf cannot be read"),
+        ({"gtf": tmp_path / "bad.gtf", "columns": "genes"}, "bad.gtf, line 1: a GTF has nine columns"),
+        ({"gtf": tmp_path / "empty.gtf", "columns": "genes"}, "no line of a gene"),
+        ({"gtf": tmp_path / "far.gtf", "columns": "genes", "peaks": peaks}, "peaks are on chr1, chr2, genes on 1"),
+        ({"peaks": tmp_path / "empty.h5ad"}, "There are no peaks: give at least one"),
+        ({"peaks": peaks[:0]}, "There are no peaks"),
+        ({"counts": tmp_path / "absent.h5ad"}, "counts: .*absent.h5ad must be an .h5ad"),
+        ({"counts": tmp_path / "absent.csv"}, "must be an .h5ad or .zarr"),
+        ({"rna": strangers, "gtf": gtf, "peaks": peaks}, "rna holds 0 of the model's 60 cells. Its barcodes look like 'x'"),
+        ({"rna": twice, "gtf": gtf, "peaks": peaks}, "'cell-1' stands there twice"),
+        ({"rna": other_genes, "gtf": gtf, "peaks": peaks}, "share 0 genes that have peaks: rna names genes like 'p'"),
+        ({"rna": other_genes[:, :0].copy(), "gtf": gtf, "peaks": peaks}, "rna has no values: its X has no columns"),
+        ({"rna": spoilt, "gtf": gtf, "peaks": peaks}, "rna: the cell 'cell-7' has NaN or infinite values in X"),
+        ({"joint": other_genes}, "no .obsm X_atac and X_rna"),
+        ({"joint": joint(3, 4)}, "X_atac and X_rna must lie in one space; they have 3 and 4 dimensions"),
+        ({"joint": joint(3, 3, np.nan)}, "joint: .obsm 'X_rna' must be cells x dimensions of finite numbers"),
+        ({"output": "counts"}, "output: "),
+        ({"colums": "genes"}, "colums is not an option"),
+    ):
+        with pytest.raises(sz.InputError, match=message):
+            sz.run("denoise", model, genome=genome, **options)
+    with pytest.raises(sz.InputError, match="genome must be given"):
+        sz.run("denoise", model)
+    with pytest.raises(sz.InputError, match=r"written as .h5ad or .zarr"):
+        sz.run("denoise", model, genome=genome, out=tmp_path / "x.csv")
+    monkeypatch.setattr("scbasset_zoo.runtime.memory.available_memory", lambda: 1_000)
+    with pytest.raises(sz.InputError, match="Give out=FILE.zarr"):
+        sz.run("denoise", model, genome=genome)

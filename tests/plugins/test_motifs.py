@@ -1,0 +1,156 @@
+"""Motifs come from MEME files, JASPAR and plugins as they are; what is malformed is named with its line."""
+
+import numpy as np
+import pytest
+from Bio import motifs as bio_motifs
+from scbasset_zoo_plugins.motifs.loading import load_motifs
+from scbasset_zoo_plugins.motifs.meme import read_meme
+
+from scbasset_zoo import hookimpl, plugin_manager
+from scbasset_zoo.errors import InputError
+
+HEAD = "MEME version 4\n\nALPHABET= ACGT\n\nBackground letter frequencies\nA 0.25 C 0.25 G 0.25 T 0.25\n\n"
+ROWS = "0.7 0.1 0.1 0.1\n0.25 0.25 0.25 0.25\n0 0 1 0\n"
+MATRIX = "letter-probability matrix: alength= 4 w= 3 nsites= 20 E= 0\n" + ROWS
+
+
+def written(folder, text):
+    path = folder / "motifs.meme"
+    path.write_text(text)
+    return path
+
+
+def test_a_file_is_read_as_biopython_reads_it(tmp_path):
+    rng = np.random.default_rng(0)
+    text = HEAD
+    for number in range(5):
+        pwm = rng.dirichlet([0.5] * 4, size=6 + number)
+        rows = "\n".join("  ".join(f"{p:.6f}" for p in row) for row in pwm)
+        text += f"MOTIF M{number} TF{number}\nletter-probability matrix: alength= 4 w= {len(pwm)} nsites= 20 E= 0\n{rows}\n\n"
+    path = written(tmp_path, text)
+    with path.open() as file:
+        expected = bio_motifs.parse(file, "minimal")
+    found = read_meme(path)
+    assert [motif.name for motif in found] == [f"M{i}" for i in range(5)]
+    assert [motif.tf for motif in found] == [f"TF{i}" for i in range(5)]
+    for motif, other in zip(found, expected, strict=True):
+        # Biopython turns probabilities into counts of 20 sites, and those are rounded.
+        np.testing.assert_allclose(motif.pwm, np.array([other.pwm[base] for base in "ACGT"]).T, atol=0.06)
+        np.testing.assert_allclose(motif.pwm.sum(axis=1), 1, atol=1e-12)
+
+
+def test_every_motif_of_cisbp_is_read_with_its_factor(shared_data):
+    found = read_meme(shared_data / "motifs" / "cisbp_1.02_homo_sapiens.meme")
+    assert len(found) == 734
+    assert (found[0].name, found[0].tf) == ("M0085_1.02", "TFAP2E")
+    assert {"CEBPA", "GATA1", "SPI1"} <= {motif.tf for motif in found}
+    np.testing.assert_allclose(found[0].pwm[0], [0.213214, 0.176319, 0.135951, 0.474516], atol=1e-6)
+
+
+def test_a_matrix_without_a_width_ends_where_the_numbers_end(tmp_path):
+    for between in ("\n", ""):
+        text = HEAD + "MOTIF A\nletter-probability matrix:\n" + ROWS + between + "MOTIF B\n" + MATRIX
+        assert [len(motif.pwm) for motif in read_meme(written(tmp_path, text))] == [3, 3]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("MOTIF A\n" + MATRIX, "MEME version"),
+        (HEAD, "no motif"),
+        (HEAD.replace("ACGT", "ACDEFGHIKLMNPQRSTVWY") + "MOTIF A\n" + MATRIX, "line 3: the alphabet"),
+        (HEAD + "MOTIF A\nURL nowhere\nMOTIF B\n" + MATRIX, "motif A has no letter-probability matrix"),
+        (HEAD + "MOTIF A\n" + MATRIX.replace("w= 3", "w= 4"), "the matrix has 3 rows; its header says w= 4"),
+        (
+            HEAD + "MOTIF A\n" + MATRIX.replace("w= 3", "w= 2"),
+            "line 12 is one more row of the matrix, '0 0 1 0'",
+        ),
+        (HEAD + "MOTIF A\n" + MATRIX.replace("0.1 0.1 0.1\n", "0.1 0.1\n"), "row 1 of the matrix (line 10)"),
+        (HEAD + "MOTIF A\n" + MATRIX.replace("0.7", "0.2"), "position 1 of A must be 4 probabilities"),
+        (HEAD + "MOTIF A\n" + MATRIX.replace("0 0 1 0", "0 0 1.5 -0.5"), "position 3 of A"),
+        (HEAD + "MOTIF A\n" + MATRIX.replace("0.7", "nan"), "position 1 of A"),
+        (HEAD + "MOTIF A\n" + MATRIX + "MOTIF A\n" + MATRIX, "twice"),
+        (HEAD + "MOTIF A one\n" + MATRIX + "MOTIF A two\n" + MATRIX, "two motifs have the identifier A"),
+        (HEAD + MATRIX, "without a MOTIF line"),
+    ],
+)
+def test_malformed_files_are_refused_with_the_place(tmp_path, text, said):
+    path = written(tmp_path, text)
+    with pytest.raises(InputError, match=f"(?s)motifs.meme.*{said.replace('(', '[(]').replace(')', '[)]')}"):
+        read_meme(path)
+
+
+def test_instances_follow_the_matrix():
+    pwm = np.array([[0.7, 0.1, 0.1, 0.1], [0, 0, 1, 0]])
+    from scbasset_zoo_plugins.motifs.motif import Motif
+
+    motif = Motif("A", "A", pwm)
+    drawn = motif.sample(20_000, np.random.default_rng(0))
+    np.testing.assert_allclose([(drawn[:, 0] == base).mean() for base in range(4)], pwm[0], atol=0.015)
+    assert (drawn[:, 1] == 2).all()
+    assert motif.consensus.tolist() == [0, 2]
+
+
+def test_jaspar_is_loaded_by_name_and_motifs_chosen_by_factor():
+    found = load_motifs("jaspar-vertebrates", ["SPI1", "MA0139.2"])
+    assert {motif.tf.upper() for motif in found} == {"SPI1", "CTCF"}
+    # GGAA, which every ETS factor binds, on either strand
+    spi1 = next(motif for motif in found if motif.tf.upper() == "SPI1")
+    letters = "".join("ACGT"[code] for code in spi1.consensus)
+    assert "GGAA" in letters or "TTCC" in letters
+
+
+def test_unknown_sources_names_and_wide_motifs_are_refused(tmp_path):
+    path = written(tmp_path, HEAD + "MOTIF A TF1\n" + MATRIX)
+    with pytest.raises(InputError, match="neither a MEME file nowhere.meme nor a motif collection.*jaspar"):
+        load_motifs("nowhere.meme")
+    with pytest.raises(InputError, match="no motif TF2; there are TF1"):
+        load_motifs(path, ["TF2"])
+    with pytest.raises(InputError, match="motifs.meme: no motif is chosen, since the list of names is empty"):
+        load_motifs(path, [])
+    with pytest.raises(InputError, match="A is 3 bp wide; the model's sequences have 2 bp"):
+        load_motifs(path, longest=2)
+
+
+class Collection:
+    """A plugin with a collection of its own."""
+
+    def __init__(self, read):
+        self.read = read
+
+    @hookimpl
+    def register_motif_collections(self):
+        return {"mine": self.read}
+
+
+@pytest.fixture
+def registered():
+    names = []
+
+    def register(read):
+        plugin_manager.register(Collection(read), "a-collection")
+        names.append("a-collection")
+
+    yield register
+    for name in names:
+        plugin_manager.unregister(name)
+
+
+def test_a_plugin_brings_a_collection(registered):
+    registered(lambda: {"X1 FOO": [[1, 0, 0, 0], [0, 0.5, 0.5, 0]]})
+    (motif,) = load_motifs("mine")
+    assert (motif.name, motif.tf) == ("X1", "FOO")
+    np.testing.assert_array_equal(motif.pwm, [[1, 0, 0, 0], [0, 0.5, 0.5, 0]])
+
+
+@pytest.mark.parametrize("values", [{}, {"X": [[1, 0, 0]]}, {"X": [[1, 1, 0, 0]]}])
+def test_a_plugins_malformed_collection_is_refused_by_name(registered, values):
+    registered(lambda: values)
+    with pytest.raises(InputError, match="collection mine"):
+        load_motifs("mine")
+
+
+def test_a_plugin_that_returns_no_functions_is_reported_and_left_out(registered, capsys):
+    registered("not a function")
+    assert "mine" not in plugin_manager.motif_collections()
+    assert "functions by name" in capsys.readouterr().err

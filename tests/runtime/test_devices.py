@@ -1,0 +1,113 @@
+"""Choosing a device: said once, never swapped in silence, quiet without a GPU, clear without ONNX Runtime."""
+
+import ctypes
+import os
+import subprocess
+import sys
+
+import pytest
+from helpers import toy
+
+from scbasset_zoo.errors import DeviceError, InputError
+from scbasset_zoo.runtime import devices
+
+
+def has_gpu():
+    try:
+        driver, count = ctypes.CDLL("libcuda.so.1"), ctypes.c_int(0)
+    except OSError:
+        return False
+    return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
+
+
+no_gpu = pytest.mark.skipif(has_gpu(), reason="this machine has an NVIDIA GPU")
+
+
+def python(code, *arguments):
+    """Run code in a fresh process."""
+    return subprocess.run([sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, timeout=120)
+
+
+@no_gpu
+def test_auto_falls_back_to_the_cpu_and_says_why_in_one_line_and_nothing_else():
+    code = """
+from scbasset_zoo.runtime.devices import choose_device, open_session
+from scbasset_zoo.runtime.devices import _convolution
+for _ in range(2):
+    device = choose_device("auto")
+    session = open_session(_convolution(), device)
+print(device.name, session.get_providers())
+"""
+    done = python(code)
+    assert done.stdout.split() == ["cpu", "['CPUExecutionProvider']"]
+    lines = done.stderr.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("Running on cpu (")
+    assert "NVIDIA" in lines[0]
+
+
+@no_gpu
+def test_cuda_without_a_gpu_is_an_error():
+    with pytest.raises(DeviceError, match="'cuda' cannot be used: .*NVIDIA"):
+        devices.choose_device("cuda")
+
+
+@pytest.mark.skipif(not has_gpu(), reason="needs an NVIDIA GPU")
+def test_auto_takes_the_gpu():
+    assert devices.choose_device("auto").name == "cuda"
+
+
+def test_an_unknown_device_is_refused():
+    with pytest.raises(InputError, match="auto, cpu or cuda; found 'tpu'"):
+        devices.choose_device("tpu")
+
+
+@pytest.mark.filterwarnings("ignore:Specified provider")
+def test_a_session_that_left_its_device_is_an_error():
+    device = devices.Device("cuda", (("AzureOrNothing", {}), ("CPUExecutionProvider", {})), "asked")
+    with pytest.raises(DeviceError, match="AzureOrNothing"):
+        devices.open_session(devices._convolution(), device)
+
+
+def test_a_session_uses_the_cores_that_the_process_may_use():
+    if not hasattr(os, "sched_getaffinity"):
+        pytest.skip("this system has no processor affinity")
+    allowed = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(allowed)})
+        session = devices.open_session(devices._convolution(), devices.choose_device("cpu"))
+        assert session.get_session_options().intra_op_num_threads == 1
+    finally:
+        os.sched_setaffinity(0, allowed)
+
+
+@pytest.mark.parametrize("call", ["sz.open_model(sys.argv[1])", "verify_package(sys.argv[1])"])
+def test_without_onnxruntime_the_error_says_what_to_install(tmp_path, call):
+    toy.toy_package(tmp_path / "toy")
+    code = f"""
+import sys
+sys.modules["onnxruntime"] = None
+import scbasset_zoo as sz
+from scbasset_zoo.package.verifying import verify_package
+try:
+    {call}
+except sz.ScbassetZooError as error:
+    print(type(error).__name__, error)
+"""
+    done = python(code, tmp_path / "toy")
+    assert done.stdout.startswith("DeviceError No ONNX Runtime is installed.")
+    assert "pip install 'scbasset-zoo[cpu]'" in done.stdout
+    assert "pip install 'scbasset-zoo[gpu]'" in done.stdout
+
+
+def test_opening_a_package_and_reading_its_card_needs_no_onnxruntime(tmp_path):
+    toy.toy_package(tmp_path / "toy")
+    code = """
+import sys
+for name in ("onnxruntime", "tensorflow", "keras", "matplotlib", "scanpy", "kipoi"):
+    sys.modules[name] = None
+from scbasset_zoo.package.reading import Package
+package = Package.open(sys.argv[1])
+print(package.card.cells.n_cells, len(package.cells()))
+"""
+    assert python(code, tmp_path / "toy").stdout.split() == ["7", "7"]
