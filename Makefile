@@ -1,13 +1,23 @@
-# make install   .venv with all that the tests need
-# make demo      simulate, prepare, train, export, verify, predict: the main job on two cores in minutes
-# make test      the tests; make test-slow: the proofs that take long; make lint: ruff and mypy
-# make benchmark speed and memory side by side with named peers; writes docs/benchmarks.md
+# make install   a virtual environment in .venv with all that the tests need
+# make demo      simulate, prepare, train, export, verify and predict on two cores in minutes
+# make test      the tests; make test-slow: the tests that take long; make lint: style, types and imports
+# make benchmark speed and memory beside other software; writes docs/benchmarks.md
+# make clean     remove what these make
+#
+# DEPENDENCIES   which releases make install takes: pinned (constraints.txt), newest, or lowest (the bounds in pyproject.toml)
 
 PYTHON ?= python3
+DEPENDENCIES ?= pinned
+
 BIN := .venv/bin
 TRAINS := .venv/trains
 INSTALLED := .venv/installed
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+INSTALL_pinned := $(PIP) --constraint constraints.txt
+INSTALL_newest := $(PIP) --upgrade
+INSTALL_lowest := $(BIN)/uv pip install --quiet --python $(BIN)/python --resolution lowest-direct
+INSTALL := $(INSTALL_$(DEPENDENCIES))
+RUNTIME := 'onnxruntime-gpu>=1.20'
 
 .PHONY: install demo test test-slow lint benchmark clean
 
@@ -16,11 +26,12 @@ install: $(INSTALLED)
 $(TRAINS): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] <= (3, 13) else "Python 3.11 to 3.13 is needed; name one with make PYTHON=python3.12")'
 	$(PYTHON) -m venv --clear .venv
-	$(PIP) onnxruntime-gpu --editable '.[train]'
+	$(if $(filter lowest,$(DEPENDENCIES)),$(PIP) uv)
+	$(INSTALL) $(RUNTIME) --editable '.[train]'
 	touch $@
 
 $(INSTALLED): $(TRAINS)
-	$(PIP) onnxruntime-gpu --editable '.[train,analyses,remote,kipoi,dev]'
+	$(INSTALL) $(RUNTIME) --editable '.[train,analyses,remote,kipoi,dev]'
 	touch $@
 
 demo: $(TRAINS)

@@ -1,1 +1,1 @@
-"""Speed and memory, side by side with named peers: `make benchmark`."""
+"""Speed, memory and accuracy, measured beside other software: `make benchmark`."""

@@ -1,4 +1,4 @@
-"""Runs every benchmark, one process each; all but training need no TensorFlow."""
+"""Run the benchmarks of training and of mutations, each in its own process. They need TensorFlow."""
 
 import subprocess
 import sys

@@ -1,14 +1,15 @@
-"""Runs fastISM (Nair et al., Bioinformatics 2022) on a network of scBasset's layers, once for every line it reads.
+"""Time fastISM (Nair et al., Bioinformatics 2022) on a network with scBasset's layers.
 
-It lives in an environment of its own, since fastISM needs Keras 2:
+fastISM needs Keras 2, so it runs in its own environment, which has none of this project's code:
 
     python3.11 -m venv fastism && fastism/bin/pip install "tensorflow-cpu==2.15.1" "numpy<2" fastism
 
-fastISM takes no GELU before a convolution of the input and no same-padded pool. So this network has each GELU after its
-convolution and pools without padding, which at 1,344 bp give the same lengths: the same products, one GELU of 4 channels
-less. Batch normalisation is folded away, as in the model that it is compared with.
+fastISM accepts neither a GELU before the first convolution nor a max pool with padding. So in this network each GELU follows
+its convolution, and the pools have no padding. For 1,344 bp the lengths stay the same: the network has the same products and
+one GELU of 4 channels less. Batch normalisation is folded into the convolutions, as in the model that it is compared with.
 
-Prints, for each line read, the seconds and the substitutions of ISM of `batch` sequences (argument) by one replacement base.
+The argument is the number of sequences. For each line on standard input the program runs ISM of these sequences with one
+replacement base, and prints the seconds and the number of substitutions.
 """
 
 import os
@@ -44,19 +45,23 @@ def network():
 
 
 def check(model):
-    """fastISM's own check asks for 1e-6 of outputs of any size: compare some positions, both ends among them, to 1e-4."""
+    """Compare three positions, two of them at the ends, with full passes.
+
+    fastISM's own check is too strict for these outputs: it accepts absolute differences of 1e-6 only.
+    """
     ranges = [(position, position + 1) for position in (0, 700, LENGTH - 1)]
     sequences = tf.one_hot(np.random.default_rng(1).integers(1, 4, (2, LENGTH)), 4)
-    found, expected = (
-        np.array(way(sequences, replace_with=[1, 0, 0, 0]))
-        for way in (fastism.FastISM(model, change_ranges=ranges, test_correctness=False), NaiveISM(model, change_ranges=ranges))
+    effects, expected = (
+        np.array(run(sequences, replace_with=[1, 0, 0, 0]))
+        for run in (fastism.FastISM(model, change_ranges=ranges, test_correctness=False), NaiveISM(model, change_ranges=ranges))
     )
-    assert np.abs(found - expected).max() < 1e-4
+    assert np.abs(effects - expected).max() < 1e-4
 
 
 def main():
     batch = int(sys.argv[1])
-    answers, sys.stdout = sys.stdout, sys.stderr
+    # TensorFlow may print; standard output is for the results alone.
+    results, sys.stdout = sys.stdout, sys.stderr
     model = network()
     ism = fastism.FastISM(model, test_correctness=False)
     check(model)
@@ -65,7 +70,7 @@ def main():
     for _ in sys.stdin:
         start = time.perf_counter()
         ism(sequences, replace_with=[1, 0, 0, 0])
-        print(time.perf_counter() - start, int((codes != 0).sum()), file=answers, flush=True)
+        print(time.perf_counter() - start, int((codes != 0).sum()), file=results, flush=True)
 
 
 if __name__ == "__main__":

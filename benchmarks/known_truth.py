@@ -1,7 +1,7 @@
-"""What the analyses recover of simulated experiments whose truth is known, with fitted models; writes tables and figures of docs/.
+"""Compare the results of all analyses with the known truth of simulated experiments; write tables and figures into docs/.
 
-Run `python -m benchmarks.known_truth FOLDER` from the repository's root; it takes about an hour on two cores. Data and models
-stay in FOLDER, and are not made again where they are there.
+Run `python -m benchmarks.known_truth FOLDER` in the root of the repository. It takes about an hour on two cores. FOLDER keeps the
+simulated data and the fitted models; the next run uses those that exist.
 """
 
 from __future__ import annotations
@@ -24,37 +24,38 @@ from scbasset_zoo.simulation.experiment import Simulation, load_simulation
 
 DOCS = DOCUMENT.parent
 N_REGIONS = 100
-CONSTANT = 0.15  # a factor whose activity varies less between cells tells them not apart
+# The activity of a factor counts as equal in all cells if its standard deviation over cells is at most this.
+MAX_CONSTANT_DEVIATION = 0.15
 QUIET: dict[str, Any] = {"device": "cpu", "quiet": True}
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """A simulation, and how a model is fitted to it."""
+    """A simulation and the options of the models that are fitted to it."""
 
     name: str
-    simulated: dict[str, Any]
-    trained: dict[str, Any] = field(default_factory=dict)
+    simulate_options: dict[str, Any]
+    train_options: dict[str, Any] = field(default_factory=dict)
 
     def simulation(self, folder: Path) -> Simulation:
-        """The data, made if they are not there."""
+        """Return the simulated data. They are made if they do not exist."""
         where = folder / self.name / "simulated"
-        return load_simulation(where) if where.exists() else sz.simulate(where, **self.simulated)
+        return load_simulation(where) if where.exists() else sz.simulate(where, **self.simulate_options)
 
-    def model(self, folder: Path, name: str = "model", **trained: Any) -> Any:
-        """A fitted model, made if it is not there."""
-        simulation, home = self.simulation(folder), folder / self.name
-        if not (home / name).exists():
-            if not (home / "prepared").exists():
-                sz.prepare(simulation.matrix, fasta=simulation.fasta, assembly="simulated", out=home / "prepared")
-            run = home / f"run_{name}"
-            sz.train(home / "prepared", out=run, resume=run.exists(), **self.trained | trained)
-            sz.export(run, out=home / name, about="examples/demo.yaml")
-        return sz.open_model(home / name, device="cpu")
+    def model(self, folder: Path, name: str = "model", **train_options: Any) -> Any:
+        """Return a fitted model. It is made if it does not exist."""
+        simulation, subfolder = self.simulation(folder), folder / self.name
+        if not (subfolder / name).exists():
+            if not (subfolder / "prepared").exists():
+                sz.prepare(simulation.matrix, genome=simulation.genome, assembly="simulated", out=subfolder / "prepared")
+            run = subfolder / f"run_{name}"
+            sz.train(subfolder / "prepared", out=run, resume=run.exists(), **self.train_options | train_options)
+            sz.export(run, out=subfolder / name, about="examples/demo.yaml")
+        return sz.open_model(subfolder / name, device="cpu")
 
 
-BLOOD = Experiment(
-    "blood",
+LINEAGE = Experiment(
+    "lineage",
     {"n_cells": 600, "n_peaks": 8_000, "density": 0.2, "signal": 1.5},
     {"width": 0.25, "batch_size": 32, "learning_rate": 0.003, "epochs": 60},
 )
@@ -67,27 +68,27 @@ PENALTIES = (0.0, 1e-6, 1e-5)
 
 
 def main() -> None:
-    """Fit, analyse, compare with the truth, and write."""
+    """Fit the models, run the analyses, and write what they recover."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     folder: Path = parser.parse_args().folder
-    truth, model = BLOOD.simulation(folder), BLOOD.model(folder)
+    truth, model = LINEAGE.simulation(folder), LINEAGE.model(folder)
     for section in (embedding, denoise, motif_insertion, ism):
         section(truth, model)
     batch_correction(folder)
 
 
 def embedding(truth: Simulation, model: Any) -> None:
-    """Cell types in the embedding."""
-    result = sz.run("embedding", model, label="cell_type", **QUIET)
+    """Measure how well cell types separate in the embedding."""
+    result = sz.run("embedding", model, group_by="cell_type", **QUIET)
     _save("embedding", _figure("embedding", result, "umap_labels"))
     rows = [(name, f"{score:.3f}") for name, score in result.uns["metrics"]["score"].items()]
     _write("embedding", truth, model, markdown(("score", ""), rows))
 
 
 def denoise(truth: Simulation, model: Any) -> None:
-    """Counts and denoised values against the labels, and against the true logits without depth."""
-    result = sz.run("denoise", model, genome=truth.fasta, counts=truth.matrix, label="cell_type", **QUIET)
+    """Compare counts and denoised values with the cell types and with the true effects of sequence."""
+    result = sz.run("denoise", model, genome=truth.genome, counts=truth.matrix, group_by="cell_type", **QUIET)
     _save("denoise", _figure("denoise", result, "heat_map"))
     rows = [(name, f"{row.counts:.3f}", f"{row.denoised:.3f}") for name, row in result.uns["metrics"].iterrows()]
     rows.append(("correlation with the truth over cells, mean over peaks", *correlations_with_truth(truth, result)))
@@ -95,17 +96,20 @@ def denoise(truth: Simulation, model: Any) -> None:
 
 
 def correlations_with_truth(truth: Simulation, result: ad.AnnData) -> tuple[str, str]:
-    """Pearson correlation of each peak's counts, and denoised values, with its true effect of sequence, over cells; means."""
+    """Return the correlation of counts, and of denoised values, with the true effect of sequence.
+
+    This is Pearson's correlation over cells, as a mean over peaks.
+    """
     effect = truth.activities.loc[result.obs_names].to_numpy() @ truth.strengths.loc[result.var_names].to_numpy().T
     counts = ad.read_h5ad(truth.matrix)[result.obs_names, result.var_names].X.toarray()
-    both = (counts, np.asarray(result.X))
-    means = [np.nanmean([np.corrcoef(seen, true)[0, 1] for seen, true in zip(x.T, effect.T, strict=True)]) for x in both]
+    matrices = (counts, np.asarray(result.X))
+    means = [np.nanmean([np.corrcoef(values, true)[0, 1] for values, true in zip(x.T, effect.T, strict=True)]) for x in matrices]
     return f"{means[0]:.3f}", f"{means[1]:.3f}"
 
 
 def motif_insertion(truth: Simulation, model: Any) -> None:
-    """Activity of each factor against the true one."""
-    result = sz.run("motif-insertion", model, motifs=str(truth.folder / "motifs.meme"), genome=truth.fasta, **QUIET)
+    """Compare the activity of each factor with the true one."""
+    result = sz.run("motif-insertion", model, motifs=str(truth.folder / "motifs.meme"), genome=truth.genome, **QUIET)
     _save("motif-insertion", _figure("motif-insertion", result, "factors_by_group"))
     rows = [
         (factor, kind, f"{activity.std():.2f}", "" if r is None else f"{r:.2f}", f"{effect:.3f}", f"{deviation:.3f}")
@@ -116,11 +120,15 @@ def motif_insertion(truth: Simulation, model: Any) -> None:
 
 
 def recovered_factors(truth: Simulation, result: ad.AnnData) -> list[tuple[str, str, NDArray[Any], float | None, float, float]]:
-    """Factor, kind, true activity, correlation with it where it varies, mean and deviation of the raw score; by kind."""
+    """Return one row for each factor, sorted by kind.
+
+    A row has the factor, its kind, its true activity, the correlation with it (None if the activity does not vary), and the mean
+    and the standard deviation of the raw score over cells.
+    """
     rows = []
     for position, factor in enumerate(result.var["tf"]):
         activity = truth.activities.loc[result.obs_names, factor].to_numpy()
-        varies = activity.std() > CONSTANT
+        varies = activity.std() > MAX_CONSTANT_DEVIATION
         kind = "differs between types" if varies else "in all cells" if truth.tfs["active"][factor] else "inactive"
         r = float(np.corrcoef(np.asarray(result.X[:, position]), activity)[0, 1]) if varies else None
         rows.append(
@@ -131,29 +139,38 @@ def recovered_factors(truth: Simulation, result: ad.AnnData) -> list[tuple[str, 
 
 
 def ism(truth: Simulation, model: Any) -> None:
-    """Importance of bases inside and outside of planted motifs."""
+    """Compare the importance of bases inside and outside of planted motifs."""
     regions = list(truth.peaks.index[:N_REGIONS])
     result = sz.run(
-        "ism", model, names=regions, genome=truth.fasta, group_by="cell_type", motifs=str(truth.folder / "motifs.meme"), **QUIET
+        "ism",
+        model,
+        region_names=regions,
+        genome=truth.genome,
+        group_by="cell_type",
+        motifs=str(truth.folder / "motifs.meme"),
+        **QUIET,
     )
-    figures = analyses()["ism"]().plot(result)
+    figures = analyses().get("ism")().plot(result)
     _save("ism", figures[sorted(figures)[0]])
     rows = [(group, f"{auroc:.3f}") for group, auroc in importance_in_motifs(truth, result).items()]
     _write("ism", truth, model, markdown(("cells", "AUROC of a base's importance for lying in a planted motif"), rows))
 
 
 def importance_in_motifs(truth: Simulation, result: Any) -> dict[str, float]:
-    """AUROC of |importance| for bases of planted motifs of factors that are active in each type, over all bases."""
+    """Return how well importance separates bases of planted motifs from other bases, for each cell type.
+
+    This is the AUROC of |importance| for the motifs of the factors that are active in the cell type.
+    """
     importance = np.abs(result["importance"].to_numpy())
     first = dict(zip(result["region"].to_numpy(), result["window_start"].to_numpy(), strict=True))
     numbers = {name: number for number, name in enumerate(first)}
     sites = truth.motif_sites[truth.motif_sites["peak"].isin(list(first))]
 
     def inside(factors: list[str]) -> NDArray[np.bool_]:
-        found = np.zeros(importance.shape[:2], dtype=bool)
+        is_inside = np.zeros(importance.shape[:2], dtype=bool)
         for site in sites[sites["tf"].isin(factors)].itertuples():
-            found[numbers[site.peak], site.start - first[site.peak] : site.end - first[site.peak]] = True
-        return found
+            is_inside[numbers[site.peak], site.start - first[site.peak] : site.end - first[site.peak]] = True
+        return is_inside
 
     scores = {}
     for number, group in enumerate(result["group"].to_numpy()):
@@ -166,11 +183,11 @@ def importance_in_motifs(truth: Simulation, result: Any) -> dict[str, float]:
 
 
 def batch_correction(folder: Path) -> None:
-    """Mixing of batches against cell types kept, over a sweep of the penalty."""
+    """Measure the mixing of batches and the separation of cell types for several penalties."""
     truth, plain = BATCHES.simulation(folder), BATCHES.model(folder)
     corrected = [BATCHES.model(folder, f"bc_{penalty:g}", batch_key="batch", l2_cell=penalty) for penalty in PENALTIES]
     result = sz.run(
-        "batch-correction", corrected[0], models=corrected[1:], plain=plain, counts=truth.matrix, label="cell_type", **QUIET
+        "batch-correction", corrected[0], models=corrected[1:], plain=plain, counts=truth.matrix, group_by="cell_type", **QUIET
     )
     _save("batch-correction", _figure("batch-correction", result, "trade_off"))
     shown = ["iLISI", "iLISI, rescaled", "kBET acceptance", "label score at 10", "label score at 50", "cell-type ASW"]
@@ -182,7 +199,7 @@ def batch_correction(folder: Path) -> None:
 
 
 def _figure(name: str, result: Any, figure: str) -> Figure:
-    return analyses()[name]().plot(result)[figure]
+    return analyses().get(name)().plot(result)[figure]
 
 
 def _save(name: str, figure: Figure) -> None:
@@ -192,11 +209,11 @@ def _save(name: str, figure: Figure) -> None:
 
 
 def _write(name: str, truth: Simulation, model: Any, table: str) -> None:
-    asked, training = truth.parameters["asked"], model.card.training
+    simulated, training = truth.parameters["options"], model.card.training
     auroc = next(e.value for e in model.card.evaluation if e.metric == "AUROC per cell, mean" and e.split == "test")
     text = (
-        f"{asked['n_cells']} simulated cells of six types along a lineage, {asked['n_peaks']:,} peaks of which "
-        f"{asked['density']:.0%} are open, motifs {asked['signal']:g} times as strong as by default. A network of width "
+        f"{simulated['n_cells']} simulated cells of six types along a lineage, {simulated['n_peaks']:,} peaks of which "
+        f"{simulated['density']:.0%} are open, motifs {simulated['signal']:g} times as strong as by default. A network of width "
         f"{training.hyperparameters['width']:g} was fitted in {training.epochs} epochs (AUROC on held-out peaks {auroc:.2f}; the "
         f"best from sequence is {truth.parameters['best_auroc_from_sequence']:.2f}). `python -m benchmarks.known_truth FOLDER` "
         f"does all.\n\n{table}"

@@ -1,8 +1,8 @@
-"""The mutation engine against full passes of the same model: speed, exactness, memory. Writes docs/benchmarks.md.
+"""Speed, exactness and memory of the mutation engine and of full passes of the same model, written into docs/benchmarks.md.
 
-Run `python -m benchmarks.mutations` from the repository's root, with nothing else on the machine; it takes half an hour.
-The model has the published network's size and random weights. `--device cuda` measures on a GPU, in a section of its own;
-`--fastism PYTHON` adds fastISM, run by the Python of an environment that has it (see fastism_worker.py).
+Run `python -m benchmarks.mutations` in the root of the repository, on a machine that does nothing else. It takes half an hour.
+The model has the published network's size and random weights. With `--device cuda` it runs on a GPU and writes another section.
+With `--fastism PYTHON` it also times fastISM; PYTHON is the interpreter of an environment with fastISM (see fastism_worker.py).
 """
 
 from __future__ import annotations
@@ -15,68 +15,72 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.network import EMBEDDING_SIZE, LENGTH, random_trunk
+from benchmarks.table import interleaved, machine, markdown, median, write_section
+from scbasset_zoo.inputs import dna
+from scbasset_zoo.runtime.devices import choose_device, open_session
+from scbasset_zoo.runtime.mutations.engine import MutationEngine
+
 ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "export")]
-
-from helpers.trunks import draw_trunk  # noqa: E402
-
-from benchmarks.table import interleaved, machine, markdown, median, write_section  # noqa: E402
-from scbasset_zoo.inputs import dna  # noqa: E402
-from scbasset_zoo.runtime.devices import choose_device, open_session  # noqa: E402
-from scbasset_zoo.runtime.mutations.engine import MutationEngine  # noqa: E402
-
-LENGTH = 1344
-BLOCKS = ((288, 17, 3), (288, 5, 2), (323, 5, 2), (363, 5, 2), (407, 5, 2), (456, 5, 2), (512, 5, 2), (256, 1, 1))
 BATCH_SIZES = {"cpu": (4, 8, 16, 32, 64, 128), "cuda": (64, 256, 1024)}
 MOTIFS = ROOT.parent / "shared" / "data" / "motifs" / "cisbp_1.02_homo_sapiens.meme"
 N_BACKGROUNDS = 1_000
 
 
 def main() -> None:
+    """Run all parts, print them and write them into docs/benchmarks.md."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--fastism", metavar="PYTHON", help="Python of an environment with fastISM")
     parser.add_argument("--peak-memory-of-regions", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    bench = Benchmark(options.device)
+    benchmark = Benchmark(options.device)
     if options.peak_memory_of_regions:
-        print(bench.peak_memory(options.peak_memory_of_regions))
+        print(benchmark.peak_memory(options.peak_memory_of_regions))
         return
     packages = ["onnxruntime-gpu", "numpy", *(["tensorflow", "keras"] if options.device == "cpu" else [])]
     parts = ["## Mutations", machine(*packages)]
-    measured = [bench.full_passes, bench.ism, bench.motif_insertion, bench.linearity, bench.exactness, bench.memory]
+    parts_to_run = [
+        benchmark.full_passes,
+        benchmark.ism,
+        benchmark.motif_insertion,
+        benchmark.linearity,
+        benchmark.exactness,
+        benchmark.memory,
+    ]
     if options.fastism:
-        measured.append(lambda: bench.fastism(options.fastism))
-    for part in measured:
+        parts_to_run.append(lambda: benchmark.fastism(options.fastism))
+    for part in parts_to_run:
         parts.append(part())
         print(parts[-1], flush=True)
     write_section(f"mutations on {options.device}", "\n\n".join(parts))
 
 
 class Benchmark:
-    """The model, its engine, and the fastest way of full passes, found first."""
+    """The model, its mutation engine, and full passes with the fastest batch size, which :meth:`full_passes` finds."""
 
     def __init__(self, device: str) -> None:
         self.device = choose_device(device)
-        self.trunk = draw_trunk(LENGTH, BLOCKS, embedding_size=32, scale=1.6)
+        self.trunk = random_trunk()
         self.session = open_session(self.trunk.SerializeToString(), self.device)
         self.batch = BATCH_SIZES[device][-2]
         self.engine = MutationEngine(self.trunk, self.device, self.embed)
         self.rng = np.random.default_rng(0)
 
     def embed(self, codes: dna.Codes) -> np.ndarray:
-        """Full passes in batches."""
-        results = np.empty((len(codes), 32), np.float32)
+        """Return peak embeddings by full passes, in batches."""
+        results = np.empty((len(codes), EMBEDDING_SIZE), np.float32)
         for first in range(0, len(codes), self.batch):
             part = slice(first, first + self.batch)
             (results[part],) = self.session.run(["peak_embedding"], {"sequence": dna.one_hot(codes[part])})
         return results
 
     def sequences(self, n: int) -> dna.Codes:
+        """Return random sequences as codes."""
         return self.rng.integers(0, 4, (n, LENGTH), dtype=np.int8)
 
     def full_passes(self) -> str:
-        """Throughput by batch size, with Keras predict beside it; sets the best batch size."""
+        """Measure full passes with several batch sizes, and Keras; set the fastest batch size."""
         codes = self.sequences(128)
         x = dna.one_hot(codes)
         runs = {}
@@ -97,10 +101,10 @@ class Benchmark:
         best = max((name for name in rates if name.startswith("ONNX")), key=rates.__getitem__)
         self.batch = int(best.split()[-1])
         table = markdown(["Full passes", "sequences/s"], [[name, f"{rate:,.0f}"] for name, rate in rates.items()])
-        return f"{table}\n\nBelow, full passes run at batch {self.batch}, the fastest of these."
+        return f"{table}\n\nThe full passes below are in batches of {self.batch}, the fastest of these."
 
     def ism(self) -> str:
-        """Whole-window ISM of one sequence, every full pass made."""
+        """Measure ISM of one whole sequence, by the engine and by all full passes."""
         codes = self.sequences(1)
         mutants = _mutants(codes[0])
         seconds = interleaved(
@@ -109,7 +113,7 @@ class Benchmark:
         return _comparison("ISM of one 1,344 bp sequence (4,032 substitutions)", seconds, len(mutants), len(mutants))
 
     def motif_insertion(self) -> str:
-        """All motifs at the centre of backgrounds; full passes of a part of the edits, its share of time extrapolated."""
+        """Measure all motifs at the centre of background sequences. The time of full passes is extrapolated from some of them."""
         motifs = _consensus(MOTIFS)
         n_backgrounds, n_full = 50, 1_024
         starts = np.array([(LENGTH - len(motif)) // 2 for motif in motifs])
@@ -134,12 +138,13 @@ class Benchmark:
         whole = time.perf_counter() - start
         full = median(seconds["full"]) / n_full * len(motifs) * N_BACKGROUNDS
         return (
-            f"{table}\n\nAll {N_BACKGROUNDS:,} backgrounds ({len(motifs) * N_BACKGROUNDS:,} edits), run once: {whole:,.0f} s; "
-            f"full passes would take {full:,.0f} s, {full / whole:.1f} times as long."
+            f"{table}\n\nThe engine takes {whole:,.0f} s for all {N_BACKGROUNDS:,} backgrounds "
+            f"({len(motifs) * N_BACKGROUNDS:,} edits; one run). Full passes would take {full:,.0f} s, {full / whole:.1f} times as "
+            "long."
         )
 
     def linearity(self) -> str:
-        """Time against the number of edits of ten references."""
+        """Measure the time for more and more edits of ten references."""
         references = self.sequences(10)
         rows = []
         for n_edits in (1_000, 4_000, 16_000, 64_000):
@@ -151,9 +156,9 @@ class Benchmark:
         return markdown(["Edits of 10 bp, of 10 references", "s", "us per edit"], rows)
 
     def exactness(self) -> str:
-        """The largest difference from full passes, of 10,080 edits of 1 to 60 bp with N, two of each width at the ends."""
+        """Return the largest difference from full passes: 10,080 edits of 1 to 60 bp with N, two of each width at the ends."""
         worst = np.zeros(2)
-        head = self.rng.normal(size=(32, 400)) * 0.5
+        head = self.rng.normal(size=(EMBEDDING_SIZE, 400)) * 0.5
         scale = 0.0
         for width in range(1, 61):
             references = self.rng.integers(0, 4 + width % 2, (2, LENGTH), dtype=np.int8)
@@ -171,7 +176,7 @@ class Benchmark:
         return markdown(["10,080 edits of 1 to 60 bp, N included: largest difference from full passes in", ""], rows)
 
     def fastism(self, python: str) -> str:
-        """ISM of sequences by fastISM and by the engine, in turn."""
+        """Measure ISM by fastISM and by the engine, in turn."""
         n_sequences = 8
         command = [python, str(Path(__file__).with_name("fastism_worker.py")), str(n_sequences)]
         codes = self.sequences(1)
@@ -188,17 +193,20 @@ class Benchmark:
                 self.engine.saturation_mutagenesis(codes, quiet=True)
                 rates["mutation engine"].append(3 * LENGTH / (time.perf_counter() - start))
             worker.stdin.close()
-        theirs, ours = (median(values[1:]) for values in rates.values())
-        rows = [["fastISM", f"{theirs:,.0f}", "1"], ["mutation engine", f"{ours:,.0f}", f"**{ours / theirs:.1f}**"]]
+        fastism_rate, engine_rate = (median(values[1:]) for values in rates.values())
+        rows = [
+            ["fastISM", f"{fastism_rate:,.0f}", "1"],
+            ["mutation engine", f"{engine_rate:,.0f}", f"**{engine_rate / fastism_rate:.1f}**"],
+        ]
         return (
             markdown(["ISM, same layers", "substitutions/s", "times"], rows)
-            + f"\n\nfastISM 0.5.1, {n_sequences} sequences at once, Keras 2 (TensorFlow 2.15). It takes no GELU before the first "
-            "convolution and no same-padded pool: its network has each GELU after the convolution and unpadded pools, "
-            "which at 1,344 bp leave the same lengths and products."
+            + f"\n\nfastISM 0.5.1 with Keras 2 (TensorFlow 2.15), {n_sequences} sequences at once. It supports neither a GELU "
+            "before the first convolution nor padded pools. Its network therefore has each GELU after the convolution, and pools "
+            "without padding. At 1,344 bp the layers have the same lengths and need the same number of multiplications."
         )
 
     def memory(self) -> str:
-        """Peak memory of streamed ISM, each number of regions in a process of its own."""
+        """Measure the peak memory of streamed ISM, with a new process for each number of regions."""
         rows = []
         for n in (16, 100):
             command = [sys.executable, __file__, "--device", self.device.name, "--peak-memory-of-regions", str(n)]
@@ -207,10 +215,10 @@ class Benchmark:
         return markdown(["Regions, ISM streamed", "peak GiB"], rows)
 
     def peak_memory(self, n_regions: int) -> int:
-        """KiB, after ISM of some regions of which nothing is kept."""
+        """Return the peak memory of this process in KiB, after ISM of some regions whose results are dropped."""
         for _ in self.engine.saturation_mutagenesis_blocks(self.sequences(n_regions), quiet=True):
             pass
-        # Not ru_maxrss, which a process inherits from the one that started it.
+        # ru_maxrss would not do: a process inherits it from the one that started it.
         status = Path("/proc/self/status").read_text().splitlines()
         return next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
 
@@ -232,7 +240,7 @@ def _mutants(codes: dna.Codes) -> dna.Codes:
 
 
 def _consensus(path: Path) -> list[str]:
-    """The likeliest base at each position of each motif of a MEME file."""
+    """Return the most probable base at each position of each motif of a MEME file."""
     motifs: list[list[str]] = []
     for line in path.read_text().splitlines():
         if line.startswith("letter-probability"):

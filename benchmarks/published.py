@@ -1,4 +1,4 @@
-"""The published recipe in Keras' own layers: the peer that training is compared with."""
+"""The published network and training recipe in plain Keras layers, to compare with."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scbasset_zoo.inputs import dna
 
 
 def network(n_cells: int, width: float = 1.0) -> Any:
-    """The network as published, compiled; without XLA, which is slow on a CPU."""
+    """Return the published network, compiled. XLA is off because it is slow on a CPU."""
     import keras
 
     from scbasset_zoo.training.architecture import BLOCKS
@@ -39,7 +39,10 @@ def network(n_cells: int, width: float = 1.0) -> Any:
 def epoch(
     prepared: Any, rng: np.random.Generator, batch_size: int = 128
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-    """One-hot windows and dense labels of each batch; shift and strand are drawn once a batch, and the last batch is short."""
+    """Yield the one-hot windows and the dense labels of each batch.
+
+    The shift and the strand are drawn once for each batch. The last batch may be smaller.
+    """
     order, flank, length = rng.permutation(prepared.rows("train")), prepared.flank, prepared.sequence_length
     for first in range(0, len(order), batch_size):
         rows = order[first : first + batch_size]

@@ -1,4 +1,4 @@
-"""What benchmarks share: interleaved timing, Markdown tables, and the section of a document that each one owns."""
+"""Helpers of the benchmarks: timing in turn, Markdown tables, and sections of a document."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ DOCUMENT = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 
 
 def interleaved(functions: Mapping[str, Callable[[], object]], repetitions: int = 5) -> dict[str, list[float]]:
-    """Seconds of each function, run in turn (A B A B ...) so that all meet the same machine; one run each to warm up."""
+    """Return the seconds of each run of each function.
+
+    The functions run in turn (A B A B ...), so that other work on the machine slows all of them. The first run of each is not
+    counted.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in functions}
     for repetition in range(repetitions + 1):
         for name, function in functions.items():
@@ -27,12 +31,12 @@ def interleaved(functions: Mapping[str, Callable[[], object]], repetitions: int 
 
 
 def median(seconds: Sequence[float]) -> float:
-    """The middle one."""
+    """Return the median."""
     return float(np.median(seconds))
 
 
 def machine(*packages: str) -> str:
-    """One line that names the machine and the versions of packages."""
+    """Return one line with the processor, the cores, the system and the versions of packages."""
     names = {}
     if Path("/proc/cpuinfo").exists():
         names = dict(line.split(":", 1) for line in Path("/proc/cpuinfo").read_text().splitlines() if ":" in line)
@@ -44,13 +48,13 @@ def machine(*packages: str) -> str:
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A Markdown table; all columns but the first are aligned to the right."""
+    """Return a Markdown table. All columns except the first are aligned to the right."""
     lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
 
 
 def write_section(name: str, text: str, document: Path = DOCUMENT) -> None:
-    """Replace the section `name` of a document, between its two comments, and leave the others as they are."""
+    """Replace the section `name` of a document, between its two comments. A new section goes to the end."""
     begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
     section = f"{begin}\n{text.strip()}\n{end}"
     whole = document.read_text() if document.exists() else "# Benchmarks\n"

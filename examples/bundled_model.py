@@ -1,9 +1,9 @@
-"""Make the model that comes with the project again: simulate, prepare, train and export it, with Kipoi's example files.
+"""Make the bundled model again: simulate, prepare, train and export it, and write the example files for Kipoi.
 
     .venv/bin/python examples/bundled_model.py
 
-Everything is drawn from fixed seeds. It takes some minutes, and replaces what it made before in
-model_cards/scbasset: the package demo/0.1.0, the folder example, and the lists of models.
+All seeds are fixed. It takes some minutes, and replaces these in model_cards/scbasset: the package demo/0.1.0, the folder
+example, and the lists of models.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from scbasset_zoo.inputs.genome import Genome
 from scbasset_zoo.kipoi.folder import write_models
 from scbasset_zoo.package.reading import Package
 from scbasset_zoo.simulation.experiment import ASSEMBLY, Simulation
-from scbasset_zoo.zoo.index import build_index
+from scbasset_zoo.zoo.indexing import build_index
 
 GROUP = Path(__file__).parents[1] / "model_cards" / "scbasset"
 NAME, VERSION = "demo", "0.1.0"
@@ -51,7 +51,7 @@ def main() -> None:
     """Make the package, the example files and the list of models."""
     with tempfile.TemporaryDirectory() as work:
         simulation = sz.simulate(f"{work}/simulated", n_cells=150, n_peaks=3_000, density=0.15)
-        sz.prepare(simulation.matrix, fasta=simulation.fasta, assembly=ASSEMBLY, out=f"{work}/prepared")
+        sz.prepare(simulation.matrix, genome=simulation.genome, assembly=ASSEMBLY, out=f"{work}/prepared")
         sz.train(f"{work}/prepared", out=f"{work}/run", width=0.25, epochs=16, batch_size=32, precision="float32")
         package = sz.export(f"{work}/run", out=GROUP / NAME / VERSION, about=ABOUT, overwrite=True)
         with files.new_folder(GROUP / "example", overwrite=True) as folder:
@@ -61,15 +61,15 @@ def main() -> None:
 
 
 def write_example(folder: Path, simulation: Simulation, package: Package) -> None:
-    """A contig of the simulated genome with its peaks, and what plain ONNX Runtime predicts of them.
+    """Write a contig of the simulated genome, its peaks, and what plain ONNX Runtime predicts for them.
 
-    The contig has a name of its own, since no chromosome of the model's assembly is as short. The last two intervals reach
-    beyond its ends with their windows.
+    The contig has a name of its own, because it is shorter than every chromosome of the model's assembly. The windows of the
+    last two intervals reach beyond its ends.
     """
-    genome = Genome(simulation.fasta)
+    genome = Genome(simulation.genome)
     chrom = next(iter(genome.chromosome_sizes))
     letters = dna.decode(genome.codes(chrom, 0, CONTIG_LENGTH))
-    lines = [letters[at : at + LINE] for at in range(0, CONTIG_LENGTH, LINE)]
+    lines = [letters[first : first + LINE] for first in range(0, CONTIG_LENGTH, LINE)]
     (folder / "genome.fa").write_text("\n".join([f">{CONTIG}", *lines, ""]))
     peaks = package.peaks()
     assert peaks is not None

@@ -1,7 +1,7 @@
-"""scbasset_zoo: train scBasset, share it as one ONNX file and a card, and use it anywhere.
+"""Train scBasset, share it as one ONNX file and a card, and use it anywhere.
 
-`__init__.pyi` lists the public names, each with the module that defines it. A name is loaded when it is first used: importing
-the package is quick and never imports TensorFlow, Kipoi, scanpy, matplotlib or ONNX Runtime.
+`__init__.pyi` lists the public names, each with the module that defines it. A name is loaded when it is first used. So importing
+the package is quick, and never imports TensorFlow, Kipoi, scanpy, matplotlib or ONNX Runtime.
 """
 
 import lazy_loader

@@ -1,6 +1,10 @@
 from . import kipoi as kipoi
+from .analyses.descriptions import describe_analyses as describe_analyses
 from .analyses.embedding_scores import integrate as integrate
+from .analyses.embedding_scores import integration_methods as integration_methods
 from .analyses.embedding_scores import score_embedding as score_embedding
+from .analyses.motif_collections import motif_collections as motif_collections
+from .analyses.motif_collections import read_motif_collection as read_motif_collection
 from .analyses.run import run as run
 from .errors import InputError as InputError
 from .errors import PackageError as PackageError
@@ -13,8 +17,6 @@ from .extend.embedding import EmbeddingMetric as EmbeddingMetric
 from .extend.embedding import IntegrationMethod as IntegrationMethod
 from .extend.hookspecs import hookimpl as hookimpl
 from .extend.importer import Importer as Importer
-from .plugin_manager import integration_methods as integration_methods
-from .plugin_manager import motif_collections as motif_collections
 from .runtime.model import Model as Model
 from .simulation.simulate import simulate as simulate
 from .training.dataset import open_prepared as open_prepared
@@ -24,4 +26,5 @@ from .version import __version__ as __version__
 from .zoo.models import list_models as list_models
 from .zoo.models import open_model as open_model
 from .zoo.models import pull as pull
+from .zoo.predicting import predict as predict
 from .zoo.publishing import publish as publish

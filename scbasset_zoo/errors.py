@@ -1,4 +1,4 @@
-"""Every error this package raises on purpose; the command line prints their text and nothing else."""
+"""The errors that this package raises on purpose. The command line prints their text and no traceback."""
 
 from __future__ import annotations
 
@@ -11,32 +11,38 @@ class ScbassetZooError(Exception):
 
 
 class InputError(ScbassetZooError, ValueError):
-    """What was given cannot be used: the message names the file and row, what was expected and what to do."""
+    """An input cannot be used. The message says which, what was expected, what was found and what to do."""
 
 
 class PackageError(ScbassetZooError, ValueError):
-    """A model package is incomplete, damaged or not what its card says."""
+    """A model package is incomplete, damaged or different from its card."""
 
 
 class DeviceError(ScbassetZooError, RuntimeError):
-    """The requested device cannot be had, or no ONNX Runtime is installed."""
+    """The requested device is not available, or ONNX Runtime is not installed."""
 
 
 class TrainingError(ScbassetZooError, RuntimeError):
-    """Training cannot start or go on."""
+    """Training cannot start or continue."""
 
 
 class PluginError(ScbassetZooError, RuntimeError):
-    """A plugin breaks the contract of a hook, or two of them claim one name."""
+    """A plugin breaks the contract of a hook, or two plugins register the same name."""
 
 
 class SourceError(ScbassetZooError, ConnectionError):
-    """A source of models cannot be reached, or has nothing at an address."""
+    """A source of models cannot be reached, or does not have the requested file."""
 
 
 @contextlib.contextmanager
 def readable(where: str) -> Iterator[None]:
-    """Turn whatever a reader raises on a damaged file into an InputError that names the file."""
+    """Turn every error of the block into an InputError that names the file, since readers raise many kinds on damaged files.
+
+    Parameters
+    ----------
+    where : str
+        The file, for the message.
+    """
     try:
         yield
     except (InputError, MemoryError):

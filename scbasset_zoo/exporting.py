@@ -1,4 +1,4 @@
-"""`sz.export`: hands a training run to the exporter, which is a plugin so that TensorFlow stays out of this package."""
+"""`sz.export`: calls the exporter, which is a plugin, because it needs TensorFlow and this package does not."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ def export(
     data: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
 ) -> Package:
-    """Make a model package of a training run, at its best training AUROC.
+    """Make a model package of a training run, with the weights at its best training AUROC.
 
     Parameters
     ----------
     run : path
-        Folder made by :func:`scbasset_zoo.train`. An interrupted run is exported as it stands, and its card says so.
+        Folder made by :func:`scbasset_zoo.train`. An interrupted run can be exported too; its card says so.
     out : path
         Folder for the package.
     about : mapping or path of a YAML file, optional
-        What only you know, by the card's names: `id`, `version`, `description`, `authors`, `license`, `citation`, `data`
+        Fields of the card that only you know: `id`, `version`, `description`, `authors`, `license`, `citation`, `data`
         (`description`, `license`, `citation`), `intended_use`, `limits`, `cells` (`default_group`, `columns`).
     data : path, optional
-        The prepared peak set, if it is no longer where the run found it.
+        The prepared peak set, if it has moved since training.
     overwrite : bool
         Replace a package that is in `out`.
 
@@ -45,7 +45,7 @@ def export(
     InputError
         The run or its data cannot be used, or `out` exists.
     PackageError
-        Keras and ONNX Runtime differ by more than 1e-5 in probability, or `about` does not make a valid card.
+        Keras and ONNX Runtime differ by more than 1e-5 in probability, or a field of `about` is not valid.
     """
     exporter = plugin_manager.module("export")
     return exporter.export(run, out=out, about=about, data=data, overwrite=overwrite)

@@ -1,16 +1,15 @@
-"""Option models: each option of a command or function is declared once, with its type, default, bounds and description."""
+"""Option models: pydantic models that declare each option of a command or function once, with its default and description."""
 
 from __future__ import annotations
 
-import difflib
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from scbasset_zoo.errors import InputError
-from scbasset_zoo.wording import option
+from scbasset_zoo.validation import option_problems
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -20,38 +19,37 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Options(BaseModel):
-    """Base of option models; give each field a type, a default and a description."""
+    """Base of option models. Give each field a type, a description, and a default unless the option is required."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def checked_options(what: str, model: type[M], values: Mapping[str, Any]) -> M:
-    """Check the values that were given for the options of `what`.
+    """Check options and return them as an instance of their model.
 
     Parameters
     ----------
     what : str
-        The command, function or analysis, for the message.
+        The command, function or analysis that has the options, for the error message.
     model : pydantic model
     values : mapping
-        Values by option; those that are absent get their defaults.
+        Values by option. Options that are left out get their defaults.
 
     Raises
     ------
     InputError
-        Options are unknown, missing or unusable; the message lists all of them.
+        Options are unknown, missing or have wrong values. The message lists all problems.
     """
     try:
         return model(**values)
     except ValidationError as error:
-        problems = [_problem(entry, model.model_fields) for entry in error.errors()]
-        raise InputError("\n  ".join([f"Options of {what}:", *problems])) from None
+        raise InputError("\n  ".join([f"Options of {what}:", *option_problems(error, model.model_fields)])) from None
 
 
 def declares_options(model: type[BaseModel]) -> Callable[[F], F]:
-    """Decorate a function whose `**options` are those of a model, so that `help` and editors show each of them.
+    """Decorate a function whose `**options` are the fields of a model, so that `help` shows each of them.
 
-    The signature gets a keyword for each field. In the docstring, the entry `**options` is replaced by an entry for each field.
+    The signature gets a keyword for each field. In the docstring, entries for the fields replace the entry `**options`.
     """
 
     def decorate(function: F) -> F:
@@ -61,7 +59,7 @@ def declares_options(model: type[BaseModel]) -> Callable[[F], F]:
             inspect.Parameter(
                 name,
                 inspect.Parameter.KEYWORD_ONLY,
-                default=inspect.Parameter.empty if field.is_required() else field.default,
+                default=inspect.Parameter.empty if field.is_required() else field.get_default(call_default_factory=True),
                 annotation=_type_name(field),
             )
             for name, field in model.model_fields.items()
@@ -73,6 +71,15 @@ def declares_options(model: type[BaseModel]) -> Callable[[F], F]:
     return decorate
 
 
+def option_entries(model: type[BaseModel]) -> list[str]:
+    """Return the fields of an option model as lines of a numpydoc section: name, type, default and description of each."""
+    entries: list[str] = []
+    for name, field in model.model_fields.items():
+        default = "" if field.is_required() else f", default {field.get_default(call_default_factory=True)!r}"
+        entries += [f"{name} : {_type_name(field)}{default}", f"    {field.description or ''}".rstrip()]
+    return entries
+
+
 def _with_entries(docstring: str, model: type[BaseModel]) -> str:
     lines = docstring.splitlines()
     if "**options" not in lines:
@@ -81,29 +88,10 @@ def _with_entries(docstring: str, model: type[BaseModel]) -> str:
     last = first + 1
     while last < len(lines) and lines[last].startswith("    "):
         last += 1
-    entries: list[str] = []
-    for name, field in model.model_fields.items():
-        default = "" if field.is_required() else f", default {field.default!r}"
-        entries += [f"{name} : {_type_name(field)}{default}", f"    {field.description}"]
-    return "\n".join([*lines[:first], *entries, *lines[last:]])
+    return "\n".join([*lines[:first], *option_entries(model), *lines[last:]])
 
 
 def _type_name(field: FieldInfo) -> str:
     annotation = field.annotation
     name = annotation.__name__ if isinstance(annotation, type) else str(annotation)
-    return name.replace("typing.", "").replace("pathlib.", "")
-
-
-def _problem(error: Any, names: Iterable[str]) -> str:
-    where = ".".join(str(part) for part in error["loc"])
-    if not where:
-        return str(error["ctx"]["error"]) if error["type"] == "value_error" else str(error["msg"])
-    head, *rest = where.split(".")
-    written = ".".join([option(head), *rest])
-    if error["type"] == "missing":
-        return f"{written} must be given"
-    if error["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(head, names, n=1)
-        return f"{written} is not an option" + (f"; did you mean {option(near[0])}?" if near else "")
-    message = str(error["ctx"]["error"]) if error["type"] == "value_error" else error["msg"]
-    return f"{written}: {message}; found {error['input']!r}"
+    return name.replace("typing.", "").replace("pathlib.", "").replace("collections.abc.", "")

@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, plain lines elsewhere."""
+"""Show the progress of long work: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ SECONDS_BETWEEN_LINES = 15.0
 
 @contextlib.contextmanager
 def progress(description: str, total: int | None, *, quiet: bool = False) -> Iterator[Callable[[int], None]]:
-    """Yield `advance(n)`; nothing is shown for work that is over within a second.
+    """Yield a function `advance(n)`, to be called after each n steps.
 
     Parameters
     ----------
     description : str
-        What is being done, as "reading cells".
+        What the work is, for example "reading cells".
     total : int or None
-        Number of steps, None when unknown.
+        Number of steps, or None if it is not known.
     quiet : bool
         Show nothing.
     """
@@ -33,7 +33,7 @@ def progress(description: str, total: int | None, *, quiet: bool = False) -> Ite
 
 
 def say(message: str) -> None:
-    """One plain line on standard error, so that standard output stays clean for pipes."""
+    """Print a line on standard error, so that standard output can be piped."""
     print(message, file=sys.stderr, flush=True)
 
 

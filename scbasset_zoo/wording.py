@@ -1,4 +1,4 @@
-"""How messages name an option: as a keyword to a Python user, as a flag to a user of the command line."""
+"""Name an option in messages: as a keyword for a Python user, as a flag for a user of the command line."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _NO_VALUE = object()
 
 
 def option(name: str, value: Any = _NO_VALUE) -> str:
-    """The option as the caller writes it.
+    """Return an option as the user writes it.
 
     Parameters
     ----------
     name : str
-        The keyword, as "min_peaks_per_cell".
+        The keyword, for example "min_peaks_per_cell".
     value : optional
-        Written with the name where it is given.
+        The value to show with it.
 
     Examples
     --------
@@ -31,13 +31,15 @@ def option(name: str, value: Any = _NO_VALUE) -> str:
     """
     if not _on_command_line.get():
         return name if value is _NO_VALUE else f"{name}={value!r}"
-    flag = "--" + name.replace("_", "-")
-    return flag if value is _NO_VALUE or value is True else f"{flag} {value}"
+    flag = name.replace("_", "-")
+    if value is False:
+        return f"--no-{flag}"
+    return f"--{flag}" if value is _NO_VALUE or value is True else f"--{flag} {value}"
 
 
 @contextmanager
 def command_line() -> Iterator[None]:
-    """Within the block, messages speak to a user of the command line."""
+    """Name options as flags within the block."""
     token = _on_command_line.set(True)
     try:
         yield

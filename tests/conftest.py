@@ -1,4 +1,4 @@
-"""Fixtures that many tests share: the real data where it is there, and a small random genome with a matrix over it."""
+"""Fixtures that many tests share: a toy package, the real data, and a small random genome."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ TOY_SIZES = {"chr1": 30_011, "chr2": 20_000, "chr3": 9_000}
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory):
-    """Folder of a toy package, not to be changed."""
+    """Folder of a toy package. Tests must not change it."""
     from helpers import toy
 
     return toy.toy_package(tmp_path_factory.mktemp("packages") / "toy").folder
@@ -24,13 +24,13 @@ def original(tmp_path_factory):
 
 @pytest.fixture
 def folder(original, tmp_path):
-    """A copy of it."""
+    """A copy of the toy package, which the test may change."""
     return shutil.copytree(original, tmp_path / "toy")
 
 
 @pytest.fixture(scope="session")
 def shared_data():
-    """Folder of the real data; the test is skipped where it is missing."""
+    """Folder of the real data. The test is skipped if the folder is missing."""
     if not SHARED.is_dir():
         pytest.skip(f"the real data is not at {SHARED}")
     return SHARED
@@ -38,7 +38,7 @@ def shared_data():
 
 @pytest.fixture(scope="session")
 def hg19_fasta(shared_data, tmp_path_factory):
-    """The real FASTA, linked into a folder where its index can be made."""
+    """The real FASTA, linked into a folder in which its index can be written."""
     link = tmp_path_factory.mktemp("genome") / "hg19.fa.gz"
     link.symlink_to(shared_data / "hg19.chr20_chr22part.fa.gz")
     return link
@@ -46,7 +46,7 @@ def hg19_fasta(shared_data, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def toy_sequences():
-    """Letters of a random genome: three chromosomes, lower case in part, N from 5,000 to 7,000 of chr2."""
+    """Letters of a random genome with three chromosomes. Some are lower case; chr2 has N from 5,000 to 7,000."""
     rng = np.random.default_rng(7)
     sequences = {name: "".join(rng.choice(list("ACGTacgt"), size)) for name, size in TOY_SIZES.items()}
     sequences["chr2"] = sequences["chr2"][:5_000] + "N" * 2_000 + sequences["chr2"][7_000:]
@@ -55,7 +55,7 @@ def toy_sequences():
 
 @pytest.fixture(scope="session")
 def write_fasta():
-    """Function (path, sequences, width=60): write a FASTA, bgzip when the name ends in .gz."""
+    """Function (path, sequences, width=60) that writes a FASTA, with bgzip if the name ends in .gz."""
 
     def write(path, sequences, width=60):
         lines = []
@@ -76,7 +76,10 @@ def write_fasta():
 
 @pytest.fixture(scope="session")
 def as_another_user():
-    """Function (call): its error, as "Type: message", when run by a user whom file modes bind (they do not bind root)."""
+    """Function (call) that runs `call` as a user who must obey file modes, and returns its error as "Type: message".
+
+    Root does not obey them.
+    """
 
     def run(call):
         reading, writing = os.pipe()

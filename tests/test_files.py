@@ -1,4 +1,4 @@
-"""What is there already: kept, or replaced only where it is what would be written."""
+"""Results are complete or absent, and replace only results of the same kind."""
 
 import pytest
 
@@ -11,14 +11,14 @@ HOLDS_RUN = holding("run.json")
 def test_a_folder_is_replaced_only_by_its_kind(tmp_path):
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "thesis.tex").write_text("precious")
-    with pytest.raises(InputError, match="thesis is something else than would be written"):
+    with pytest.raises(InputError, match="thesis is not a result of this kind"):
         check_destination(tmp_path / "thesis", overwrite=True, replaceable=HOLDS_RUN)
     (tmp_path / "thesis" / "run.json").write_text("{}")
     check_destination(tmp_path / "thesis", overwrite=True, replaceable=HOLDS_RUN)
     (tmp_path / "empty").mkdir()
     check_destination(tmp_path / "empty", overwrite=True, replaceable=HOLDS_RUN)
     (tmp_path / "file").write_text("precious")
-    with pytest.raises(InputError, match="something else"):
+    with pytest.raises(InputError, match="is not a result of this kind"):
         check_destination(tmp_path / "file", overwrite=True, replaceable=HOLDS_RUN)
 
 
@@ -27,24 +27,24 @@ def test_a_file_is_replaced_by_a_file_and_a_folder_only_if_it_is_zarr(tmp_path):
     check_destination(tmp_path / "a.h5ad", overwrite=True)
     (tmp_path / "b.zarr").mkdir()
     (tmp_path / "b.zarr" / "thesis.tex").write_text("precious")
-    with pytest.raises(InputError, match="something else"):
+    with pytest.raises(InputError, match="is not a result of this kind"):
         check_destination(tmp_path / "b.zarr", overwrite=True)
     (tmp_path / "b.zarr" / ".zgroup").write_text("{}")
     check_destination(tmp_path / "b.zarr", overwrite=True)
 
 
-def test_what_is_read_is_never_replaced(tmp_path):
+def test_an_input_is_never_replaced(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "run.json").write_text("{}")
     (tmp_path / "run" / "matrix.h5ad").write_text("counts")
-    for given in (tmp_path / "run", str(tmp_path / "run" / "matrix.h5ad")):
-        with pytest.raises(InputError, match="is or holds what is read"):
-            check_destination(tmp_path / "run", overwrite=True, replaceable=HOLDS_RUN, inputs=[None, given])
-    with pytest.raises(InputError, match="is or holds what is read"):
+    for source in (tmp_path / "run", str(tmp_path / "run" / "matrix.h5ad")):
+        with pytest.raises(InputError, match="is or contains the input"):
+            check_destination(tmp_path / "run", overwrite=True, replaceable=HOLDS_RUN, inputs=[None, source])
+    with pytest.raises(InputError, match="is or contains the input"):
         check_destination(tmp_path / "run" / "matrix.h5ad", overwrite=True, inputs=[tmp_path / "run" / "matrix.h5ad"])
 
 
-def test_what_fails_leaves_the_old_and_nothing_new(tmp_path):
+def test_a_failure_keeps_the_old_result_and_leaves_nothing_new(tmp_path):
     (tmp_path / "kept").write_text("old")
 
     def fail_after(writing):

@@ -1,4 +1,4 @@
-"""Real experiments go through the whole of it: prepare, train, export, predict."""
+"""Real experiments: prepare, train, export, predict, and every analysis."""
 
 import anndata as ad
 import numpy as np
@@ -10,7 +10,7 @@ import scbasset_zoo as sz
 @pytest.fixture(scope="module")
 def prepared(shared_data, hg19_fasta, tmp_path_factory):
     return sz.prepare(
-        shared_data / "buenrostro2018_bm0828.h5ad", fasta=hg19_fasta, assembly="hg19", max_n_fraction=0, quiet=True,
+        shared_data / "buenrostro2018_bm0828.h5ad", genome=hg19_fasta, assembly="hg19", max_n_fraction=0, quiet=True,
         out=tmp_path_factory.mktemp("bm0828") / "prepared",
     )  # fmt: skip
 
@@ -38,11 +38,11 @@ def test_bm0828_prepares_trains_exports_and_predicts(prepared, shared_data, hg19
 
 
 def test_every_analysis_runs_on_bm0828(prepared, shared_data, hg19_fasta, tmp_path):
-    """Three narrow epochs: that all of it runs, not what it finds. Donors being one, every other cell is called a batch."""
+    """The fits are short, so only the files are checked. There is one donor, so every other cell gets the batch "b"."""
     counts = ad.read_h5ad(shared_data / "buenrostro2018_bm0828.h5ad")[:, prepared.peaks["name"]].to_memory()
     counts.obs["lane"] = np.resize(["a", "b"], counts.n_obs)
     data = sz.prepare(
-        counts, fasta=hg19_fasta, assembly="hg19", out=tmp_path / "prepared", min_cell_fraction=0, max_n_fraction=0, quiet=True
+        counts, genome=hg19_fasta, assembly="hg19", out=tmp_path / "prepared", min_cell_fraction=0, max_n_fraction=0, quiet=True
     )
     fit = {"epochs": 2, "width": 0.06, "batch_size": 32, "quiet": True}
     for name, options in {"plain": {}, "corrected": {"batch_key": "lane", "l2_cell": 1e-5}}.items():
@@ -50,24 +50,24 @@ def test_every_analysis_runs_on_bm0828(prepared, shared_data, hg19_fasta, tmp_pa
         sz.export(tmp_path / f"run_{name}", out=tmp_path / name)
     motifs = str(shared_data / "motifs" / "cisbp_1.02_homo_sapiens.meme")
     peaks, plain = list(prepared.peaks["name"][:2]), tmp_path / "plain"
-    asked = {
-        "embedding": (plain, ".h5ad", {"label": "cell_type"}),
-        "denoise": (plain, ".h5ad", {"genome": hg19_fasta, "counts": counts, "label": "cell_type"}),
+    analyses = {
+        "embedding": (plain, ".h5ad", {"group_by": "cell_type"}),
+        "denoise": (plain, ".h5ad", {"genome": hg19_fasta, "counts": counts, "group_by": "cell_type"}),
         "motif-insertion": (plain, ".h5ad", {"genome": hg19_fasta, "motifs": motifs, "n_backgrounds": 4}),
-        "ism": (plain, ".nc", {"genome": hg19_fasta, "names": peaks, "group_by": "cell_type", "motifs": motifs}),
-        "batch-correction": (tmp_path / "corrected", ".h5ad", {"plain": plain, "counts": counts, "label": "cell_type"}),
+        "ism": (plain, ".nc", {"genome": hg19_fasta, "region_names": peaks, "group_by": "cell_type", "motifs": motifs}),
+        "batch-correction": (tmp_path / "corrected", ".h5ad", {"plain": plain, "counts": counts, "group_by": "cell_type"}),
     }
-    for name, (model, suffix, options) in asked.items():
-        places = {"out": tmp_path / f"{name}{suffix}", "plot": tmp_path / f"{name}-figures", "report": tmp_path / f"{name}.html"}
-        sz.run(name, model, device="cpu", quiet=True, **places, **options)
-        assert all(place.exists() for place in places.values())
-        assert list(places["plot"].glob("*.png"))
+    for name, (model, suffix, options) in analyses.items():
+        outputs = {"out": tmp_path / f"{name}{suffix}", "plot": tmp_path / f"{name}-figures", "report": tmp_path / f"{name}.html"}
+        sz.run(name, model, device="cpu", quiet=True, **outputs, **options)
+        assert all(path.exists() for path in outputs.values())
+        assert list(outputs["plot"].glob("*.png"))
 
 
-def test_scicar_whose_values_are_no_counts_prepares(shared_data, hg19_fasta, tmp_path):
+def test_scicar_prepares_although_its_values_are_not_counts(shared_data, hg19_fasta, tmp_path):
     prepared = sz.prepare(
         shared_data / "scicar_a549.h5ad",
-        fasta=hg19_fasta,
+        genome=hg19_fasta,
         assembly="hg19",
         out=tmp_path / "prepared",
         min_cell_fraction=0,
@@ -75,6 +75,6 @@ def test_scicar_whose_values_are_no_counts_prepares(shared_data, hg19_fasta, tmp
     )
     matrix = ad.read_h5ad(shared_data / "scicar_a549.h5ad")[:, prepared.peaks["name"]]
     expected = (matrix.X.toarray() > 0).T
-    found = prepared.labels(np.arange(prepared.n_peaks)).toarray() > 0
-    np.testing.assert_array_equal(found, expected)
+    labels = prepared.labels(np.arange(prepared.n_peaks)).toarray() > 0
+    np.testing.assert_array_equal(labels, expected)
     assert "chrhs37d5" in prepared.manifest["left_out"]["peaks"]["not in the FASTA"]

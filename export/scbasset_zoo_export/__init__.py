@@ -1,1 +1,1 @@
-"""Everything that ends in model.onnx and a card."""
+"""Everything that makes model.onnx and a card: the exporter of training runs, and importers."""

@@ -1,4 +1,4 @@
-"""Tables that come beside a model's weights: its cells, and which batches they are of."""
+"""Reads the tables that belong to the weights of a model: its cells, and their batches."""
 
 from __future__ import annotations
 
@@ -12,29 +12,34 @@ from scbasset_zoo.errors import InputError, readable
 
 _SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
 _NAMES_OF_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
-_IS_OF_BATCH = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "False": 0, "True": 1}
+_NUMBER_OF_TEXT = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "False": 0, "True": 1}
 
 
 def read_cells(path: Path, n_cells: int) -> pd.DataFrame:
-    """The cells in the order of a model's outputs, indexed by barcode.
+    """Read the cells of a model, in the order of its outputs.
 
     Parameters
     ----------
     path : Path
-        .csv, .tsv or .txt (tabs), plain or .gz and with a header line; .parquet; or .h5ad, whose `.obs` is read. Barcodes are
-        the column "barcode", else the index, else the first column.
+        .csv, .tsv or .txt (tabs) with a header line, plain or .gz; .parquet; or .h5ad, whose `.obs` is read. Barcodes are
+        the column "barcode" if there is one, else the index, else the first column.
     n_cells : int
-        How many there must be.
+        Number of outputs of the model.
+
+    Returns
+    -------
+    DataFrame
+        A row for each cell, indexed by barcode.
 
     Raises
     ------
     InputError
-        It cannot be read, has another number of rows, or barcodes are missing or not unique.
+        The file cannot be read, has another number of rows, or barcodes are missing or not unique.
     """
     table = _read(path)
     column = "barcode" if "barcode" in table else table.columns[0]
     if len(table) != n_cells:
-        hint = " Its first line was taken for the names of the columns; if it is a cell, add such a line before it."
+        hint = " The first line was read as the names of the columns. If it is a cell, add a line of names before it."
         hint = hint if len(table) == n_cells - 1 else ""
         raise InputError(f"{path} has {len(table):,} cells, the weights have {n_cells:,} outputs; they must be the same.{hint}")
     missing = np.flatnonzero(table[column].isna() | table[column].astype(str).str.strip().eq(""))
@@ -47,42 +52,51 @@ def read_cells(path: Path, n_cells: int) -> pd.DataFrame:
 
 
 def read_batches(path: Path, barcodes: pd.Index, n_batches: int, *, named: bool) -> tuple[list[str], NDArray[np.float32]]:
-    """Names of the batches, and 1 where a cell is of a batch, (n_batches, n_cells), in the order of the model's cells.
+    """Read which batches the cells of a model belong to.
 
     Parameters
     ----------
     path : Path
-        In a format of :func:`read_cells`: a row for each cell, a column of 0 and 1 for each batch. Rows are matched by a
-        first column of barcodes; without one they are in the model's order.
+        In a format of :func:`read_cells`: a row for each cell, a column of 0 and 1 for each batch. If the first column has
+        barcodes, rows are matched by them; otherwise rows are in the order of the model.
     barcodes : Index
-        Of the model's cells.
+        Barcodes of the cells of the model.
     n_batches : int
-        How many batches the weights have.
+        Number of batches of the weights.
     named : bool
-        The barcodes are the cells' own; False when the cells are only numbered.
+        Whether the cells have barcodes of their own; False if they are only numbered.
+
+    Returns
+    -------
+    names : list of str
+        Names of the batches.
+    by_cell : float32 array of shape (n_batches, n_cells)
+        1 where a cell belongs to a batch, else 0; cells in the order of the model.
 
     Raises
     ------
     InputError
-        It cannot be read, or its rows, columns or values are not those.
+        The file cannot be read, or its rows, columns or values do not fit the model.
     """
     table = _read(path)
     first = table.iloc[:, 0].astype(str)
-    known = barcodes.get_indexer(pd.Index(first))
-    if (known >= 0).any():
-        unknown = first[known < 0]
-        if len(unknown) or first.duplicated().any():
-            cell, problem = (unknown.iloc[0], "is not") if len(unknown) else (first[first.duplicated()].iloc[0], "is twice")
-            raise InputError(f"{path}: the cell {cell!r} {problem} among the model's cells, each of which must be there once.")
-        table = table.iloc[np.argsort(known)]
-    has_names = bool((known >= 0).any()) or not set(first) <= set(_IS_OF_BATCH)
-    if named and has_names and (known < 0).all() and not _are_numbers(first):
-        raise InputError(f"{path}: no row is named as a cell of the model; found {first.iloc[0]!r}, expected {barcodes[0]!r}.")
+    position = barcodes.get_indexer(pd.Index(first))
+    has_barcodes = bool((position >= 0).any())
+    if has_barcodes:
+        unknown, repeated = first[position < 0], first[first.duplicated()]
+        if len(unknown):
+            raise InputError(f"{path}: the model has no cell {unknown.iloc[0]!r}. Each row must be a cell of the model.")
+        if len(repeated):
+            raise InputError(f"{path}: the cell {repeated.iloc[0]!r} has more than one row.")
+        table = table.iloc[np.argsort(position)]
+    has_names = has_barcodes or not set(first) <= set(_NUMBER_OF_TEXT)
+    if named and has_names and not has_barcodes and not _are_numbers(first):
+        raise InputError(f"{path}: no row has the name of a cell of the model; found {first.iloc[0]!r}, expected {barcodes[0]!r}.")
     values = table.iloc[:, 1:] if has_names else table
-    for what, found, expected in (("rows", len(values), len(barcodes)), ("columns of batches", values.shape[1], n_batches)):
-        if found != expected:
-            raise InputError(f"{path} has {found:,} {what}; the weights have {expected:,}.")
-    numbers = values.astype(str).apply(lambda column: column.map(_IS_OF_BATCH)).to_numpy(dtype=np.float32)
+    for unit, n, expected in (("rows", len(values), len(barcodes)), ("columns of batches", values.shape[1], n_batches)):
+        if n != expected:
+            raise InputError(f"{path} has {n:,} {unit}; the weights have {expected:,}.")
+    numbers = values.astype(str).apply(lambda column: column.map(_NUMBER_OF_TEXT)).to_numpy(dtype=np.float32)
     wrong = np.argwhere(np.isnan(numbers))
     if len(wrong):
         row, column = wrong[0]
@@ -94,7 +108,7 @@ def read_batches(path: Path, barcodes: pd.Index, n_batches: int, *, named: bool)
 
 
 def _read(path: Path) -> pd.DataFrame:
-    """The table with its index, where that has a meaning, as the first column; the first column of a text file is text."""
+    """Read a table. An index with names becomes the first column; the first column of a text file is read as text."""
     kind = path.with_suffix("").suffix.lower() if path.suffix.lower() == ".gz" else path.suffix.lower()
     with readable(str(path)):
         if kind in _SEPARATORS:
@@ -121,23 +135,24 @@ def _read(path: Path) -> pd.DataFrame:
 def _read_text(path: Path, kind: str) -> pd.DataFrame:
     separator = _SEPARATORS[kind]
     names = pd.read_csv(path, sep=separator, nrows=0).columns
-    other = [name for sign, name in _NAMES_OF_SEPARATORS.items() if len(names) == 1 and sign in names[0]]
-    if other:
+    others = [name for sign, name in _NAMES_OF_SEPARATORS.items() if len(names) == 1 and sign in names[0]]
+    if others:
         raise InputError(
-            f"{path}: a {kind} file has {_NAMES_OF_SEPARATORS[separator]} between its columns; found {other[0]} in the first line, "
-            f"{names[0][:80]!r}. Save it with {_NAMES_OF_SEPARATORS[separator]}."
+            f"{path}: a {kind} file has {_NAMES_OF_SEPARATORS[separator]} between its columns; found {others[0]} in the first "
+            f"line, {names[0][:80]!r}. Save it with {_NAMES_OF_SEPARATORS[separator]}."
         )
-    # Blank lines are read, since one among barcodes is a cell without a barcode.
+    # Blank lines are read too, because a blank line between two cells is a cell without a barcode.
     table = pd.read_csv(path, sep=separator, dtype={names[0]: str, "barcode": str}, skip_blank_lines=False)
     if not isinstance(table.index, pd.RangeIndex) and ("barcode" in table or table.iloc[:, -1].isna().all()):
-        raise InputError(f"{path}: its rows have more values than its first line has names. Add what is missing.")
-    filled = table.notna().any(axis=1).to_numpy()
-    table = table[: len(table) - int(np.argmax(filled[::-1]))] if filled.any() else table[:0]
-    blank = np.flatnonzero(~filled[: len(table)])
+        raise InputError(f"{path}: its rows have more values than its first line has names. Add the missing names.")
+    has_values = table.notna().any(axis=1).to_numpy()
+    n_rows = int(np.flatnonzero(has_values)[-1]) + 1 if has_values.any() else 0
+    blank = np.flatnonzero(~has_values[:n_rows])
     if len(blank):
         raise InputError(f"{path}, row {blank[0] + 1:,} after the first line: it has no value; expected a cell. Fill or remove it.")
-    return table
+    return table[:n_rows]
 
 
 def _are_numbers(names: pd.Series) -> bool:
+    """Return whether rows are only numbered, from 0 or from 1."""
     return names.tolist() in [[str(number + first) for number in range(len(names))] for first in (0, 1)]

@@ -1,17 +1,69 @@
-"""How well a fitted model ranks held-out peaks: AUROC and average precision, per cell and per peak."""
+"""How well a fitted model ranks held-out peaks: AUROC and average precision, for each cell and for each peak."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scbasset_zoo.graph.plain_run import import_onnxruntime
+from scbasset_zoo.inputs import dna
+from scbasset_zoo.progress import progress
 from scbasset_zoo.training.dataset import PreparedPeaks
 
-# scikit-learn ranks one cell at a time; this many give the mean to the third digit.
-MOST_CELLS = 10_000
+if TYPE_CHECKING:
+    from scbasset_zoo.training.architecture import Network
+
+# scikit-learn ranks one cell at a time; the mean over this many cells is exact to the third digit.
+MAX_CELLS = 10_000
+WINDOWS_AT_ONCE = 64
+
+
+def evaluate_held_out(
+    prepared: PreparedPeaks,
+    held_out: Mapping[str, dna.Codes],
+    trunk: bytes,
+    network: Network,
+    batch_of_cell: NDArray[np.intp] | None,
+) -> list[dict[str, Any]]:
+    """Evaluate a model on held-out peaks.
+
+    Parameters
+    ----------
+    prepared : PreparedPeaks
+    held_out : mapping of str to int8 arrays of shape (n_peaks, sequence_length)
+        The windows of each split.
+    trunk : bytes
+        The trunk as a serialised ONNX model.
+    network : Network
+    batch_of_cell : integer array of shape (n_cells,) or None
+        For a batch-corrected model. The labels include batch effects, so the model predicts them with its batch path.
+
+    Returns
+    -------
+    list of dict
+        Rows of the card's evaluation.
+    """
+    embedding, intercept = np.asarray(network.cell_head.kernel).T, np.asarray(network.cell_head.bias)
+    if network.batch_head is not None:
+        embedding = embedding + np.asarray(network.batch_head.kernel).T[batch_of_cell]
+        intercept = intercept + np.asarray(network.batch_head.bias)[batch_of_cell]
+    session = import_onnxruntime().InferenceSession(trunk, providers=["CPUExecutionProvider"])
+    rows = []
+    with progress("evaluating held-out peaks", sum(map(len, held_out.values()))) as advance:
+        for split, codes in held_out.items():
+            parts = []
+            for first in range(0, len(codes), WINDOWS_AT_ONCE):
+                part = codes[first : first + WINDOWS_AT_ONCE]
+                parts.append(session.run(None, {"sequence": dna.one_hot(part)})[0])
+                advance(len(part))
+            rows += evaluate(prepared, split, np.concatenate(parts), embedding, intercept)
+    if network.batch_head is not None:
+        rows = [{**row, "note": "; ".join(filter(None, (row.get("note"), "with the batch path")))} for row in rows]
+    return rows
 
 
 def evaluate(
@@ -21,66 +73,63 @@ def evaluate(
     embedding: NDArray[np.float32],
     intercept: NDArray[np.float32],
 ) -> list[dict[str, Any]]:
-    """Rows of the card's evaluation for one split.
+    """Evaluate a model on one split.
 
     Parameters
     ----------
     prepared : PreparedPeaks
     split : {"validation", "test"}
     peak_embedding : float32 array of shape (n_peaks, k)
-        Of the split's peaks, in their order.
+        Embeddings of the peaks of the split, in order.
     embedding, intercept : float32 arrays of shape (n_cells, k) and (n_cells,)
-        The head that the labels are to be predicted with.
+        The head that predicts the labels.
 
     Returns
     -------
     list of dict
-        metric, split, value, n (cells or peaks averaged over) and note.
+        metric, split, value, n (number of cells or peaks averaged over) and note.
     """
-    cells = np.unique(np.linspace(0, prepared.n_cells - 1, min(prepared.n_cells, MOST_CELLS)).astype(int))
+    cells = np.unique(np.linspace(0, prepared.n_cells - 1, min(prepared.n_cells, MAX_CELLS)).astype(int))
     open_peaks = prepared.labels(prepared.rows(split))[:, cells].tocsc()
-    of_cells = (
+    scores_of_cells = (
         _scores(open_peaks[:, [column]].toarray().ravel(), peak_embedding @ embedding[cell] + intercept[cell])
         for column, cell in enumerate(cells)
     )
     open_cells = open_peaks.tocsr()
-    of_peaks = (
+    scores_of_peaks = (
         _scores(open_cells[[row]].toarray().ravel(), embedding[cells] @ peak + intercept[cells])
         for row, peak in enumerate(peak_embedding)
     )
     note = f"over {len(cells):,} of {prepared.n_cells:,} cells, evenly spaced" if len(cells) < prepared.n_cells else None
     rows = []
-    for unit, scores in (("cell", of_cells), ("peak", of_peaks)):
+    for unit, scores in (("cell", scores_of_cells), ("peak", scores_of_peaks)):
         table = np.array([score for score in scores if score is not None]).reshape(-1, 2)
         for metric, values in zip(("AUROC", "AUPR"), table.T, strict=True):
             if len(values):
-                row = {
-                    "metric": f"{metric} per {unit}, mean",
-                    "split": split,
-                    "value": float(values.mean()),
-                    "n": len(values),
-                }
+                row = {"metric": f"{metric} per {unit}, mean", "split": split, "value": float(values.mean()), "n": len(values)}
                 rows.append(row | ({"note": note} if note else {}))
     return rows
 
 
-def depth_correlation(cells: pd.DataFrame, intercept: NDArray[np.float32]) -> dict[str, Any] | None:
-    """Pearson correlation of the intercept with the log number of open peaks; None where one of them does not vary."""
+def depth_correlation(cells: pd.DataFrame, intercept: NDArray[np.float32]) -> list[dict[str, Any]]:
+    """Correlate the intercept of the cells with their log number of open peaks (Pearson).
+
+    Returns
+    -------
+    list of dict
+        One row of the card's evaluation; none if the intercept or the number of open peaks is constant.
+    """
     depth = cells["n_open_peaks"].to_numpy()
-    seen = depth > 0
-    if seen.sum() < 3 or np.ptp(depth[seen]) == 0 or np.ptp(intercept[seen]) == 0:
-        return None
-    value = np.corrcoef(np.log(depth[seen]), intercept[seen])[0, 1]
-    return {
-        "metric": "Pearson r of cell intercept and log depth",
-        "split": "all",
-        "value": float(value),
-        "n": int(seen.sum()),
-    }
+    has_peaks = depth > 0
+    if has_peaks.sum() < 3 or np.ptp(depth[has_peaks]) == 0 or np.ptp(intercept[has_peaks]) == 0:
+        return []
+    value = np.corrcoef(np.log(depth[has_peaks]), intercept[has_peaks])[0, 1]
+    metric = "Pearson r of cell intercept and log depth"
+    return [{"metric": metric, "split": "all", "value": float(value), "n": int(has_peaks.sum())}]
 
 
 def _scores(labels: NDArray[np.float32], scores: NDArray[np.float32]) -> tuple[float, float] | None:
-    """AUROC and average precision; None where all labels are the same."""
+    """Return AUROC and average precision; None if all labels are equal."""
     from sklearn.metrics import average_precision_score, roc_auc_score
 
     if labels.min() == labels.max():

@@ -1,4 +1,4 @@
-"""Weights of a Keras 2 HDF5 file that a stranger may have written: plain arrays by layer; no link is followed."""
+"""Reads the weights of an untrusted Keras 2 HDF5 file: plain arrays by layer; links are not followed."""
 
 from __future__ import annotations
 
@@ -16,24 +16,32 @@ _SAVE = "Save them in Keras 2 with model.save_weights('weights.h5')."
 
 
 def read_weights(path: Path) -> tuple[dict[str, dict[str, Array]], str]:
-    """Arrays of each layer that has any, as `{"conv1d": {"kernel": ...}, ...}`, and the Keras version that wrote them.
+    """Read the arrays of each layer, and the version of Keras that wrote them.
+
+    Returns
+    -------
+    weights : dict
+        Float32 arrays by layer and name, as in ``{"conv1d": {"kernel": ...}, ...}``; layers without weights are left out.
+    keras_version : str
+        "" if the file does not say.
 
     Raises
     ------
     InputError
-        No HDF5, a whole model or another layout, links or data outside the file, or anything but finite numbers.
+        The file is not HDF5, is a whole model or of another layout, has links or data outside the file, or has values that
+        are not finite numbers.
     """
     with readable(str(path)), path.open("rb"), h5py.File(path, "r") as file:
         if "model_config" in file.attrs or "model_weights" in file:
             raise InputError(f"{path} is a whole model, not weights alone. {_SAVE}")
         if "layer_names" not in file.attrs:
-            found = "Keras 3 weights" if "layers" in file else "HDF5, but no Keras weights (it has no list of layer names)"
-            raise InputError(f"{path} is {found}; expected the weights of a Keras 2 model. {_SAVE}")
+            kind = "Keras 3 weights" if "layers" in file else "HDF5, but not Keras weights (it has no list of layer names)"
+            raise InputError(f"{path} is {kind}; expected the weights of a Keras 2 model. {_SAVE}")
         layers = {name: _datasets(path, file, name) for name in map(_text, file.attrs["layer_names"])}
-        # Keras writes plain arrays: whatever says to be larger than the file would only grow when it is read.
+        # Keras writes arrays without compression. A file that declares more bytes than it has would fill the memory when read.
         declared = sum(dataset.nbytes for datasets in layers.values() for dataset in datasets.values())
         if declared > path.stat().st_size:
-            raise InputError(f"{path} declares {declared:,} bytes of weights, more than the file has. Fetch it again.")
+            raise InputError(f"{path} declares {declared:,} bytes of weights, more than the size of the file. Download it again.")
         version = _text(file.attrs.get("keras_version", ""))
         arrays = {
             layer: {weight: _values(f"{path}: {layer}/{weight}", dataset) for weight, dataset in datasets.items()}
@@ -50,12 +58,12 @@ def _datasets(path: Path, file: h5py.File, layer: str) -> dict[str, h5py.Dataset
 
 
 def _follow(path: Path, group: h5py.Group, name: str) -> Any:
-    """What lies under a name; every step must be in the file itself."""
+    """Return the group or dataset of a name, without following links."""
     node = group
     for part in name.split("/"):
         link = node.get(part, getlink=True) if isinstance(node, h5py.Group) else None
         if link is None:
-            raise InputError(f"{path} lists {name!r} in {group.name}, but does not have it. Fetch it again.")
+            raise InputError(f"{path} lists {name!r} in {group.name}, but does not have it. Download it again.")
         if not isinstance(link, h5py.HardLink):
             raise InputError(f"{path}: {name!r} in {group.name} is a link to {link.path!r}; links are not followed.")
         node = node[part]
@@ -64,9 +72,9 @@ def _follow(path: Path, group: h5py.Group, name: str) -> Any:
 
 def _plain(path: Path, dataset: Any) -> h5py.Dataset:
     if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind != "f" or dataset.shape is None:
-        raise InputError(f"{path}: {dataset.name} is no array of floating-point numbers.")
+        raise InputError(f"{path}: {dataset.name} is not an array of floating-point numbers.")
     if dataset.external or dataset.is_virtual:
-        raise InputError(f"{path}: the values of {dataset.name} lie in another file, which is not read.")
+        raise InputError(f"{path}: the values of {dataset.name} are in another file, which is not read.")
     return dataset
 
 

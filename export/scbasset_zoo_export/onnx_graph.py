@@ -1,4 +1,4 @@
-"""From the Keras network to model.onnx: batch normalisation folded, training-only layers gone, the head as two initializers."""
+"""Converts the Keras network to model.onnx: batch normalisation is folded, layers for training are left out."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ import onnx
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from scbasset_zoo.graph.building import OPSET, fold_batch_normalisation, with_head
+from scbasset_zoo.graph.builder import OPSET
+from scbasset_zoo.graph.building import with_head
+from scbasset_zoo.graph.folding import fold_batch_normalisation
 from scbasset_zoo.graph.head import BatchPath
 from scbasset_zoo.training.architecture import Network, gelu
 
 
 def to_onnx(network: Network) -> onnx.ModelProto:
-    """The network as an ONNX graph: `sequence` in; `accessibility`, `logits`, `peak_embedding` out.
+    """Convert a network to an ONNX model with input `sequence` and outputs `accessibility`, `logits` and `peak_embedding`.
 
-    Batch normalisation is folded into the weights before it, in float64. Logits are those of the cell path; the
-    batch-corrected variant has a further output, `batch_logits`, with the batch path added.
+    Batch normalisation is folded into the weights before it, in float64. `logits` are those of the cell path; the
+    batch-corrected variant has a fourth output, `batch_logits`, with the batch path added.
     """
     trunk = _trunk_to_onnx(network)
     embedding, intercept = (np.asarray(weight, dtype=np.float32) for weight in (network.cell_head.kernel, network.cell_head.bias))
@@ -39,18 +41,18 @@ def _trunk_to_onnx(network: Network) -> onnx.ModelProto:
     model, _ = tf2onnx.convert.from_function(function, input_signature=function.input_signature, opset=OPSET)
     for value in (*model.graph.input, *model.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "N"
-    model.producer_version = version("tf2onnx")  # it writes its version and its commit, "None" in a release
+    model.producer_version = version("tf2onnx")  # by default also its commit, which is "None" in a release
     return model
 
 
 def _inference(network: Network) -> Any:
-    """The trunk at inference as a plain function of folded weights: convolutions and the dense layer gain a bias."""
+    """Return the trunk at inference as a function with folded weights: convolutions and the dense layer have a bias."""
     trunk, blocks = network.trunk, network.architecture.blocks
     layers = [*(f"conv_{block}" for block in range(len(blocks))), "bottleneck"]
     folded = [_fold(trunk.get_layer(name), trunk.get_layer(f"{name}_norm")) for name in layers]
 
     def function(sequence: tf.Tensor) -> dict[str, tf.Tensor]:
-        # Two-dimensional with one row: one reshape at each end of the graph, not four around every convolution.
+        # Two-dimensional with one row, which needs a reshape at each end of the graph instead of four around each convolution.
         x = tf.expand_dims(sequence, 1)
         for (_, _, pool), (kernel, bias) in zip(blocks, folded, strict=False):
             x = tf.nn.bias_add(tf.nn.conv2d(gelu(x), kernel[None], 1, "SAME"), bias)
@@ -64,5 +66,5 @@ def _inference(network: Network) -> Any:
 
 
 def _fold(layer: Any, norm: Any) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Kernel and bias of `layer` followed by batch normalisation with its moving statistics."""
+    """Return kernel and bias of `layer` with the batch normalisation after it folded in."""
     return fold_batch_normalisation(layer.kernel, norm.gamma, norm.beta, norm.moving_mean, norm.moving_variance, norm.epsilon)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @hookimpl
 def register_importers() -> list[type[Importer]]:
-    """The published trainer's weights."""
+    """Return the importer of weights that the published trainer saved."""
     from scbasset_zoo_export.calico import Calico
 
     return [Calico]

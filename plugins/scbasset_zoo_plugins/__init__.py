@@ -1,4 +1,7 @@
-"""The analyses that come with the project; they enter by the same hooks as anybody's plugin."""
+"""The plugin with the built-in analyses, metrics, integration methods and motif collections.
+
+It uses the same hooks as any other plugin.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ if TYPE_CHECKING:
 
 @hookimpl
 def register_analyses() -> list[type[Analysis]]:
-    """What the paper does with a model."""
+    """Return the analyses of Yuan & Kelley (2022)."""
     from scbasset_zoo_plugins.batch_correction.analysis import BatchCorrection
     from scbasset_zoo_plugins.denoise.analysis import Denoise
     from scbasset_zoo_plugins.embedding.analysis import Embedding
@@ -25,7 +28,7 @@ def register_analyses() -> list[type[Analysis]]:
 
 @hookimpl
 def register_embedding_metrics() -> list[type[EmbeddingMetric]]:
-    """Agreement with labels, clusters and RNA, and mixing of batches."""
+    """Return metrics of agreement with labels, clusters and RNA, and of mixing of batches."""
     from scbasset_zoo_plugins import metrics
 
     return [
@@ -40,7 +43,7 @@ def register_embedding_metrics() -> list[type[EmbeddingMetric]]:
 
 @hookimpl
 def register_integration_methods() -> list[type[IntegrationMethod]]:
-    """Harmony."""
+    """Return Harmony."""
     from scbasset_zoo_plugins.batch_correction.harmony import Harmony
 
     return [Harmony]
@@ -48,7 +51,7 @@ def register_integration_methods() -> list[type[IntegrationMethod]]:
 
 @hookimpl
 def register_motif_collections() -> dict[str, Callable[[], Mapping[str, ArrayLike]]]:
-    """JASPAR, a collection for each taxon."""
+    """Return JASPAR's motifs, a collection for each taxon."""
     from scbasset_zoo_plugins.motifs.jaspar import jaspar_collections
 
     return jaspar_collections()

@@ -1,20 +1,20 @@
-"""Scores of an embedding: agreement with labels, with clusters and with RNA, and how well batches mix."""
+"""Metrics of an embedding: agreement with labels, clusters and RNA, and mixing of batches."""
 
 from __future__ import annotations
 
 import numpy as np
 
-import scbasset_zoo as sz
+from scbasset_zoo import EmbeddingMetric
 from scbasset_zoo.extend.embedding import EmbeddedCells
 
 NEIGHBOURS = (10, 50, 100)
 KBET_ALPHA = 0.05
-KBET_SHARE, KBET_LEAST, KBET_MOST = 0.25, 10, 70
+KBET_SHARE, KBET_MIN, KBET_MAX = 0.25, 10, 70
 LISI_PERPLEXITY = 30
 
 
-class ClusterAgreement(sz.EmbeddingMetric):
-    """Adjusted Rand index, adjusted mutual information and homogeneity of clusters against labels."""
+class ClusterAgreement(EmbeddingMetric):
+    """Adjusted Rand index (ARI), adjusted mutual information (AMI) and homogeneity of clusters against labels."""
 
     name = "clusters"
     needs = frozenset({"labels", "clusters"})
@@ -32,8 +32,8 @@ class ClusterAgreement(sz.EmbeddingMetric):
         }
 
 
-class LabelSilhouette(sz.EmbeddingMetric):
-    """Average silhouette width of the labels by Euclidean distance, rescaled to (width + 1) / 2."""
+class LabelSilhouette(EmbeddingMetric):
+    """Average silhouette width (ASW) of the labels by Euclidean distance, rescaled to (width + 1) / 2."""
 
     name = "label-asw"
     needs = frozenset({"labels"})
@@ -46,7 +46,7 @@ class LabelSilhouette(sz.EmbeddingMetric):
         return {"cell-type ASW": (width + 1) / 2}
 
 
-class LabelScore(sz.EmbeddingMetric):
+class LabelScore(EmbeddingMetric):
     """Mean over cells of the share of the k nearest neighbours that have the cell's label (Yuan & Kelley 2022, Methods)."""
 
     name = "label-score"
@@ -54,27 +54,27 @@ class LabelScore(sz.EmbeddingMetric):
 
     def score(self, cells: EmbeddedCells) -> dict[str, float]:
         assert cells.labels is not None
-        same = cells.labels[cells.neighbours(_most(cells))] == cells.labels[cells.sample][:, None]
-        return {f"label score at {k}": same[:, :k].mean() for k in _possible(cells)}
+        has_same_label = cells.labels[cells.neighbours(_max_neighbours(cells))] == cells.labels[cells.sample][:, None]
+        return {f"label score at {k}": has_same_label[:, :k].mean() for k in _possible_neighbours(cells)}
 
 
-class NeighbourScore(sz.EmbeddingMetric):
+class NeighbourScore(EmbeddingMetric):
     """Mean over cells of |neighbours in the embedding and in RNA| / k for k neighbours (Yuan & Kelley 2022, Methods)."""
 
     name = "neighbour-score"
     needs = frozenset({"rna"})
 
     def score(self, cells: EmbeddedCells) -> dict[str, float]:
-        most = _most(cells)
-        here, there = cells.neighbours(most), cells.neighbours(most, "rna")
-        return {f"neighbour score at {k}": _shared(here[:, :k], there[:, :k]) for k in _possible(cells)}
+        n = _max_neighbours(cells)
+        in_embedding, in_rna = cells.neighbours(n), cells.neighbours(n, "rna")
+        return {f"neighbour score at {k}": _shared(in_embedding[:, :k], in_rna[:, :k]) for k in _possible_neighbours(cells)}
 
 
-class Kbet(sz.EmbeddingMetric):
-    """kBET's acceptance rate (Büttner et al. 2019): the share of neighbourhoods whose batches are those of all cells.
+class Kbet(EmbeddingMetric):
+    """Acceptance rate of kBET (Büttner et al. 2019): the share of neighbourhoods in which batches mix as among all cells.
 
-    A neighbourhood is a cell and its k - 1 nearest, k being a quarter of the mean size of a batch, from 10 to 70 as in scIB,
-    of all cells at once. Its batches are tested against those of all cells by Pearson's chi-squared test at 0.05.
+    A neighbourhood is a cell and its k - 1 nearest cells. k is a quarter of the mean size of a batch, limited to 10 to 70 as in
+    scIB. The batches of a neighbourhood are tested against those of all cells by Pearson's chi-squared test at 0.05.
     """
 
     name = "kbet"
@@ -86,18 +86,19 @@ class Kbet(sz.EmbeddingMetric):
         assert cells.batches is not None
         size = np.bincount(cells.batches)
         k = kbet_neighbours(cells.n_cells, len(size))
-        around = np.column_stack([cells.sample, cells.neighbours(k - 1)])
-        seen = np.stack([(cells.batches[around] == batch).sum(axis=1) for batch in range(len(size))], axis=1)
+        batches = cells.batches[np.column_stack([cells.sample, cells.neighbours(k - 1)])]
+        observed = np.stack([(batches == batch).sum(axis=1) for batch in range(len(size))], axis=1)
         expected = k * size / size.sum()
-        statistic = ((seen - expected) ** 2 / expected).sum(axis=1)
+        statistic = ((observed - expected) ** 2 / expected).sum(axis=1)
         return {"kBET acceptance": (chi2.sf(statistic, len(size) - 1) >= KBET_ALPHA).mean()}
 
 
-class Ilisi(sz.EmbeddingMetric):
-    """Local inverse Simpson index of the batches (Korsunsky et al. 2019), median over cells; rescaled to (iLISI - 1) / (B - 1).
+class Ilisi(EmbeddingMetric):
+    """Local inverse Simpson index of the batches (iLISI, Korsunsky et al. 2019), median over cells.
 
-    It lies between 1, each neighbourhood of one batch, and the number of batches B. Perplexity 30, or a third of the cells.
-    Of more cells than are sampled, the neighbourhoods are those in the sample.
+    It lies between 1, where each neighbourhood has cells of one batch, and the number of batches B; rescaled, it is
+    (iLISI - 1) / (B - 1). The perplexity is 30, or a third of the cells if that is less. Neighbourhoods are those among the
+    sampled cells.
     """
 
     name = "ilisi"
@@ -115,19 +116,20 @@ class Ilisi(sz.EmbeddingMetric):
 
 
 def kbet_neighbours(n_cells: int, n_batches: int) -> int:
-    """The size of kBET's neighbourhoods, the cell itself included."""
-    return min(n_cells, max(KBET_LEAST, min(KBET_MOST, int(KBET_SHARE * n_cells / n_batches))))
+    """Return the number of cells in a neighbourhood of kBET, including the cell itself."""
+    return min(n_cells, max(KBET_MIN, min(KBET_MAX, int(KBET_SHARE * n_cells / n_batches))))
 
 
-def _possible(cells: EmbeddedCells) -> list[int]:
+def _possible_neighbours(cells: EmbeddedCells) -> list[int]:
+    """Return the numbers of neighbours that cells can have."""
     return [k for k in NEIGHBOURS if k < cells.n_cells]
 
 
-def _most(cells: EmbeddedCells) -> int:
+def _max_neighbours(cells: EmbeddedCells) -> int:
     return min(max(NEIGHBOURS), cells.n_cells - 1)
 
 
 def _shared(first: np.ndarray, second: np.ndarray) -> float:
-    """Mean share of each row's values that both rows have; no value occurs twice in a row."""
+    """Return the mean over rows of the share of values that are in both rows. No value may occur twice in a row."""
     both = np.sort(np.concatenate([first, second], axis=1), axis=1)
     return float((both[:, 1:] == both[:, :-1]).sum(axis=1).mean() / first.shape[1])

@@ -1,43 +1,79 @@
-"""Scores and corrects embeddings with the installed metrics and integration methods."""
+"""Scores and corrects embeddings with the registered metrics and integration methods."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from scbasset_zoo.extend.embedding import Array, EmbeddedCells
+from scbasset_zoo import plugin_manager
+from scbasset_zoo.extend.embedding import Array, EmbeddedCells, IntegrationMethod
 from scbasset_zoo.progress import say
 
 
 def score_embedding(cells: EmbeddedCells) -> dict[str, float]:
-    """Score an embedding with every installed metric whose needs are met; a metric that fails is reported and left out."""
-    from scbasset_zoo.plugin_manager import embedding_metrics
+    """Score an embedding with every registered metric that has what it needs.
 
-    found: dict[str, float] = {}
-    for name, kind in embedding_metrics().items():
-        if all(cells.has(need) for need in kind.needs):
+    A metric that fails is reported and left out.
+
+    Parameters
+    ----------
+    cells : EmbeddedCells
+        The embedding, with any of the labels, clusters, batches and RNA of the cells.
+
+    Returns
+    -------
+    dict of str to float
+        Scores by name.
+    """
+    scores: dict[str, float] = {}
+    for name, metric in plugin_manager.embedding_metrics().as_dict().items():
+        if all(cells.has(need) for need in metric.needs):
             try:
-                found |= {score: float(value) for score, value in kind().score(cells).items()}
-            except Exception as error:  # noqa: BLE001  a stranger's metric must not cost the result of the others
-                _left_out("metric", name, kind, error)
-    return found
+                scores |= {score: float(value) for score, value in metric().score(cells).items()}
+            except Exception as error:  # a plugin's metric may raise anything, and the other metrics are still computed
+                _report("metric", name, metric, error)
+    return scores
+
+
+def integration_methods() -> dict[str, type[IntegrationMethod]]:
+    """Return the registered integration methods by name. A name that is registered twice is left out."""
+    return plugin_manager.integration_methods().as_dict()
 
 
 def integrate(name: str, embedding: Array, batches: Array, *, seed: int) -> Array | None:
-    """What an installed method makes of an embedding, as float32; None, and a report, where it fails."""
-    from scbasset_zoo.plugin_manager import integration_methods
+    """Correct an embedding for batches with a registered method.
 
-    kind = integration_methods()[name]
+    A method that fails is reported.
+
+    Parameters
+    ----------
+    name : str
+        One of :func:`integration_methods`.
+    embedding : float array (n_cells, n_dimensions)
+    batches : array of n_cells texts
+    seed : int
+
+    Returns
+    -------
+    float32 array (n_cells, any number of dimensions), or None if the method fails
+
+    Raises
+    ------
+    InputError
+        No plugin registers the name.
+    PluginError
+        The name is registered twice.
+    """
+    method = plugin_manager.integration_methods().get(name)
     try:
-        result = np.asarray(kind().integrate(embedding.copy(), batches.copy(), seed=seed), dtype=np.float32)
-        if result.ndim != 2 or len(result) != len(embedding) or not np.isfinite(result).all():
-            raise ValueError(f"it must return finite numbers of shape ({len(embedding)}, any); found {result.shape}")
-    except Exception as error:  # noqa: BLE001  as above
-        _left_out("integration method", name, kind, error)
+        corrected = np.asarray(method().integrate(embedding.copy(), batches.copy(), seed=seed), dtype=np.float32)
+        if corrected.ndim != 2 or len(corrected) != len(embedding) or not np.isfinite(corrected).all():
+            raise ValueError(f"it must return finite numbers of shape ({len(embedding)}, any); found {corrected.shape}")
+    except Exception as error:  # a plugin's method may raise anything, and the other methods are still compared
+        _report("integration method", name, method, error)
         return None
-    return result
+    return corrected
 
 
-def _left_out(what: str, name: str, kind: type, error: Exception) -> None:
-    from scbasset_zoo.plugin_manager import distribution_of
-
-    say(f"The {what} {name!r} of {distribution_of(kind)} failed and is left out: {type(error).__name__}: {error}")
+def _report(kind: str, name: str, plugin_class: type, error: Exception) -> None:
+    distribution = plugin_manager.distribution_of(plugin_class)
+    say(f"The {kind} {name!r} of {distribution} failed and is left out: {type(error).__name__}: {error}")

@@ -1,4 +1,4 @@
-"""The result of an analysis: its provenance, its file, and reading it back."""
+"""The result of an analysis: its provenance, its file, and how the file is read."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
+from scbasset_zoo import plugin_manager
 from scbasset_zoo.errors import PluginError
 from scbasset_zoo.extend.analysis import SUFFIXES, Analysis
 from scbasset_zoo.version import __version__
@@ -17,11 +18,39 @@ if TYPE_CHECKING:
     from scbasset_zoo.runtime.model import Model
 
 
+def provenance_of(analysis: Analysis, model: Model, options: BaseModel) -> dict[str, str]:
+    """Return where a result comes from: analysis, plugin, model, options (as JSON), versions and time."""
+    from datetime import UTC, datetime
+    from importlib.metadata import version
+
+    return {
+        "analysis": analysis.name,
+        "plugin": plugin_manager.distribution_of(type(analysis)),
+        "model_id": model.card.id,
+        "model_version": model.card.version,
+        "card_sha256": model.card_sha256,
+        "assembly": model.card.genome.assembly,
+        "options": json.dumps(options.model_dump(mode="json", fallback=_summary), default=_summary),
+        "scbasset_zoo_version": __version__,
+        "numpy_version": version("numpy"),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
 def with_provenance(analysis: Analysis, result: Result, provenance: dict[str, str]) -> Result:
+    """Add the provenance to a result, and return it.
+
+    Raises
+    ------
+    PluginError
+        The result is not of the type that the suffixes of the analysis stand for.
+    """
     kind = type(result).__name__
     if not set(analysis.suffixes) <= set(SUFFIXES.get(kind, ())):
-        written = " or ".join(analysis.suffixes)
-        raise PluginError(f"The analysis {analysis.name} of {provenance['plugin']} returned {kind}, which no {written} can hold.")
+        suffixes = " or ".join(analysis.suffixes)
+        raise PluginError(
+            f"The analysis {analysis.name} of {provenance['plugin']} returned {kind}, which cannot be written as {suffixes}."
+        )
     if kind == "AnnData":
         result.uns["scbasset_zoo"] = dict(provenance)
     else:
@@ -30,6 +59,7 @@ def with_provenance(analysis: Analysis, result: Result, provenance: dict[str, st
 
 
 def write_result(result: Result, path: Path) -> None:
+    """Write an AnnData as .h5ad or .zarr, or a Dataset as .nc or .zarr, by the suffix of the path."""
     if type(result).__name__ == "AnnData":
         (result.write_zarr if path.suffix == ".zarr" else result.write_h5ad)(path)
     elif path.suffix == ".zarr":
@@ -39,7 +69,7 @@ def write_result(result: Result, path: Path) -> None:
 
 
 def read_result(path: Path) -> Result:
-    """A result that its analysis wrote, with the values left on disk."""
+    """Open a file that :func:`write_result` or an analysis wrote. The values stay on disk."""
     import anndata as ad
     import zarr
 
@@ -53,26 +83,6 @@ def read_result(path: Path) -> Result:
     return xr.open_zarr(path) if path.suffix == ".zarr" else xr.open_dataset(path, engine="h5netcdf")
 
 
-def provenance_of(analysis: Analysis, model: Model, options: BaseModel) -> dict[str, str]:
-    from datetime import UTC, datetime
-    from importlib.metadata import version
-
-    from scbasset_zoo.plugin_manager import distribution_of
-
-    return {
-        "analysis": analysis.name,
-        "plugin": distribution_of(type(analysis)),
-        "model_id": model.card.id,
-        "model_version": model.card.version,
-        "card_sha256": model.card_sha256,
-        "assembly": model.card.genome.assembly,
-        "options": json.dumps(options.model_dump(mode="json", fallback=_short), default=_short),
-        "scbasset_zoo_version": __version__,
-        "numpy_version": version("numpy"),
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-
-
-def _short(value: Any) -> str:
-    """An option that is an object in memory, in a few words."""
+def _summary(value: Any) -> str:
+    """Describe an option that is an object in memory, such as "AnnData 400x4000"."""
     return f"{type(value).__name__} {'x'.join(map(str, value.shape))}" if hasattr(value, "shape") else repr(value)[:200]

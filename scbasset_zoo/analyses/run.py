@@ -1,31 +1,32 @@
-"""Runs a registered analysis: options checked, result written, figures and report made."""
+"""Runs a registered analysis: checks its options, computes and writes the result, draws the figures and the report."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scbasset_zoo import plugin_manager
 from scbasset_zoo.analyses.results import provenance_of, read_result, with_provenance, write_result
 from scbasset_zoo.errors import InputError, PluginError, ScbassetZooError
 from scbasset_zoo.extend.analysis import Analysis, Context
 from scbasset_zoo.files import check_destination, new_file, new_folder
 from scbasset_zoo.options import checked_options
+from scbasset_zoo.wording import option
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from pydantic import BaseModel
 
     from scbasset_zoo.extend.analysis import Result
-    from scbasset_zoo.runtime.devices import DeviceName
     from scbasset_zoo.runtime.model import Model
+    from scbasset_zoo.runtime.options import DeviceName
 
-
-INSTALL_ANALYSES = "what our own analyses need comes with pip install 'scbasset-zoo[analyses]'"
-
-
+INSTALL_ANALYSES = "the modules that the built-in analyses need come with pip install 'scbasset-zoo[analyses]'"
 FIGURE_SUFFIXES = (".png", ".pdf")
 
 
@@ -46,87 +47,113 @@ def run(
     Parameters
     ----------
     name : str
-        `scbasset-zoo run --help` and ``scbasset_zoo.plugin_manager.analyses()`` list them.
-    model : Model, or a name, folder or URL as :func:`scbasset_zoo.open_model` takes
+        Name of the analysis. :func:`scbasset_zoo.describe_analyses` lists the names.
+    model : Model, or a name, folder or URL as for :func:`scbasset_zoo.open_model`
     out : path, optional
-        Also write the result: .h5ad or .zarr for an AnnData, .nc or .zarr for a Dataset.
+        File to which the result is also written: .h5ad or .zarr for an AnnData, .nc or .zarr for a Dataset.
     plot : path, optional
         Folder for the figures, as PNG and PDF.
     report : path, optional
-        One HTML page with options, tables and figures.
+        File for an HTML page with options, tables and figures.
     device : "auto", "cpu" or "cuda"
-        Where a model that is not open yet runs.
+        Where the model runs, if `model` is not an open Model.
     overwrite : bool
         Replace `out`, `plot` and `report` if they exist.
     quiet : bool
         Show no progress.
     **options
-        The analysis's own, see its `Options`.
+        Options of the analysis, such as ``group_by="cell_type"``. ``scbasset_zoo.describe_analyses(name)`` prints all options of
+        an analysis, with their defaults.
 
     Returns
     -------
     AnnData or xarray.Dataset
-        With provenance in ``.uns["scbasset_zoo"]`` or ``.attrs["scbasset_zoo"]`` (as JSON).
+        With provenance in ``.uns["scbasset_zoo"]``, or as JSON in ``.attrs["scbasset_zoo"]``.
 
     Raises
     ------
     InputError
-        No such analysis, options that it cannot use, or a destination that cannot be written; before any work.
+        There is no such analysis, it cannot use an option, or a destination cannot be written. Raised before any work.
+    PluginError
+        Several plugins register the analysis, or it breaks its contract.
     """
-    from scbasset_zoo.plugin_manager import analyses
-
-    known = analyses()
-    if name not in known:
-        raise InputError(f"There is no analysis {name!r}; installed are {', '.join(sorted(known))}.")
-    analysis = known[name]()
-    asked = checked_options(name, analysis.Options, options)
-    _require_apart(out=out, plot=plot, report=report)
-    inputs = [model, *options.values()]
-    for path in (out, report):
-        if path is not None:
-            check_destination(path, overwrite=overwrite, inputs=inputs)
-    if plot is not None:
-        check_destination(plot, overwrite=overwrite, replaceable=_holds_figures, inputs=inputs)
-    if out is not None and Path(out).suffix not in analysis.suffixes:
-        raise InputError(f"{out}: the result of {name} is written as {' or '.join(analysis.suffixes)}; name the file so.")
-    if (plot is not None or report is not None) and find_spec("matplotlib") is None:
-        raise InputError(f"Figures need matplotlib: {INSTALL_ANALYSES}.")
+    analysis = plugin_manager.analyses().get(name)()
+    checked = checked_options(name, analysis.Options, options)
+    outputs = _Outputs(
+        out=None if out is None else Path(out),
+        plot=None if plot is None else Path(plot),
+        report=None if report is None else Path(report),
+        overwrite=overwrite,
+    )
+    outputs.check(analysis, inputs=[model, *options.values()])
     opened = _open(model, device)
-    provenance = provenance_of(analysis, opened, asked)
+    provenance = provenance_of(analysis, opened, checked)
     with naming_plugin(analysis, provenance["plugin"]):
-        opened_inputs = analysis.open_inputs(opened, asked)
-        if out is None:
-            result = with_provenance(
-                analysis, analysis.run(opened, opened_inputs, asked, Context(None, quiet, provenance)), provenance
-            )
-        else:
-            result = _run_to_file(analysis, opened, opened_inputs, asked, Path(out), overwrite, quiet, provenance)
-        figures = {} if plot is None and report is None else analysis.plot(result)
-        if not isinstance(figures, Mapping):
-            raise PluginError(
-                f"The analysis {name} of {provenance['plugin']}: plot must return figures by name; found {type(figures).__name__}."
-            )
-    if plot is not None:
-        _save_figures(figures, Path(plot), overwrite)
-    if report is not None:
+        result = _compute(analysis, opened, checked, outputs, quiet=quiet, provenance=provenance)
+        figures = _draw(analysis, result, provenance["plugin"]) if outputs.need_figures else {}
+    _write_figures(figures, outputs)
+    if outputs.report is not None:
         from scbasset_zoo.analyses.report import write_report
 
-        write_report(report, analysis, opened.card, result, figures, provenance)
+        write_report(outputs.report, analysis, opened.card, result, figures, provenance)
     return result
 
 
-def _require_apart(**places: str | os.PathLike[str] | None) -> None:
-    """Refuse destinations of which one is, or lies in, another, since it would replace it."""
-    given = {name: Path(path).resolve() for name, path in places.items() if path is not None}
-    for name, path in given.items():
-        for other, there in given.items():
-            if name != other and there in (path, *path.parents):
-                raise InputError(f"{name}={path} is or lies in {other}={there}, which would replace it: choose places apart.")
+@dataclass(frozen=True)
+class _Outputs:
+    """Where a run writes."""
+
+    out: Path | None
+    plot: Path | None
+    report: Path | None
+    overwrite: bool
+
+    @property
+    def need_figures(self) -> bool:
+        return self.plot is not None or self.report is not None
+
+    def check(self, analysis: Analysis, inputs: list[Any]) -> None:
+        """Raise InputError if an output cannot be written, or would replace an input or another output."""
+        self._require_separate()
+        for path in (self.out, self.report):
+            if path is not None:
+                check_destination(path, overwrite=self.overwrite, inputs=inputs)
+        if self.plot is not None:
+            check_destination(self.plot, overwrite=self.overwrite, replaceable=_has_only_figures, inputs=inputs)
+        if self.out is not None and self.out.suffix not in analysis.suffixes:
+            suffixes = " or ".join(analysis.suffixes)
+            raise InputError(f"{self.out}: the result of {analysis.name} is written as {suffixes}. Choose a name that ends so.")
+        if self.need_figures and find_spec("matplotlib") is None:
+            raise InputError(f"Figures need matplotlib: {INSTALL_ANALYSES}.")
+
+    def _require_separate(self) -> None:
+        """Raise InputError if one output is another one, or lies in it."""
+        paths = {"out": self.out, "plot": self.plot, "report": self.report}
+        absolute = {name: path.resolve() for name, path in paths.items() if path is not None}
+        for name, path in absolute.items():
+            for other, other_path in absolute.items():
+                if name != other and other_path in (path, *path.parents):
+                    raise InputError(
+                        f"{option(name, str(path))} lies in {option(other, str(other_path))}, which would replace it. "
+                        "Choose separate places."
+                    )
 
 
 @contextlib.contextmanager
 def naming_plugin(analysis: Analysis, plugin: str) -> Iterator[None]:
-    """Name the plugin in what its analysis raises but was not meant for the user, and the modules that it lacks."""
+    """Add the analysis and its plugin to unexpected errors within the block.
+
+    Parameters
+    ----------
+    analysis : Analysis
+    plugin : str
+        The distribution of the analysis.
+
+    Raises
+    ------
+    PluginError
+        A module that the analysis needs is not installed.
+    """
     try:
         yield
     except ModuleNotFoundError as error:
@@ -148,24 +175,41 @@ def _open(model: Model | str | os.PathLike[str], device: DeviceName) -> Model:
     return model
 
 
-def _run_to_file(
-    analysis: Analysis, model: Model, inputs: Any, options: Any, out: Path, overwrite: bool, quiet: bool, provenance: dict[str, str]
+def _compute(
+    analysis: Analysis, model: Model, options: BaseModel, outputs: _Outputs, *, quiet: bool, provenance: dict[str, str]
 ) -> Result:
-    with new_file(out, overwrite=overwrite) as partial:
+    """Open the inputs, run the analysis, add the provenance, and write the result if a file is given."""
+    inputs = analysis.open_inputs(model, options)
+    if outputs.out is None:
+        result = analysis.run(model, inputs, options, Context(None, quiet, provenance))
+        return with_provenance(analysis, result, provenance)
+    with new_file(outputs.out, overwrite=outputs.overwrite) as partial:
         result = analysis.run(model, inputs, options, Context(partial, quiet, provenance))
         if not partial.exists():
             result = with_provenance(analysis, result, provenance)
             write_result(result, partial)
             return result
-    return read_result(out)
+    # The analysis wrote the file itself.
+    return read_result(outputs.out)
 
 
-def _holds_figures(folder: Path) -> bool:
-    return all(file.suffix in FIGURE_SUFFIXES for file in folder.iterdir())
+def _draw(analysis: Analysis, result: Result, plugin: str) -> Mapping[str, Figure]:
+    figures = analysis.plot(result)
+    if not isinstance(figures, Mapping):
+        raise PluginError(
+            f"The analysis {analysis.name} of {plugin}: plot must return figures by name; found {type(figures).__name__}."
+        )
+    return figures
 
 
-def _save_figures(figures: Mapping[str, Figure], folder: Path, overwrite: bool) -> None:
-    with new_folder(folder, overwrite=overwrite) as partial:
+def _write_figures(figures: Mapping[str, Figure], outputs: _Outputs) -> None:
+    if outputs.plot is None:
+        return
+    with new_folder(outputs.plot, overwrite=outputs.overwrite) as partial:
         for name, figure in figures.items():
             for suffix in FIGURE_SUFFIXES:
                 figure.savefig(partial / f"{name}{suffix}", dpi=150, bbox_inches="tight")
+
+
+def _has_only_figures(folder: Path) -> bool:
+    return all(file.suffix in FIGURE_SUFFIXES for file in folder.iterdir())

@@ -1,1 +1,1 @@
-"""One file a command."""
+"""The command line: a file for each command."""

@@ -13,19 +13,19 @@ def export(
     out: Annotated[Path, typer.Option(help="Folder for the package.")],
     about: Annotated[
         Path | None,
-        typer.Option(help="YAML with what only you know: id, version, description, authors, license, citation, data, ..."),
+        typer.Option(help="YAML with card fields that only you know: id, version, description, authors, license, data, ..."),
     ] = None,
     data: Annotated[Path | None, typer.Option(help="The prepared peak set, if it has moved since training.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a package that is in OUT.")] = False,
 ) -> None:
-    """Write model.onnx, its card, cells, peaks and test vectors; evaluates on the held-out peaks."""
-    import scbasset_zoo
+    """Make a package of a run: model.onnx, card, cells, peaks and test vectors. Evaluates the model on held-out peaks."""
+    import scbasset_zoo as sz
 
-    package = scbasset_zoo.export(run, out=out, about=about, data=data, overwrite=overwrite)
+    package = sz.export(run, out=out, about=about, data=data, overwrite=overwrite)
     card = package.card
     typer.echo(f"{card.id} {card.version}: {card.cells.n_cells:,} cells, {card.genome.assembly}")
     for row in card.evaluation:
         typer.echo(f"  {row.split:10} {row.metric:42} {row.value:7.4f}  (n = {row.n:,})")
-    typer.echo(f"package in {out}; next: scbasset-zoo predict {out} --bed PEAKS --genome FASTA --out FILE.h5ad")
+    typer.echo(f"package in {out}; next: scbasset-zoo predict {out} --peaks PEAKS --genome FASTA --out FILE.h5ad")
     if card.license == "NOASSERTION":
-        typer.echo("Before you share it, say who made it and under which licence, with --about FILE.yaml.", err=True)
+        typer.echo("Before you share the package, give its authors and its licence with --about FILE.yaml.", err=True)

@@ -1,49 +1,58 @@
-"""A group with a command for each class that plugins register, made when it is asked for."""
+"""A group of commands, one for each class that plugins register."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import typer
 from typer.core import TyperGroup
 
+from scbasset_zoo.errors import InputError
+
+if TYPE_CHECKING:
+    from scbasset_zoo.plugin_manager import Registry
+
 
 def registered_group(
-    registered: Callable[[], Mapping[str, Any]], command: Callable[[Any], Callable[..., None]], help: str
+    registered: Callable[[], Registry[Any]], make_command: Callable[[Any], Callable[..., None]], help: str
 ) -> typer.Typer:
-    """A group of commands, one for each registered class; plugins are loaded when one is named or listed, and not before.
+    """Make a group with a command for each registered class. Plugins are loaded when a command is listed or called.
 
     Parameters
     ----------
     registered : callable
-        Classes by name, each with `Options`, whose fields become options of its command.
-    command : callable
-        The command of a class: a function that takes them as ``**options``; those that are not given are None.
+        Returns the registered classes. The fields of a class's `Options` become options of its command.
+    make_command : callable
+        Returns the command of a class: a function that takes the options which the user gave as ``**options``.
     help : str
-        Of the group.
+        Help of the group.
     """
 
     class Group(TyperGroup):
         def list_commands(self, ctx: Any) -> list[str]:
-            return sorted(registered())
+            return sorted(registered().names())
 
         def get_command(self, ctx: Any, cmd_name: str) -> Any:
-            kind = registered().get(cmd_name)
-            return kind and _made(kind, command(kind))
+            try:
+                kind = registered().get(cmd_name)
+            except InputError:
+                # Typer says that there is no such command.
+                return None
+            return _typer_command(kind, make_command(kind))
 
     return typer.Typer(cls=Group, help=help, no_args_is_help=True, add_completion=False, callback=lambda: None)
 
 
-def _made(kind: Any, command: Callable[..., None]) -> Any:
+def _typer_command(kind: Any, command: Callable[..., None]) -> Any:
     from scbasset_zoo.cli.options import from_model
     from scbasset_zoo.extend.description import described
     from scbasset_zoo.progress import say
 
-    one = typer.Typer(add_completion=False)
+    app = typer.Typer(add_completion=False)
     try:
-        one.command(kind.name, help="\n\n".join(described(kind)))(from_model(kind.Options)(command))
-        return typer.main.get_command(one)
-    except Exception as error:  # noqa: BLE001  whatever an option of a stranger's makes typer raise
+        app.command(kind.name, help="\n\n".join(described(kind)))(from_model(kind.Options)(command))
+        return typer.main.get_command(app)
+    except Exception as error:  # Typer raises many kinds of errors on an option of a plugin that it cannot use
         say(f"The options of {kind.name} cannot be put on the command line: {error}")
         return None

@@ -1,8 +1,8 @@
-"""`scbasset-zoo import`: a command for each registered importer."""
+"""`scbasset-zoo import`: a command for each importer."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,9 +12,10 @@ from scbasset_zoo.cli.groups import registered_group
 
 if TYPE_CHECKING:
     from scbasset_zoo.extend.importer import Importer
+    from scbasset_zoo.plugin_manager import Registry
 
 
-def _importers() -> Mapping[str, type[Importer]]:
+def _importers() -> Registry[type[Importer]]:
     from scbasset_zoo.plugin_manager import importers
 
     return importers()
@@ -26,7 +27,7 @@ def _command(kind: type[Importer]) -> Callable[..., None]:
         out: Annotated[Path, typer.Option(help="Folder for the package.")],
         about: Annotated[
             Path | None,
-            typer.Option(help="YAML with what only you know: id, version, description, authors, license, citation, data, ..."),
+            typer.Option(help="YAML with card fields that only you know: id, version, description, authors, license, data, ..."),
         ] = None,
         overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a package that is in OUT.")] = False,
         **options: Any,
@@ -34,15 +35,14 @@ def _command(kind: type[Importer]) -> Callable[..., None]:
         from scbasset_zoo.extend.about import read_about
         from scbasset_zoo.options import checked_options
 
-        given = {name: value for name, value in options.items() if value is not None}
-        asked = checked_options(f"import {kind.name}", kind.Options, given)
-        card = kind().convert(source, asked, out=out, about=read_about(about), overwrite=overwrite).card
+        checked = checked_options(f"import {kind.name}", kind.Options, options)
+        card = kind().convert(source, checked, out=out, about=read_about(about), overwrite=overwrite).card
         typer.echo(f"{card.id} {card.version}: {card.cells.n_cells:,} cells, {card.genome.assembly}")
-        typer.echo(f"package in {out}; next: scbasset-zoo predict {out} --bed PEAKS --genome FASTA --out FILE.h5ad")
+        typer.echo(f"package in {out}; next: scbasset-zoo predict {out} --peaks PEAKS --genome FASTA --out FILE.h5ad")
         if card.license == "NOASSERTION":
-            typer.echo("Before you share it, say who made it and under which licence, with --about FILE.yaml.", err=True)
+            typer.echo("Before you share the package, give its authors and its licence with --about FILE.yaml.", err=True)
 
     return convert
 
 
-app = registered_group(_importers, _command, help="Make a model package of another program's files.")
+app = registered_group(_importers, _command, help="Make a model package of a file of another program.")

@@ -1,4 +1,4 @@
-"""`scbasset-zoo index`: make a folder of packages a source."""
+"""`scbasset-zoo index`: turn a folder of packages into a source."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 
-def index(folder: Annotated[Path, typer.Argument(help="Folder in which packages and recipes lie, at any depth.")]) -> None:
-    """Write index.json: the models in a folder, with the hash of every file."""
-    from scbasset_zoo.zoo.index import build_index
+def index(folder: Annotated[Path, typer.Argument(help="Folder that contains packages and recipes, at any depth.")]) -> None:
+    """Write index.json, which lists the models in a folder and the hash of every file."""
+    from scbasset_zoo.zoo.indexing import build_index
 
     entries = build_index(folder).models
     for entry in entries:

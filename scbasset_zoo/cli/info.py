@@ -1,4 +1,4 @@
-"""`scbasset-zoo info`: a model's card, readably."""
+"""`scbasset-zoo info`: show the card of a model as a text for people."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 
-def info(model: Annotated[str, typer.Argument(help="Folder of a model package, or a name or URL of the zoo.")]) -> None:
-    """Show what a model is, what it was fitted to, how well it does and how to cite it."""
+def info(model: Annotated[str, typer.Argument(help="Folder or URL of a model package, or name of a model in the zoo.")]) -> None:
+    """Show what a model is, what it was fitted to, how well it predicts and how to cite it."""
     from rich.console import Console
     from rich.markdown import Markdown
 

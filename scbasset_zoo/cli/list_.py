@@ -1,4 +1,4 @@
-"""`scbasset-zoo list`: the models of all sources."""
+"""`scbasset-zoo list`: list the models of all sources."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 def list_(
     tag: Annotated[str | None, typer.Option(help="Only models with this tag.")] = None,
-    assembly: Annotated[str | None, typer.Option(help="Only models of this assembly, as hg38.")] = None,
-    source: Annotated[str | None, typer.Option(help="Only this source of zoo.yaml.")] = None,
+    assembly: Annotated[str | None, typer.Option(help="Only models of this assembly, for example hg38.")] = None,
+    source: Annotated[str | None, typer.Option(help="Only the source with this name.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the models as JSON.")] = False,
 ) -> None:
     """List the models of all sources."""
@@ -39,13 +39,13 @@ def show(models: Sequence[Listing], *, json: bool) -> None:
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("name", "assembly", "cells", "here", "source", "description"):
+    for column in ("name", "assembly", "cells", "on this machine", "source", "description"):
         table.add_column(column, overflow="fold", justify="right" if column == "cells" else "left")
     for model in models:
         cells = "" if model.n_cells is None else f"{model.n_cells:,}"
-        here = "yes" if model.on_this_machine else "no"
+        on_this_machine = "yes" if model.on_this_machine else "no"
         tags = f" [{', '.join(model.tags)}]" if model.tags else ""
-        row = (f"{model.id}@{model.version}", model.assembly or "", cells, here, model.source, model.description + tags)
+        row = (f"{model.id}@{model.version}", model.assembly or "", cells, on_this_machine, model.source, model.description + tags)
         table.add_row(*(Text(cell) for cell in row))
-    # In a pipe a row is a line, whatever its length.
+    # In a pipe each model is one line, however long.
     (Console() if sys.stdout.isatty() else Console(width=10_000)).print(table)

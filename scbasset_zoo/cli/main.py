@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import importlib
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from typer.core import TyperGroup
 
-from scbasset_zoo.errors import ScbassetZooError
+from scbasset_zoo.errors import InputError, ScbassetZooError
 from scbasset_zoo.version import __version__
+from scbasset_zoo.wording import command_line
 
-# Modules of this folder; the underscore of a name that Python keeps for itself is not part of the command.
+if TYPE_CHECKING:
+    from scbasset_zoo.plugin_manager import Registry
+
+# Modules of this folder. A module whose command has the name of a Python keyword or built-in ends with an underscore.
 COMMANDS = (
     "simulate",
     "prepare",
@@ -34,41 +38,39 @@ COMMANDS = (
 )
 
 
-class _Commands(TyperGroup):
-    """Our commands, then those of plugins; modules and plugins are loaded only for the command asked for, or the overview."""
-
-    def list_commands(self, ctx: Any) -> list[str]:
-        return [*map(_name, COMMANDS), *sorted(_of_plugins())]
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        module = next((module for module in COMMANDS if _name(module) == cmd_name), None)
-        return _own(module) if module else _of_plugins().get(cmd_name)
+def main() -> None:
+    """Run the command line. An error that the user can act on is printed as one message, without a traceback."""
+    try:
+        app()
+    except (ScbassetZooError, OSError) as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(1)
 
 
 def own_names() -> set[str]:
-    """Names of the commands that come with the project."""
-    return set(map(_name, COMMANDS))
+    """Return the names of the commands that come with the project."""
+    return set(map(_command_name, COMMANDS))
 
 
-def _name(module: str) -> str:
-    return module.rstrip("_")
+class _Commands(TyperGroup):
+    """The project's commands, then those of plugins.
 
+    A command's module is imported when the command is called or listed. Plugins are loaded when all commands are listed, or for
+    a command that is not the project's own.
+    """
 
-def _own(module: str) -> Any:
-    loaded = importlib.import_module(f"scbasset_zoo.cli.{module}")
-    group = getattr(loaded, "app", None)
-    if group is None:
-        group = typer.Typer(add_completion=False)
-        group.command()(getattr(loaded, module))
-    command = typer.main.get_command(group)
-    command.name = _name(module)
-    return command
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [*map(_command_name, COMMANDS), *sorted(_plugin_commands().names())]
 
-
-def _of_plugins() -> dict[str, Any]:
-    from scbasset_zoo import plugin_manager
-
-    return plugin_manager.commands(taken=own_names())
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        module = next((module for module in COMMANDS if _command_name(module) == cmd_name), None)
+        if module is not None:
+            return _own_command(module)
+        try:
+            return _plugin_commands().get(cmd_name)
+        except InputError:
+            # Typer says that there is no such command.
+            return None
 
 
 app = typer.Typer(
@@ -81,26 +83,40 @@ app = typer.Typer(
 )
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _show_version(requested: bool) -> None:
+    if requested:
         typer.echo(__version__)
         raise typer.Exit
 
 
 @app.callback()
-def _options(
-    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version."),
+def _before_command(
+    context: typer.Context,
+    version: bool = typer.Option(False, "--version", callback=_show_version, is_eager=True, help="Show the version."),
 ) -> None:
-    pass
+    # Until the command ends, messages name options as flags.
+    context.with_resource(command_line())
 
 
-def main() -> None:
-    """Run the command line; errors that the user can mend are one message, without a traceback."""
-    try:
-        app()
-    except (ScbassetZooError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
-        sys.exit(1)
+def _command_name(module: str) -> str:
+    return module.rstrip("_")
+
+
+def _own_command(module: str) -> Any:
+    imported = importlib.import_module(f"scbasset_zoo.cli.{module}")
+    group = getattr(imported, "app", None)
+    if group is None:
+        group = typer.Typer(add_completion=False)
+        group.command()(getattr(imported, module))
+    command = typer.main.get_command(group)
+    command.name = _command_name(module)
+    return command
+
+
+def _plugin_commands() -> Registry[Any]:
+    from scbasset_zoo import plugin_manager
+
+    return plugin_manager.commands(own_names())
 
 
 if __name__ == "__main__":

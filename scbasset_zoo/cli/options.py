@@ -1,55 +1,83 @@
-"""Command-line options made from a pydantic model, so that options are stated once."""
+"""Command-line options that are made from a pydantic model, so that each option is declared once."""
 
 from __future__ import annotations
 
+import functools
 import inspect
 import types
 import typing
-from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Annotated, Any
 
 import typer
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from scbasset_zoo.errors import InputError
+from scbasset_zoo.wording import option as wording_of
+
+Command = Callable[..., None]
 
 
-def from_model(model: type[BaseModel]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Replace a command's `**options` by an option for each field of `model`; an option that is not given is None.
+def from_model(
+    model: type[BaseModel], *, without: Collection[str] = (), hidden_aliases: Mapping[str, str] | None = None
+) -> Callable[[Command], Command]:
+    """Replace the `**options` of a command by an option for each field of a model.
 
-    Names, types, defaults and help come from the fields. The values are validated by `model`, not here.
+    Types, defaults and help come from the fields. The command is called with the options that the user gave, and no others. It
+    checks their values with the model.
+
+    Parameters
+    ----------
+    model : pydantic model
+    without : collection of str, optional
+        Fields for which no option is made, such as those that the command declares itself.
+    hidden_aliases : mapping of str to str, optional
+        Earlier names of fields that are still accepted and not shown in the help: ``{"fasta": "genome"}``.
     """
+    aliases = hidden_aliases or {}
+    fields = {name: field for name, field in model.model_fields.items() if name not in without}
 
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+    def decorate(command: Command) -> Command:
         signature = inspect.signature(command, eval_str=True)
-        own = [p for p in signature.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
-        for name, field in model.model_fields.items():
-            flag = "--" + name.replace("_", "-")
-            kind = _plain(field.annotation)
-            help_text = (field.description or "") + (" Required." if field.is_required() else "")
-            if kind is bool:
-                option = typer.Option(f"{flag}/--no-{flag[2:]}", help=help_text, show_default=str(field.default).lower())
-            else:
-                choices = _choices(field.annotation)
-                unsaid = field.is_required() or field.default is None
-                option = typer.Option(
-                    flag, help=help_text, show_default=False if unsaid else str(field.default),
-                    metavar="|".join(choices) if choices else None,
-                )  # fmt: skip
-            own.append(
-                inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option])
-            )
-        command.__signature__ = signature.replace(parameters=own)  # type: ignore[attr-defined]
-        command.__annotations__ = {p.name: p.annotation for p in own}
-        return command
+        parameters = [p for p in signature.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+        parameters += [_parameter(name, field) for name, field in fields.items()]
+        parameters += [_parameter(alias, fields[name], hidden=True) for alias, name in aliases.items()]
+
+        @functools.wraps(command)
+        def with_given_options(**values: Any) -> None:
+            for alias, name in aliases.items():
+                value = values.pop(alias)
+                if value is not None and values[name] is not None:
+                    raise InputError(f"{wording_of(alias)} is an earlier name of {wording_of(name)}. Give one of them.")
+                values[name] = values[name] if value is None else value
+            command(**{name: value for name, value in values.items() if name not in fields or value is not None})
+
+        with_given_options.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+        with_given_options.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        return with_given_options
 
     return decorate
 
 
-def _plain(annotation: Any) -> type:
-    """The type that the command line reads for a field: X of `X | None`, str for a choice."""
+def _parameter(name: str, field: FieldInfo, *, hidden: bool = False) -> inspect.Parameter:
+    """Make the parameter of a command from a field. Its default is None, which means that the user did not give it."""
+    flag = "--" + name.replace("_", "-")
+    kind = _command_line_type(field.annotation)
+    default = None if field.is_required() else field.get_default(call_default_factory=True)
+    option = typer.Option(
+        f"{flag}/--no-{flag[2:]}" if kind is bool else flag,
+        help=(field.description or "") + (" Required." if field.is_required() else ""),
+        show_default=False if default is None else str(default).lower() if kind is bool else str(default),
+        hidden=hidden,
+    )
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option])
+
+
+def _command_line_type(annotation: Any) -> Any:
+    """Return the type that Typer reads for a field: the first of a union that is not None, and a list for any sequence."""
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
-        annotation = next(part for part in typing.get_args(annotation) if part is not type(None))
-    return str if typing.get_origin(annotation) is Literal else annotation
-
-
-def _choices(annotation: Any) -> tuple[str, ...]:
-    return typing.get_args(annotation) if typing.get_origin(annotation) is Literal else ()
+        annotation = next(part for part in typing.get_args(annotation) if part is not types.NoneType)
+    if typing.get_origin(annotation) in (Sequence, tuple):
+        return list[typing.get_args(annotation)[0]]  # type: ignore[misc]
+    return annotation

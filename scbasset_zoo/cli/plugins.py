@@ -1,24 +1,49 @@
-"""`scbasset-zoo plugins`: what is installed, from where, and what is wrong with it."""
+"""`scbasset-zoo plugins`: the installed plugins, what each registers, and problems."""
 
 from __future__ import annotations
 
 import contextlib
 import io
+import json as json_module
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from scbasset_zoo.plugin_manager import Plugin
 
-def plugins() -> None:
-    """List the plugins, the hooks that each implements, and their problems."""
+
+def plugins(json: Annotated[bool, typer.Option("--json", help="Print the plugins as JSON.")] = False) -> None:
+    """List the installed plugins: their analyses, importers and other parts, and their problems."""
     from scbasset_zoo import plugin_manager
     from scbasset_zoo.cli.main import own_names
 
-    # Problems are listed below, with the plugin that has them; not also as they are found.
+    # Loading also prints the problems; each is printed once, with its plugin.
     with contextlib.redirect_stderr(io.StringIO()):
-        remarks = plugin_manager.check(taken=own_names())
-    for plugin in plugin_manager.plugins():
-        typer.echo(f"{plugin.name} ({plugin.distribution}): {', '.join(plugin.hooks) or 'not in use'}")
-        for problem in plugin.problems:
-            typer.echo(f"  {problem}")
-    for remark in remarks:
-        typer.echo(remark)
+        installed = plugin_manager.plugins(own_names())
+        shared_problems = plugin_manager.check(own_names())
+    if json:
+        typer.echo(json_module.dumps({"plugins": list(map(_as_json, installed)), "problems": shared_problems}, indent=2))
+        return
+    for plugin in installed:
+        _show(plugin)
+    for problem in shared_problems:
+        typer.echo(f"problem: {problem}")
+
+
+def _show(plugin: Plugin) -> None:
+    typer.echo(f"{plugin.name} ({plugin.distribution})" + ("" if plugin.hooks else ": not in use"))
+    for kind, names in plugin.registered.items():
+        typer.echo(f"  {kind}: {', '.join(names)}")
+    for problem in plugin.problems:
+        typer.echo(f"  problem: {problem}")
+
+
+def _as_json(plugin: Plugin) -> dict[str, object]:
+    return {
+        "name": plugin.name,
+        "distribution": plugin.distribution,
+        "in_use": bool(plugin.hooks),
+        "registered": {kind: list(names) for kind, names in plugin.registered.items()},
+        "problems": list(plugin.problems),
+    }

@@ -1,60 +1,50 @@
-"""`scbasset-zoo prepare`: cells x peaks and a genome to a prepared peak set."""
+"""`scbasset-zoo prepare`: make a prepared peak set from cells x peaks and a genome."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from scbasset_zoo.cli.options import from_model
+from scbasset_zoo.training.prepare_options import PrepareOptions
 
+
+@from_model(PrepareOptions)
 def prepare(
     matrix: Annotated[
         Path,
-        typer.Argument(help="Cells x peaks: .h5ad, .zarr, 10x .h5 (multiome: its peaks), or 10x folder with matrix.mtx."),
+        typer.Argument(
+            help="Cells x peaks: .h5ad, .zarr, 10x .h5 (its peaks, if it is multiome), or a 10x folder with matrix.mtx."
+        ),
     ],
-    fasta: Annotated[Path, typer.Option(help="The genome: FASTA, plain or bgzip.")],
-    assembly: Annotated[str, typer.Option(help="Its name, as hg19. Known assemblies are checked by chromosome lengths.")],
-    out: Annotated[Path, typer.Option(help="The folder to make.")],
-    min_cell_fraction: Annotated[
-        float, typer.Option(help="Leave out peaks open in a smaller share of the cells; the paper uses 0.01 and 0.05.")
-    ] = 0.01,
-    min_peaks_per_cell: Annotated[int, typer.Option(help="Leave out cells with fewer open peaks.")] = 0,
-    max_n_fraction: Annotated[float, typer.Option(help="Leave out peaks with a larger share of N in the window.")] = 0.25,
-    length: Annotated[int, typer.Option(help="Window around each peak's centre, in bp.")] = 1344,
-    flank: Annotated[int, typer.Option(help="Sequence kept on each side of it for shifts in training, in bp.")] = 8,
-    split: Annotated[
-        str, typer.Option(help="Percentages of peaks for training/validation/test, drawn at random; the paper's by default.")
-    ] = "90/5/5",
-    test_chroms: Annotated[str, typer.Option(help="Split by chromosome instead: test peaks, as chr8,chr9.")] = "",
-    validation_chroms: Annotated[
-        str, typer.Option(help="Validation peaks by chromosome; drawn from the other chromosomes when not given.")
-    ] = "",
-    split_column: Annotated[str | None, typer.Option(help="Split by a column of .var instead: train, validation or test.")] = None,
-    sort_peaks: Annotated[bool, typer.Option("--sort-peaks", help="Sort peaks that are not sorted.")] = False,
-    seed: Annotated[int, typer.Option(help="Of the random split.")] = 0,
+    assembly: Annotated[
+        str, typer.Option(help="Name of the assembly, such as hg19. Chromosome lengths of common assemblies are checked.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder to make.")],
+    genome: Annotated[Path | None, typer.Option(help="FASTA of the genome, plain or bgzip. Required.")] = None,
+    fasta: Annotated[Path | None, typer.Option(hidden=True)] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier prepared peak set.")] = False,
+    **options: Any,
 ) -> None:
-    """Prepare peaks for training: filter, cut windows out of the genome, split."""
+    """Prepare peaks for training: filter cells and peaks, cut windows out of the genome, split."""
     import scbasset_zoo as sz
 
-    prepared = sz.prepare(
-        matrix,
-        fasta=fasta,
-        assembly=assembly,
-        out=out,
-        length=length,
-        flank=flank,
-        min_cell_fraction=min_cell_fraction,
-        min_peaks_per_cell=min_peaks_per_cell,
-        max_n_fraction=max_n_fraction,
-        split=split,
-        test_chroms=test_chroms,
-        validation_chroms=validation_chroms,
-        split_column=split_column,
-        sort_peaks=sort_peaks,
-        seed=seed,
-        overwrite=overwrite,
-    )
-    print(prepared.summary())
-    print(f"\nprepared in {out}; next: scbasset-zoo train {out} --out RUN")
+    prepared = sz.prepare(matrix, genome=_genome(genome, fasta), assembly=assembly, out=out, overwrite=overwrite, **options)
+    typer.echo(prepared.summary())
+    typer.echo(f"\nprepared in {out}; next: scbasset-zoo train {out} --out RUN")
+
+
+def _genome(genome: Path | None, fasta: Path | None) -> Path:
+    """Return the genome, which may still be given as --fasta."""
+    from scbasset_zoo.errors import InputError
+
+    if fasta is not None and genome is not None:
+        raise InputError("--fasta is the earlier name of --genome. Give --genome only.")
+    if fasta is not None:
+        typer.echo("--fasta is now --genome; the next release will not accept --fasta.", err=True)
+    given = genome or fasta
+    if given is None:
+        raise InputError("--genome must be given: the FASTA of the genome.")
+    return given

@@ -1,4 +1,4 @@
-"""`scbasset-zoo publish`: put a package into a source."""
+"""`scbasset-zoo publish`: add a package to a source."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import typer
 
 def publish(
     package: Annotated[Path, typer.Argument(help="Folder of the package.")],
-    destination: Annotated[str, typer.Argument(help="A source: a folder, an s3:// or hf:// URL, or a name of zoo.yaml.")],
+    destination: Annotated[str, typer.Argument(help="The source: a folder, an s3:// or hf:// URL, or a name in zoo.yaml.")],
 ) -> None:
-    """Verify a package, copy it to a source, and enter it in the source's index."""
+    """Verify a package, copy it to a source and add it to the source's index."""
     from scbasset_zoo.zoo.publishing import publish as publish_package
 
     entry = publish_package(package, destination)

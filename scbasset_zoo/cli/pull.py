@@ -1,4 +1,4 @@
-"""`scbasset-zoo pull`: have a model on this machine."""
+"""`scbasset-zoo pull`: download a model."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import typer
 
 
 def pull(
-    model: Annotated[str, typer.Argument(help="Name, as scbasset/demo or scbasset/demo@0.1.0, or URL of a package.")],
+    model: Annotated[
+        str, typer.Argument(help="Name of a model, for example scbasset/demo or scbasset/demo@0.1.0, or URL of a package.")
+    ],
 ) -> None:
-    """Download a model into the cache, checked, and print its folder; one of a local source is checked where it lies."""
+    """Download a model, check its files and print its folder. A model of a local source is checked and not copied."""
     from scbasset_zoo.kipoi.folder import refresh
     from scbasset_zoo.zoo.models import pull as pull_model
 

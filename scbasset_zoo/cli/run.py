@@ -2,41 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from scbasset_zoo.cli.groups import registered_group
-from scbasset_zoo.cli.predict import DeviceName
+from scbasset_zoo.runtime.options import DeviceName
 
 if TYPE_CHECKING:
     from scbasset_zoo.extend.analysis import Analysis
+    from scbasset_zoo.plugin_manager import Registry
 
 
-def _analyses() -> Mapping[str, type[Analysis]]:
+def _analyses() -> Registry[type[Analysis]]:
     from scbasset_zoo.plugin_manager import analyses
 
     return analyses()
 
 
-def _command(kind: type[Analysis]) -> Callable[..., None]:
+def _make_command(kind: type[Analysis]) -> Callable[..., None]:
     def run(
         model: Annotated[str, typer.Argument(help="Name, folder or URL of a model.")],
-        out: Annotated[Path, typer.Option(help="File to write: .h5ad or .zarr, and .nc or .zarr for more than two dimensions.")],
+        out: Annotated[
+            Path, typer.Option(help="File for the result: .h5ad or .zarr, or .nc or .zarr if it has more than two dimensions.")
+        ],
         plot: Annotated[Path | None, typer.Option(help="Folder for the figures, as PNG and PDF.")] = None,
-        report: Annotated[Path | None, typer.Option(help="HTML page with figures, tables and provenance.")] = None,
-        device: Annotated[DeviceName, typer.Option(help="auto takes an NVIDIA GPU where there is one.")] = DeviceName.auto,
-        overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT, PLOT and REPORT.")] = False,
+        report: Annotated[Path | None, typer.Option(help="File for an HTML page with figures, tables and provenance.")] = None,
+        device: Annotated[DeviceName, typer.Option(help="auto takes an NVIDIA GPU if one works, and the CPU otherwise.")] = "auto",
+        overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT, PLOT and REPORT if they exist.")] = False,
         **options: Any,
     ) -> None:
-        import scbasset_zoo
+        import scbasset_zoo as sz
 
-        given = {name: value for name, value in options.items() if value is not None}
-        result = scbasset_zoo.run(
-            kind.name, model, out=out, plot=plot, report=report, device=device.value, overwrite=overwrite, **given
-        )
+        result = sz.run(kind.name, model, out=out, plot=plot, report=report, device=device, overwrite=overwrite, **options)
         sizes = result.shape if hasattr(result, "shape") else max(result.data_vars.values(), key=lambda values: values.ndim).shape
         typer.echo(f"{out}: {kind.name}, {' x '.join(f'{n:,}' for n in sizes)}")
         for path in filter(None, (plot, report)):
@@ -45,4 +45,4 @@ def _command(kind: type[Analysis]) -> Callable[..., None]:
     return run
 
 
-app = registered_group(_analyses, _command, help="Run an analysis of a model.")
+app = registered_group(_analyses, _make_command, help="Run an analysis of a model.")

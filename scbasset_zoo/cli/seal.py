@@ -1,4 +1,4 @@
-"""`scbasset-zoo seal`: make a package whole again after its card was edited."""
+"""`scbasset-zoo seal`: make a package complete again after its card was edited."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import typer
 
 
 def seal(model: Annotated[Path, typer.Argument(help="Folder of a model package whose card.yaml was edited.")]) -> None:
-    """Check an edited card, render README.md from it and renew hashes and digest; or list what is wrong and change nothing."""
-    from scbasset_zoo.package.sealing import seal_package
+    """Check an edited card, then renew README.md, hashes and digest. If anything is wrong, list it and change nothing."""
+    from scbasset_zoo.package import seal_package
 
     card = seal_package(model).card
     typer.echo(f"{model}: sealed, {card.id} {card.version}")

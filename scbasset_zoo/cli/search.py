@@ -1,4 +1,4 @@
-"""`scbasset-zoo search`: models by words."""
+"""`scbasset-zoo search`: list the models that match some words."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from scbasset_zoo.cli.list_ import show
 
 
 def search(
-    words: Annotated[list[str], typer.Argument(help="Words that all must occur, in any letter case.")],
+    words: Annotated[list[str], typer.Argument(help="Words to search for, in any letter case. A model must match all of them.")],
     json: Annotated[bool, typer.Option("--json", help="Print the models as JSON.")] = False,
 ) -> None:
-    """Search ids, descriptions, tags, assemblies and licences."""
+    """Search the ids, descriptions, tags, assemblies and licences of all models."""
     from scbasset_zoo.zoo.models import search_models
 
     show(search_models(words), json=json)

@@ -8,24 +8,23 @@ from typing import Annotated, Any
 import typer
 
 from scbasset_zoo.cli.options import from_model
-from scbasset_zoo.training.options import TrainingOptions
+from scbasset_zoo.training.train_options import TrainingOptions
 
 
 @from_model(TrainingOptions)
 def train(
-    data: Annotated[Path, typer.Argument(help="Folder made by `scbasset-zoo prepare`.")],
+    prepared: Annotated[Path, typer.Argument(help="Folder made by `scbasset-zoo prepare`.")],
     out: Annotated[Path, typer.Option(help="Folder for the run.")],
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in OUT after an interruption.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run that is in OUT.")] = False,
     **options: Any,
 ) -> None:
     """Fit scBasset to a prepared peak set. The defaults are the paper's recipe."""
-    import scbasset_zoo
+    import scbasset_zoo as sz
 
-    given = {name: value for name, value in options.items() if value is not None}
-    run = scbasset_zoo.train(data, out=out, resume=resume, overwrite=overwrite, **given)
+    run = sz.train(prepared, out=out, resume=resume, overwrite=overwrite, **options)
     if run.status == "interrupted":
-        typer.echo(f"{run.stopped_because}; go on with: scbasset-zoo train {data} --out {out} --resume", err=True)
+        typer.echo(f"{run.stopped_because}; continue with: scbasset-zoo train {prepared} --out {out} --resume", err=True)
         raise typer.Exit(130)
     best = run.history.iloc[int(run.history["auroc"].argmax())]
     typer.echo(f"stopped because {run.stopped_because}")

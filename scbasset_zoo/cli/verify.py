@@ -1,4 +1,4 @@
-"""`scbasset-zoo verify`: is a model package what its card says?"""
+"""`scbasset-zoo verify`: check a model package against its card."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ import typer
 
 
 def verify(
-    model: Annotated[str, typer.Argument(help="Folder of a model package, or a name or URL of the zoo.")],
+    model: Annotated[str, typer.Argument(help="Folder or URL of a model package, or name of a model in the zoo.")],
     json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
-    """Check every file, the network and its test outputs, and list all that is wrong; exit 1 if anything is."""
+    """Check the files, the network and its test outputs. List everything that is wrong, and exit with 1 if anything is."""
     from scbasset_zoo.errors import InputError, PackageError, SourceError
-    from scbasset_zoo.package.finding import Finding
-    from scbasset_zoo.package.verifying import verify_package
+    from scbasset_zoo.package import Finding, verify_package
     from scbasset_zoo.zoo.models import find_folder
 
     try:

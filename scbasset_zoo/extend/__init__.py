@@ -1,1 +1,1 @@
-"""All that a plugin author may import, beside the names of `scbasset_zoo` itself."""
+"""What a plugin may import, beside `scbasset_zoo` itself. `docs/plugins.md` lists the modules and their promise of stability."""

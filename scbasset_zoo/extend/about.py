@@ -1,4 +1,4 @@
-"""What a model's card says where only its author can know: what was said, and honest words for the rest."""
+"""Card fields that only an author knows: reads them from the user, and gives defaults for the rest."""
 
 from __future__ import annotations
 
@@ -12,23 +12,36 @@ import yaml
 
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.package.card import Card
+from scbasset_zoo.wording import option
 
 About = Mapping[str, Any] | str | os.PathLike[str] | None
-PAPER = {
+SCBASSET_PAPER = {
     "text": "Yuan H, Kelley DR. scBasset: sequence-based modeling of single-cell ATAC-seq using convolutional neural networks. "
     "Nature Methods 19, 1088-1096 (2022).",
     "doi": "10.1038/s41592-022-01562-8",
 }
+# Columns that usually hold cell types, the most specific first.
+CELL_TYPE_COLUMNS = ("cell_type", "celltype", "cell.type", "CellType", "label", "cluster", "leiden")
 _SECTIONS = {"architecture", "batch_correction", "cells", "data", "genome", "training"}
 
 
 def read_about(about: About) -> dict[str, Any]:
-    """Card fields given as a mapping or as a YAML file.
+    """Read card fields from a mapping or a YAML file.
+
+    Parameters
+    ----------
+    about : mapping, path of a YAML file, or None
+        Fields of the card by name, such as ``{"id": "my-lab/model", "license": "MIT"}``.
+
+    Returns
+    -------
+    dict
+        The fields; empty for None. Their values are checked when the package is written.
 
     Raises
     ------
     InputError
-        The file cannot be read, it or one of its sections is no mapping, or it has fields that no card has.
+        The file cannot be read, a section is not a mapping, or a field is not a field of the card.
     """
     if about is None:
         return {}
@@ -45,37 +58,51 @@ def read_about(about: About) -> dict[str, Any]:
     unknown = [str(name) for name in fields if name not in Card.model_fields]
     if unknown:
         raise InputError(
-            f"What is said about the model has {', '.join(map(repr, unknown))}, which a card has not; its fields are "
+            f"{option('about')}: {', '.join(map(repr, unknown))} is not a field of the card; the fields are "
             f"{', '.join(Card.model_fields)}."
         )
     for section in _SECTIONS.intersection(fields):
         if not isinstance(fields[section], Mapping):
-            raise InputError(f"What is said about the model: {section} must be a mapping of fields; found {fields[section]!r}.")
+            raise InputError(f"{option('about')}: {section} must be a mapping of fields; found {fields[section]!r}.")
     return dict(fields)
 
 
-def defaults(name: str, author: str) -> dict[str, Any]:
-    """Card fields for a model of which nothing is said; `name` becomes its local id."""
+def default_card_fields(name: str, author: str) -> dict[str, Any]:
+    """Return the fields of a card that have a default.
+
+    Parameters
+    ----------
+    name : str
+        Name of the model; the id becomes "local/" and this name.
+    author : str
+
+    Returns
+    -------
+    dict
+        `id`, `version`, `authors`, `license` (NOASSERTION: not stated), `citation` (the scBasset paper), `intended_use` and
+        `limits`. Put what the user gives over it: ``{**default_card_fields("model", "A. Name"), **read_about(about)}``.
+    """
     return {
         "id": "local/" + (re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._") or "model"),
         "version": "0.1.0",
         "authors": [{"name": author}],
         "license": "NOASSERTION",
-        "citation": [PAPER],
-        "intended_use": "Accessibility of DNA windows in the training cells, cell embeddings, and the effect of changes of "
-        "sequence on them; for research.",
-        "limits": "Cells and genome of the training experiment only. Not validated for clinical use.",
+        "citation": [SCBASSET_PAPER],
+        "intended_use": "Research: accessibility of DNA windows in the training cells, cell embeddings, and the effects of "
+        "sequence changes on both.",
+        "limits": "Applies to the cells and the genome of the training experiment only. Not validated for clinical use.",
     }
 
 
-def naming(chromosomes: Iterable[str]) -> str:
-    """The card's word for how chromosomes are named."""
-    prefixed = [name.startswith("chr") for name in chromosomes]
-    return "other" if len(set(prefixed)) != 1 else "ucsc" if prefixed[0] else "ensembl"
+def chromosome_naming(chromosomes: Iterable[str]) -> str:
+    """Return how chromosomes are named: "ucsc" (chr1), "ensembl" (1), or "other" for a mixture or none."""
+    has_prefix = {name.startswith("chr") for name in chromosomes}
+    if len(has_prefix) != 1:
+        return "other"
+    return "ucsc" if has_prefix.pop() else "ensembl"
 
 
-def default_group(columns: Iterable[str]) -> str | None:
-    """The column of the cells that most likely names cell types: one by a usual name, if there is one."""
-    usual = ("cell_type", "celltype", "cell.type", "CellType", "label", "cluster", "leiden")
+def default_group_column(columns: Iterable[str]) -> str | None:
+    """Return the column of the cells that most likely holds cell types, judged by its name; None if there is none."""
     present = set(columns)
-    return next((name for name in usual if name in present), None)
+    return next((name for name in CELL_TYPE_COLUMNS if name in present), None)

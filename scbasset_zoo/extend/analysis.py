@@ -1,4 +1,4 @@
-"""What an analysis is: a class with options, a run and figures."""
+"""The contract of an analysis: a class with options, inputs, a computation and figures."""
 
 from __future__ import annotations
 
@@ -29,16 +29,18 @@ SUFFIXES = {"AnnData": (".h5ad", ".zarr"), "Dataset": (".nc", ".zarr")}
 
 @dataclass(frozen=True)
 class Context:
-    """What an analysis is given beside its options.
+    """What `run` is given beside the model, the inputs and the options.
 
     Attributes
     ----------
     out : Path or None
-        Where a result larger than memory may be written, by the analysis itself; None when the result is to be returned.
+        File to which the analysis may write its result itself, block by block, if the result is larger than memory.
+        None if the result must be returned.
     quiet : bool
         Show no progress.
     provenance : dict
-        What the result will carry; an analysis that writes to `out` itself puts it into ``uns["scbasset_zoo"]``.
+        Where the result comes from. It is added to a result that is returned. An analysis that writes `out` itself puts it into
+        ``.uns["scbasset_zoo"]``.
     """
 
     out: Path | None
@@ -46,23 +48,25 @@ class Context:
     provenance: dict[str, str]
 
     def progress(self, description: str, total: int | None) -> AbstractContextManager[Callable[[int], None]]:
-        """A progress bar, as :func:`scbasset_zoo.progress.progress`."""
+        """Show progress, as :func:`scbasset_zoo.extend.console.progress` does, unless `quiet` is true."""
         return progress(description, total, quiet=self.quiet)
 
 
 class Analysis(ABC):
-    """An analysis of a model; subclass it and return the class from `register_analyses`.
+    """An analysis of a model. Subclass it, and return the class from `register_analyses`.
 
-    The first line of the class's docstring is its help. Modules that are heavy are imported inside `run` and `plot`.
+    The docstring of the class, up to its sections, is the help of the command and the introduction of the report. Import heavy
+    modules inside `run` and `plot`, so that listing the analyses stays quick.
 
     Attributes
     ----------
     name : str
-        As in `scbasset-zoo run NAME`.
+        The name in ``sz.run(name)`` and `scbasset-zoo run NAME`.
     Options : pydantic model
-        What may be asked; options of the command line are made of its fields.
+        The options of the analysis. Derive it from :class:`scbasset_zoo.extend.analysis.Options`, and give each field a
+        description. The options of the command are made from it.
     suffixes : tuple of str
-        Of the files that its result is written to: ``SUFFIXES["Dataset"]`` for an xarray.Dataset.
+        Suffixes of the files that can hold the result. ``SUFFIXES["Dataset"]`` if it is an xarray.Dataset.
     """
 
     name: ClassVar[str]
@@ -80,7 +84,7 @@ class Analysis(ABC):
         Returns
         -------
         object
-            The inputs, which `run` is given. None unless overridden.
+            The inputs of `run`. None unless this method is overridden.
 
         Raises
         ------
@@ -104,15 +108,29 @@ class Analysis(ABC):
         Returns
         -------
         AnnData or xarray.Dataset
-            An AnnData of cells (or groups) x something; a Dataset where more than two dimensions are needed.
+            An AnnData of cells or groups x something. A Dataset if more than two dimensions are needed.
         """
 
     def plot(self, result: Result) -> Mapping[str, Figure]:
-        """Figures of a result, as returned or as read from its file, by file name without suffix; none unless overridden."""
+        """Draw the figures of a result.
+
+        Parameters
+        ----------
+        result : AnnData or xarray.Dataset
+            As `run` returned it, or as read from its file.
+
+        Returns
+        -------
+        mapping of str to Figure
+            Figures by file name without suffix. Empty unless this method is overridden.
+        """
         return {}
 
     def tables(self, result: Result) -> Mapping[str, pd.DataFrame]:
-        """Tables of a result for its report, by name; the DataFrames in ``.uns`` unless overridden."""
+        """Return the tables that the report of a result shows, by name.
+
+        These are the DataFrames in ``.uns`` unless this method is overridden.
+        """
         import pandas as pd
 
         return {name: value for name, value in getattr(result, "uns", {}).items() if isinstance(value, pd.DataFrame)}

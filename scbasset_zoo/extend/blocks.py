@@ -1,4 +1,4 @@
-"""Results larger than memory for plugins: blocks of cells and columns, streamed to a file, and a check of free memory."""
+"""Large results for plugins: compute them in blocks, stream the blocks to a file, and check the free memory."""
 
 from scbasset_zoo.runtime.memory import require_memory
 from scbasset_zoo.runtime.output import write_anndata

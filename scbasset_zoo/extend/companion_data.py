@@ -1,7 +1,8 @@
-"""Other measurements of a model's cells, in AnnData files or objects, read by the cells' positions in the model."""
+"""Other data of a model's cells, such as RNA or raw counts: an AnnData whose rows are read by the cells of the model."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,94 +13,132 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from scbasset_zoo.errors import InputError
+from scbasset_zoo.wording import option as wording_of
 
-_CELLS_AT_ONCE = 1 << 14
+_CELLS_PER_BLOCK = 1 << 14
 
 
 class CompanionData:
-    """An AnnData that shares cells with a model; X stays on disk where it is an .h5ad.
+    """An AnnData that shares cells with a model. X of an .h5ad stays on disk.
 
     Parameters
     ----------
     data : path of an .h5ad or .zarr, or AnnData
     barcodes : Index
-        The model's cells.
-    what : str
-        What it is called in messages, as "rna".
+        The cells of the model.
+    option : str
+        The option that named the data, such as "rna", for error messages.
 
     Attributes
     ----------
     adata : AnnData
-    cells : positions
-        The model's cells that are in it, ascending.
+    cells : int array
+        Positions of the model's cells that the data has, ascending.
 
     Raises
     ------
     InputError
-        No AnnData, barcodes twice, or fewer than two of the model's cells.
+        The data is not an AnnData, has a barcode twice, or has fewer than two cells of the model.
     """
 
-    def __init__(self, data: Any, barcodes: pd.Index, what: str) -> None:
-        self.what = what
-        self.adata = data if isinstance(data, ad.AnnData) else _opened(Path(data), what)
+    def __init__(self, data: str | os.PathLike[str] | ad.AnnData, barcodes: pd.Index, option: str) -> None:
+        self._option = option
+        self.adata = data if isinstance(data, ad.AnnData) else _open(Path(data), option)
         names = self.adata.obs_names
         if not names.is_unique:
-            raise InputError(f"{what}: the barcode {names[names.duplicated()][0]!r} stands there twice.")
+            raise InputError(f"{self._name}: the barcode {names[names.duplicated()][0]!r} occurs more than once.")
         self._row = names.get_indexer(barcodes)
         self.cells = np.flatnonzero(self._row >= 0)
         if len(self.cells) < 2:
             raise InputError(
-                f"{what} holds {len(self.cells)} of the model's {len(barcodes):,} cells. Its barcodes look like "
-                f"{names[0] if len(names) else ''!r}, the model's like {barcodes[0]!r}: rename them."
+                f"{self._name} holds {len(self.cells)} of the model's {len(barcodes):,} cells. Its barcodes look like "
+                f"{names[0] if len(names) else ''!r}, the model's like {barcodes[0]!r}. Rename its barcodes like the model's."
             )
 
     @property
     def columns(self) -> pd.Index:
-        """Names of X's columns; InputError where there are none."""
+        """Names of the columns of X. Raises InputError if X has no columns."""
         if not self.adata.n_vars:
-            raise InputError(f"{self.what} has no values: its X has no columns.")
-        return self.adata.var_names
+            raise InputError(f"{self._name} has no values: its X has no columns.")
+        names: pd.Index = self.adata.var_names
+        return names
 
     def require_finite(self) -> None:
-        """Raise InputError if a value of X is NaN or infinite."""
-        for first in range(0, len(self.cells), _CELLS_AT_ONCE):
-            cells = self.cells[first : first + _CELLS_AT_ONCE]
-            rows = sparse.coo_matrix(self.read(cells))
-            wrong = rows.row[~np.isfinite(rows.data)]
-            if len(wrong):
-                name = self.adata.obs_names[self._row[cells[wrong.min()]]]
+        """Raise InputError if X has a NaN or infinite value in a cell of the model."""
+        for first in range(0, len(self.cells), _CELLS_PER_BLOCK):
+            cells = self.cells[first : first + _CELLS_PER_BLOCK]
+            block = sparse.coo_matrix(self.read(cells))
+            rows = block.row[~np.isfinite(block.data)]
+            if len(rows):
+                barcode = self.adata.obs_names[self._row[cells[rows.min()]]]
                 raise InputError(
-                    f"{self.what}: the cell {name!r} has NaN or infinite values in X. Fill them, or leave such cells out."
+                    f"{self._name}: the cell {barcode!r} has NaN or infinite values in X. Fill them, or leave such cells out."
                 )
 
     def read(self, cells: NDArray[np.intp]) -> sparse.csr_matrix | NDArray[Any]:
-        """Rows of X for these cells of the model, in their order; InputError where there is no X."""
+        """Read rows of X.
+
+        Parameters
+        ----------
+        cells : int array
+            Positions of cells in the model, in any order. All must be among the attribute `cells`.
+
+        Returns
+        -------
+        sparse matrix or array (len(cells), n_columns)
+
+        Raises
+        ------
+        InputError
+            There is no X.
+        """
         if self.adata.X is None:
-            raise InputError(f"{self.what} has no values: its X is missing.")
+            raise InputError(f"{self._name} has no values: its X is missing.")
         return self._rows(self.adata.X, cells)
 
     def obsm(self, key: str, cells: NDArray[np.intp]) -> NDArray[Any]:
-        """Rows of ``.obsm[key]`` for these cells of the model, in their order, dense; InputError unless finite numbers."""
+        """Read rows of ``.obsm[key]`` as a dense array.
+
+        Parameters
+        ----------
+        key : str
+        cells : int array
+            Positions of cells in the model, as for :meth:`read`.
+
+        Returns
+        -------
+        array (len(cells), n_dimensions)
+
+        Raises
+        ------
+        InputError
+            The array is not two-dimensional, or has values that are not finite numbers.
+        """
         values = self.adata.obsm[key]
         values = values.toarray() if sparse.issparse(values) else np.asarray(values)
         if values.ndim != 2 or values.dtype.kind not in "biuf" or not np.isfinite(values).all():
             raise InputError(
-                f"{self.what}: .obsm {key!r} must be cells x dimensions of finite numbers; found {values.dtype} {values.shape}."
+                f"{self._name}: .obsm {key!r} must be cells x dimensions of finite numbers; found {values.dtype} {values.shape}."
             )
         return np.asarray(self._rows(values, cells))
 
+    @property
+    def _name(self) -> str:
+        return wording_of(self._option)
+
     def _rows(self, matrix: Any, cells: NDArray[np.intp]) -> Any:
+        # A matrix on disk is read in ascending order of its rows.
         rows = self._row[cells]
         order = np.argsort(rows)
-        found = matrix[rows[order]]
-        found = found.tocsr() if sparse.issparse(found) else np.asarray(found)
-        return found[np.argsort(order)]
+        values = matrix[rows[order]]
+        values = values.tocsr() if sparse.issparse(values) else np.asarray(values)
+        return values[np.argsort(order)]
 
 
-def _opened(path: Path, what: str) -> ad.AnnData:
+def _open(path: Path, option: str) -> ad.AnnData:
     if path.suffix not in (".h5ad", ".zarr") or not path.exists():
-        raise InputError(f"{what}: {path} must be an .h5ad or .zarr that is there.")
+        raise InputError(f"{wording_of(option)}: there is no .h5ad or .zarr {path}.")
     try:
         return ad.read_h5ad(path, backed="r") if path.suffix == ".h5ad" else ad.read_zarr(path)
-    except Exception as error:  # noqa: BLE001  readers raise many kinds on files of other kinds
-        raise InputError(f"{what}: {path} cannot be read as AnnData ({error}).") from error
+    except Exception as error:  # readers raise many kinds of errors on files of other formats
+        raise InputError(f"{wording_of(option)}: {path} cannot be read as AnnData ({error}).") from error

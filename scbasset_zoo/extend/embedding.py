@@ -1,4 +1,4 @@
-"""What a score of an embedding and a method of integration are, and what a score is given: cells, sampled, with neighbours."""
+"""Contracts of metrics of an embedding and of integration methods, and the cells that a metric is given."""
 
 from __future__ import annotations
 
@@ -15,26 +15,29 @@ Array = NDArray[Any]
 
 
 class EmbeddedCells:
-    """Cells in a space, with what is known of them; scores are means over `sample`.
+    """An embedding of cells, with any of their labels, clusters, batches and RNA.
+
+    Scores are means over `sample`, so that they stay quick for many cells.
 
     Parameters
     ----------
-    embedding : float array (n_cells, dimensions)
+    embedding : float array (n_cells, n_dimensions)
     labels, clusters, batches : array of n_cells values, optional
-        None missing.
-    rna : float array (n_cells, dimensions), optional
+        No value may be missing.
+    rna : float array (n_cells, n_dimensions), optional
         An embedding of the same cells by their RNA.
     seed : int
-        Of the sample.
+        Seed of the sample.
     most_cells : int
-        Of more cells than this, so many are sampled.
+        Size of the sample. Fewer cells are all in the sample.
 
     Attributes
     ----------
     embedding, rna : as given, or None
-    labels, clusters, batches : integer codes (n_cells,), or None
-    sample : positions, ascending
-        The cells that scores are taken over; their neighbours are sought among all cells.
+    labels, clusters, batches : int array (n_cells,), or None
+        Values as codes from 0.
+    sample : int array
+        Positions of the cells that scores are means over, ascending. Their neighbours may be any cells.
     seed : int
     """
 
@@ -57,34 +60,47 @@ class EmbeddedCells:
             self.sample = np.arange(len(embedding))
         else:
             self.sample = np.sort(np.random.default_rng(seed).choice(len(embedding), most_cells, replace=False))
-        self._found: dict[str, Array] = {}
+        self._neighbours: dict[str, Array] = {}
 
     @property
     def n_cells(self) -> int:
-        """How many there are, of which `sample` are some."""
+        """Number of all cells, in the sample or not."""
         return len(self.embedding)
 
     def has(self, name: str) -> bool:
-        """Whether `labels`, `clusters`, `batches` or `rna` is known."""
+        """Return whether `labels`, `clusters`, `batches` or `rna` is given."""
         return getattr(self, name) is not None
 
     def neighbours(self, n: int, space: Literal["embedding", "rna"] = "embedding") -> Array:
-        """Positions (len(sample), n) of the nearest cells by Euclidean distance, nearest first, the cell itself left out."""
-        found = self._found.get(space)
-        if found is None or found.shape[1] < n:
-            found = self._found[space] = _neighbours(getattr(self, space), self.sample, n)
-        return found[:, :n]
+        """Return the nearest cells of each cell in the sample.
+
+        Parameters
+        ----------
+        n : int
+            Number of neighbours.
+        space : "embedding" or "rna"
+            Where the Euclidean distance is measured.
+
+        Returns
+        -------
+        int array (len(sample), n)
+            Positions of cells, nearest first, without the cell itself.
+        """
+        neighbours = self._neighbours.get(space)
+        if neighbours is None or neighbours.shape[1] < n:
+            neighbours = self._neighbours[space] = _neighbours(getattr(self, space), self.sample, n)
+        return neighbours[:, :n]
 
 
 class EmbeddingMetric(ABC):
-    """A score of an embedding; subclass it and return the class from `register_embedding_metrics`.
+    """A metric of an embedding. Subclass it, and return the class from `register_embedding_metrics`.
 
     Attributes
     ----------
     name : str
-        Unique among the installed metrics.
+        A name that no other metric has.
     needs : frozenset of "labels", "clusters", "batches", "rna"
-        What must be known of the cells; without it the metric is left out.
+        What the metric needs beside the embedding. It is not computed for cells without it.
     """
 
     name: ClassVar[str]
@@ -92,29 +108,29 @@ class EmbeddingMetric(ABC):
 
     @abstractmethod
     def score(self, cells: EmbeddedCells) -> Mapping[str, float]:
-        """Scores by the name that tables show, taken over ``cells.sample``."""
+        """Compute one or more scores as means over ``cells.sample``, by the names that tables show."""
 
 
 class IntegrationMethod(ABC):
-    """A correction of batches in an embedding; subclass it and return the class from `register_integration_methods`.
+    """A method that corrects an embedding for batches. Subclass it, and return the class from `register_integration_methods`.
 
     Attributes
     ----------
     name : str
-        As tables and figures show it.
+        The name that tables and figures show. No other method has it.
     """
 
     name: ClassVar[str]
 
     @abstractmethod
     def integrate(self, embedding: Array, batches: Array, *, seed: int) -> Array:
-        """Cells placed so that batches mix.
+        """Return an embedding in which the batches mix.
 
         Parameters
         ----------
-        embedding : float32 array (n_cells, dimensions)
-            Uncorrected.
-        batches : array of n_cells texts
+        embedding : float32 array (n_cells, n_dimensions)
+            The uncorrected embedding, a copy that may be changed.
+        batches : array of n_cells strings
         seed : int
 
         Returns
@@ -126,8 +142,10 @@ class IntegrationMethod(ABC):
 def _neighbours(points: Array, sample: Array, n: int) -> Array:
     from sklearn.neighbors import NearestNeighbors
 
-    found = NearestNeighbors(n_neighbors=n + 1, algorithm="brute").fit(points).kneighbors(points[sample], return_distance=False)
-    other = found != sample[:, None]
-    # Among more than n copies of a cell, the cell itself need not be found.
-    other[other.all(axis=1), -1] = False
-    return found[other].reshape(len(sample), n)
+    search = NearestNeighbors(n_neighbors=n + 1, algorithm="brute").fit(points)
+    nearest = search.kneighbors(points[sample], return_distance=False)
+    is_other = nearest != sample[:, None]
+    # With more than n copies of a cell, the search may return n + 1 copies and not the cell itself.
+    is_other[is_other.all(axis=1), -1] = False
+    neighbours: Array = nearest[is_other].reshape(len(sample), n)
+    return neighbours

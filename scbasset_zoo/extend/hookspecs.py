@@ -1,4 +1,4 @@
-"""Every hook a plugin can implement, one function each; `docs/plugins.md` shows them in use."""
+"""Every hook that a plugin can implement, a function each. `docs/plugins.md` has an example of each."""
 
 from __future__ import annotations
 
@@ -26,29 +26,29 @@ def register_analyses() -> Sequence[type[Analysis]]:  # type: ignore[empty-body]
 
 @hookspec
 def register_importers() -> Sequence[type[Importer]]:  # type: ignore[empty-body]
-    """Return importers: classes that make a model package of another program's files."""
+    """Return importers: classes that make a model package from another program's files."""
 
 
 @hookspec
 def register_embedding_metrics() -> Sequence[type[EmbeddingMetric]]:  # type: ignore[empty-body]
-    """Return metrics: classes that score an embedding of cells, for `embedding` and `batch-correction`."""
+    """Return metrics: classes that score an embedding of cells. The analyses `embedding` and `batch-correction` use them."""
 
 
 @hookspec
 def register_integration_methods() -> Sequence[type[IntegrationMethod]]:  # type: ignore[empty-body]
-    """Return methods: classes that correct an embedding for batches, for `batch-correction` to compare."""
+    """Return methods: classes that correct an embedding for batches. The analysis `batch-correction` compares them."""
 
 
 @hookspec
 def register_motif_collections() -> Mapping[str, Callable[[], Mapping[str, ArrayLike]]]:  # type: ignore[empty-body]
-    """Return collections of motifs by name: functions that give probabilities (width, 4) of A C G T by "identifier factor"."""
+    """Return motif collections by name: functions that return probabilities (width, 4) of A C G T by "identifier factor"."""
 
 
 @hookspec
 def register_zoo_sources() -> Mapping[str, str]:  # type: ignore[empty-body]
-    """Return sources of models: a name and a local folder or URL for each."""
+    """Return sources of models: a local folder or URL by name."""
 
 
 @hookspec
 def register_commands(app: typer.Typer) -> None:
-    """Add commands to `app`; they join those of `scbasset-zoo`."""
+    """Add commands to `app`. They become commands of `scbasset-zoo`."""

@@ -1,4 +1,4 @@
-"""What an importer is: a class that makes a model package of another program's files."""
+"""The base class of importers, which make model packages of files of other programs."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ from scbasset_zoo.package.reading import Package
 
 
 class Importer(ABC):
-    """Makes a package of a file that another program wrote; subclass it and return the class from `register_importers`.
+    """Makes a package of a file that another program wrote.
+
+    Derive a class from it, and return the class from the hook `register_importers`.
 
     Attributes
     ----------
     name : str
-        As in `scbasset-zoo import NAME`.
+        The name of the importer in `scbasset-zoo import NAME`.
     Options : pydantic model
-        What may be asked, with a description for each field; the command line's options are made of it. Files are fields of
-        type Path: a stranger's recipe may not name them.
+        The options of the importer; give each field a description. The command line makes its options of them. A field of
+        type Path is a file of the user; recipes cannot set it, because a recipe may come from elsewhere.
     """
 
     name: ClassVar[str]
@@ -33,17 +35,23 @@ class Importer(ABC):
     ) -> Package:
         """Make a package of `source` in the folder `out`.
 
+        :mod:`scbasset_zoo.extend.about` has defaults for the fields of the card.
+
         Parameters
         ----------
         source : Path
-            The file to convert. It is data from a stranger: nothing in it may be executed or unpickled.
+            The file to convert. It is untrusted: nothing in it may be executed or unpickled.
         options : an instance of `Options`
         out : Path
             Folder for the package.
         about : mapping, optional
-            The card's fields that only the user knows, as for :func:`scbasset_zoo.export`.
+            Fields of the card that only the user knows, as for :func:`scbasset_zoo.export`.
         overwrite : bool
             Replace a package that is in `out`.
+
+        Returns
+        -------
+        Package
 
         Raises
         ------

@@ -1,7 +1,8 @@
-"""DNA for plugins: codes and one-hot encoding, genomes, and windows around peaks."""
+"""DNA for plugins: integer codes, one-hot arrays, genomes, and windows of sequence."""
 
-from scbasset_zoo.inputs.dna import ALPHABET, Codes, N, as_codes, decode, encode, one_hot, reverse_complement, shuffle
+from scbasset_zoo.inputs.dna import ALPHABET, Codes, N, as_codes, decode, encode, one_hot, reverse_complement
 from scbasset_zoo.inputs.genome import Genome
+from scbasset_zoo.inputs.shuffle import shuffle
 from scbasset_zoo.inputs.windows import Windows, fasta_windows, sequence_windows
 
 __all__ = [

@@ -1,1 +1,1 @@
-"""All that knows the structure of model.onnx: its contract, head, trunk, layers and the one graph builder."""
+"""Everything that knows the structure of model.onnx: its contract, head, trunk and layers, and the one graph builder."""

@@ -1,4 +1,4 @@
-"""Checks that a graph keeps the contract, from its structure alone: nothing is run."""
+"""Checks model.onnx against the contract by its structure alone: nothing is run."""
 
 from __future__ import annotations
 
@@ -7,118 +7,67 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 import onnx
-from onnx import numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
-from scbasset_zoo.graph.contract import Contract
+from scbasset_zoo.graph.builder import value_info
+from scbasset_zoo.graph.contract import INPUT_NAME, Contract
 from scbasset_zoo.graph.head import BATCH_INITIALIZERS
 from scbasset_zoo.graph.model_proto import all_attributes, all_nodes, all_tensors
 from scbasset_zoo.graph.operators import OPERATORS
 
-_DEFAULT_DOMAINS = ("", "ai.onnx")
-
-
 MAX_BYTES = 2**30
 
-
-_SMALL = 1_024
-
-
-_MAX_CONV_RANK = 5  # beyond, ONNX Runtime writes out the whole input for each place of the kernel
+_STANDARD_DOMAINS = ("", "ai.onnx")
+# Constants of at most so many elements may hold shapes, which shape inference has to read.
+_MAX_SHAPE_ELEMENTS = 1_024
+# For more axes, ONNX Runtime copies the whole input once for each element of the kernel.
+_MAX_CONV_RANK = 5
 
 
 def contract_problems(model: onnx.ModelProto, contract: Contract) -> list[str]:
-    """Everything in which the graph is not what its card says and what any ONNX tool may rely on; empty when all is well."""
+    """Return everything in which the graph breaks the contract, as lines to follow "model.onnx"; an empty list if nothing."""
     return [
-        *_invalid(model),
-        *_foreign(model, contract),
-        *_weights(model),
-        *_too_large(model, contract),
-        *_signature(model, contract),
-        *_initializers(model, contract),
-        *_metadata(model, contract),
+        *_validity_problems(model),
+        *_operator_problems(model, contract),
+        *_weight_problems(model),
+        *_memory_problems(model, contract),
+        *_signature_problems(model, contract),
+        *_initializer_problems(model, contract),
+        *_metadata_problems(model, contract),
     ]
 
 
-def _invalid(model: onnx.ModelProto) -> Iterator[str]:
-    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in all_tensors(model)):
-        return  # a finding of its own; the checker would look for the files
+def _validity_problems(model: onnx.ModelProto) -> Iterator[str]:
+    if any(tensor.data_location == TensorProto.EXTERNAL for tensor in all_tensors(model)):
+        return  # _weight_problems reports it. The ONNX checker would open these files.
     try:
         onnx.checker.check_model(model)
     except Exception as error:  # noqa: BLE001  the checker's errors share no base but Exception
         yield f"is not valid ONNX: {error}"
 
 
-def _foreign(model: onnx.ModelProto, contract: Contract) -> Iterator[str]:
-    opset = {entry.domain: entry.version for entry in model.opset_import if entry.domain in _DEFAULT_DOMAINS}
-    if list(opset.values()) != [contract.opset]:
-        yield f"has opset {', '.join(map(str, opset.values())) or 'none'}; the card says {contract.opset}"
-    foreign = sorted({f"{node.domain}.{node.op_type}" for node in all_nodes(model) if node.domain not in _DEFAULT_DOMAINS})
+def _operator_problems(model: onnx.ModelProto, contract: Contract) -> Iterator[str]:
+    opsets = {entry.domain: entry.version for entry in model.opset_import if entry.domain in _STANDARD_DOMAINS}
+    if list(opsets.values()) != [contract.opset]:
+        yield f"has opset {', '.join(map(str, opsets.values())) or 'none'}; the card says {contract.opset}"
+    nodes = list(all_nodes(model))
+    foreign = sorted({f"{node.domain}.{node.op_type}" for node in nodes if node.domain not in _STANDARD_DOMAINS})
     if foreign or model.functions:
         yield f"uses operators outside the ONNX standard: {', '.join(foreign) or 'functions of its own'}"
-    unknown = sorted({node.op_type for node in all_nodes(model) if node.domain in _DEFAULT_DOMAINS} - OPERATORS)
-    if unknown:
+    refused = sorted({node.op_type for node in nodes if node.domain in _STANDARD_DOMAINS} - OPERATORS)
+    if refused:
         yield (
-            f"uses operators that a package's model may not have: {', '.join(unknown)}; loops, random numbers and operators that "
+            f"uses operators that a package's model may not have: {', '.join(refused)}; loops, random numbers and operators that "
             "make large tensors out of small ones are refused. Export the network as it is at inference, with constants folded"
         )
     if model.graph.sparse_initializer or any(attribute.HasField("sparse_tensor") for attribute in all_attributes(model)):
         yield "has sparse tensors, which may unpack to any size; store weights densely"
 
 
-def _too_large(model: onnx.ModelProto, contract: Contract) -> Iterator[str]:
-    """Bounds the values of a pass over one sequence, all together, by shape inference, before anything is run."""
-    try:
-        values = _inferred(model, contract).graph.value_info
-        sizes = {value.name: _size(value) for value in values}
-    except Exception as error:  # noqa: BLE001  inference fails in as many ways as there are graphs
-        yield f"has values whose shapes cannot be inferred: {error}"
-        return
-    made = [name for node in model.graph.node for name in node.output if name]
-    unknown = [name for name in made if sizes.get(name) is None]
-    if unknown:
-        yield (
-            f"has {len(unknown):,} values whose shapes cannot be inferred from that of the input, first {unknown[0]!r}; "
-            "export it with fixed shapes, all but N"
-        )
-    ranks = {value.name: len(value.type.tensor_type.shape.dim) for value in values}
-    wide = [node.output[0] for node in model.graph.node if node.op_type == "Conv" and ranks.get(node.output[0], 0) > _MAX_CONV_RANK]
-    if wide:
-        yield f"has convolutions over more than 3 axes, first {wide[0]!r}, which need memory beyond their values"
-    total = sum(sizes.get(name) or 0 for name in made)
-    if total > MAX_BYTES:
-        largest = max(made, key=lambda name: sizes.get(name) or 0)
-        yield (
-            f"makes {total:,} bytes of one sequence, {sizes[largest]:,} of them as {largest!r}; at most {MAX_BYTES:,} are allowed"
-        )
-
-
-def _inferred(model: onnx.ModelProto, contract: Contract) -> onnx.ModelProto:
-    """The graph for one sequence with the shape of every value; large weights enter by their shape alone."""
-    graph = model.graph
-    shaped = onnx.helper.make_tensor_value_info
-    large = [tensor for tensor in graph.initializer if math.prod(tensor.dims) > _SMALL]
-    inputs = [shaped("sequence", onnx.TensorProto.FLOAT, [1, contract.sequence_length, 4])]
-    inputs += [shaped(tensor.name, tensor.data_type, list(tensor.dims)) for tensor in large]
-    small = [tensor for tensor in graph.initializer if math.prod(tensor.dims) <= _SMALL]
-    single = onnx.helper.make_graph(list(graph.node), "one sequence", inputs, [], small)
-    single = onnx.helper.make_model(single, opset_imports=list(model.opset_import), ir_version=model.ir_version)
-    return onnx.shape_inference.infer_shapes(single, strict_mode=True, data_prop=True)
-
-
-def _size(value: onnx.ValueInfoProto) -> int | None:
-    """Bytes of a value, None where its shape is not known."""
-    tensor = value.type.tensor_type
-    dims = list(tensor.shape.dim)
-    if not tensor.HasField("shape") or not all(dim.HasField("dim_value") for dim in dims):
-        return None
-    item = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type).itemsize
-    return item * math.prod(dim.dim_value for dim in dims)
-
-
-def _weights(model: onnx.ModelProto) -> Iterator[str]:
+def _weight_problems(model: onnx.ModelProto) -> Iterator[str]:
     for tensor in all_tensors(model):
         name = tensor.name or "a constant"
-        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+        if tensor.data_location == TensorProto.EXTERNAL:
             yield f"keeps {name} in another file; all weights must be inside"
             continue
         try:
@@ -130,42 +79,94 @@ def _weights(model: onnx.ModelProto) -> Iterator[str]:
             yield f"{name} has {int((~np.isfinite(values)).sum()):,} weights that are not finite"
 
 
-def _signature(model: onnx.ModelProto, contract: Contract) -> Iterator[str]:
+def _memory_problems(model: onnx.ModelProto, contract: Contract) -> Iterator[str]:
+    """Infer the shape of every value for one sequence, and check that all values together fit in MAX_BYTES."""
+    try:
+        values = _with_shapes(model, contract).graph.value_info
+        sizes = {value.name: _bytes_of(value) for value in values}
+    except Exception as error:  # noqa: BLE001  inference fails in as many ways as there are graphs
+        yield f"has values whose shapes cannot be inferred: {error}"
+        return
+    names = [name for node in model.graph.node for name in node.output if name]
+    unbounded = [name for name in names if sizes.get(name) is None]
+    if unbounded:
+        yield (
+            f"has {len(unbounded):,} values whose shapes cannot be inferred from that of the input, first {unbounded[0]!r}; "
+            "export it with fixed shapes, all but N"
+        )
+    ranks = {value.name: len(value.type.tensor_type.shape.dim) for value in values}
+    convolutions = [node.output[0] for node in model.graph.node if node.op_type == "Conv"]
+    wide = [name for name in convolutions if ranks.get(name, 0) > _MAX_CONV_RANK]
+    if wide:
+        yield f"has convolutions over more than 3 axes, first {wide[0]!r}, which need memory beyond their values"
+    total = sum(sizes.get(name) or 0 for name in names)
+    if total > MAX_BYTES:
+        largest = max(names, key=lambda name: sizes.get(name) or 0)
+        yield (
+            f"makes {total:,} bytes of one sequence, {sizes[largest]:,} of them as {largest!r}; at most {MAX_BYTES:,} are allowed"
+        )
+
+
+def _with_shapes(model: onnx.ModelProto, contract: Contract) -> onnx.ModelProto:
+    """Return the graph for one sequence, with the shape of every value.
+
+    Large weights become inputs, since their shapes suffice. Small constants stay, since some of them are shapes.
+    """
+    large = [tensor for tensor in model.graph.initializer if math.prod(tensor.dims) > _MAX_SHAPE_ELEMENTS]
+    small = [tensor for tensor in model.graph.initializer if math.prod(tensor.dims) <= _MAX_SHAPE_ELEMENTS]
+    inputs = [value_info(INPUT_NAME, [1, contract.sequence_length, 4])]
+    inputs += [value_info(tensor.name, list(tensor.dims), tensor.data_type) for tensor in large]
+    graph = helper.make_graph(list(model.graph.node), "one sequence", inputs, [], small)
+    single = helper.make_model(graph, opset_imports=list(model.opset_import), ir_version=model.ir_version)
+    return onnx.shape_inference.infer_shapes(single, strict_mode=True, data_prop=True)
+
+
+def _bytes_of(value: onnx.ValueInfoProto) -> int | None:
+    """Return the size of a value in bytes, or None if a part of its shape is not fixed."""
+    tensor = value.type.tensor_type
+    dims = list(tensor.shape.dim)
+    if not tensor.HasField("shape") or not all(dim.HasField("dim_value") for dim in dims):
+        return None
+    item = helper.tensor_dtype_to_np_dtype(tensor.elem_type).itemsize
+    return item * math.prod(dim.dim_value for dim in dims)
+
+
+def _signature_problems(model: onnx.ModelProto, contract: Contract) -> Iterator[str]:
     length, n_cells, size = contract.sequence_length, contract.n_cells, contract.embedding_size
     inputs = [value.name for value in model.graph.input]
     outputs = [value.name for value in model.graph.output]
-    if inputs != ["sequence"]:
-        yield f"must have one input, 'sequence'; found {inputs}"
+    if inputs != [INPUT_NAME]:
+        yield f"must have one input, {INPUT_NAME!r}; found {inputs}"
     if outputs != list(contract.output_names):
         yield f"must have the outputs {', '.join(contract.output_names)} in this order; found {outputs}"
-    wanted = dict.fromkeys(contract.output_names, (n_cells,)) | {"sequence": (length, 4), "peak_embedding": (size,)}
+    shapes = dict.fromkeys(contract.output_names, (n_cells,)) | {INPUT_NAME: (length, 4), "peak_embedding": (size,)}
     for value in [*model.graph.input, *model.graph.output]:
-        if value.name not in wanted:
+        if value.name not in shapes:
             continue
         tensor = value.type.tensor_type
-        if tensor.elem_type != onnx.TensorProto.FLOAT:
-            yield f"{value.name} must be float32; found {onnx.TensorProto.DataType.Name(tensor.elem_type)}"
+        if tensor.elem_type != TensorProto.FLOAT:
+            yield f"{value.name} must be float32; found {TensorProto.DataType.Name(tensor.elem_type)}"
         first, *rest = [dim.dim_value if dim.HasField("dim_value") else None for dim in tensor.shape.dim] or [None]
-        if first is not None or tuple(rest) != wanted[value.name]:
+        if first is not None or tuple(rest) != shapes[value.name]:
             shape = ", ".join("N" if dim is None else str(dim) for dim in (first, *rest))
-            yield f"{value.name} must have shape (N, {', '.join(map(str, wanted[value.name]))}); found ({shape})"
+            yield f"{value.name} must have shape (N, {', '.join(map(str, shapes[value.name]))}); found ({shape})"
 
 
-def _initializers(model: onnx.ModelProto, contract: Contract) -> Iterator[str]:
-    shapes = {tensor.name: (tuple(tensor.dims), tensor.data_type) for tensor in model.graph.initializer}
+def _initializer_problems(model: onnx.ModelProto, contract: Contract) -> Iterator[str]:
+    initializers = {tensor.name: (tuple(tensor.dims), tensor.data_type) for tensor in model.graph.initializer}
     n_cells, size = contract.n_cells, contract.embedding_size
-    wanted: dict[str, tuple[int, ...]] = {"cell_embedding": (size, n_cells), "cell_intercept": (n_cells,)}
+    shapes: dict[str, tuple[int, ...]] = {"cell_embedding": (size, n_cells), "cell_intercept": (n_cells,)}
     if (n_batches := contract.n_batches) is not None:
-        wanted |= zip(BATCH_INITIALIZERS, ((size, n_batches), (n_batches,), (n_batches, n_cells)), strict=True)
-    for name, shape in wanted.items():
-        if name not in shapes:
+        shapes |= zip(BATCH_INITIALIZERS, ((size, n_batches), (n_batches,), (n_batches, n_cells)), strict=True)
+    for name, shape in shapes.items():
+        if name not in initializers:
             yield f"has no initializer {name!r}"
-        elif shapes[name] != (shape, onnx.TensorProto.FLOAT):
-            yield f"initializer {name} must be float32 of shape {shape}; found shape {shapes[name][0]}"
+        elif initializers[name] != (shape, TensorProto.FLOAT):
+            yield f"initializer {name} must be float32 of shape {shape}; found shape {initializers[name][0]}"
 
 
-def _metadata(model: onnx.ModelProto, contract: Contract) -> Iterator[str]:
-    found: Mapping[str, str] = {entry.key: entry.value for entry in model.metadata_props}
+def _metadata_problems(model: onnx.ModelProto, contract: Contract) -> Iterator[str]:
+    metadata: Mapping[str, str] = {entry.key: entry.value for entry in model.metadata_props}
     for key, value in contract.metadata.items():
-        if found.get(key) != value:
-            yield f"metadata_props: {key} is {found.get(key)!r}; the card says {value!r}. The files may come from two models"
+        if metadata.get(key) != value:
+            yield f"metadata_props: {key} is {metadata.get(key)!r}; the card says {value!r}. The files may come from two models"

@@ -1,4 +1,4 @@
-"""The contract of model.onnx: names of its input and outputs, and what must fit its card."""
+"""The contract of model.onnx: the names of its input and outputs, and the sizes that its card states."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ BATCH_OUTPUT = "batch_logits"
 
 @dataclass(frozen=True)
 class Contract:
-    """What model.onnx must be to fit the card of its package.
+    """What the card of a package requires of its model.onnx.
 
     Attributes
     ----------
@@ -20,10 +20,10 @@ class Contract:
         In bp.
     n_cells, embedding_size : int
     n_batches : int or None
-        None for a model without an output of batch effects.
+        None for a model without the output `batch_logits`.
     opset : int
     metadata : mapping of str to str
-        The `metadata_props` that model.onnx must hold, so that swapped files are noticed.
+        The `metadata_props` that model.onnx must have. They show if files of two packages were mixed.
     """
 
     sequence_length: int

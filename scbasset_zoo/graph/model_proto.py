@@ -1,4 +1,4 @@
-"""The parsed bytes of model.onnx, and walks over its nodes, subgraphs and tensors."""
+"""Parses the bytes of model.onnx, and walks over nodes, subgraphs and tensors of a graph."""
 
 from __future__ import annotations
 
@@ -11,14 +11,21 @@ from scbasset_zoo.errors import PackageError
 
 
 def parse_model(raw: bytes) -> onnx.ModelProto:
-    """The graph in the bytes of model.onnx; nothing outside them is read."""
+    """Parse the bytes of model.onnx. No other file is read.
+
+    Raises
+    ------
+    PackageError
+        The bytes are not an ONNX model.
+    """
     try:
         return onnx.load_model_from_string(raw)
-    except Exception as error:  # protobuf raises what it likes
-        raise PackageError(f"model.onnx is no ONNX model: {error}") from error
+    except Exception as error:  # protobuf raises errors of many types
+        raise PackageError(f"model.onnx is not an ONNX model: {error}") from error
 
 
 def all_nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
+    """Yield every node, also those in subgraphs and functions."""
     yield from _nodes_in(model.graph.node)
     for function in model.functions:
         yield from _nodes_in(function.node)
@@ -32,6 +39,7 @@ def _nodes_in(nodes: Any) -> Iterator[onnx.NodeProto]:
 
 
 def subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
+    """Yield the graphs among the attributes of a node, such as the body of a loop."""
     for attribute in node.attribute:
         if attribute.HasField("g"):
             yield attribute.g
@@ -39,7 +47,7 @@ def subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
 
 
 def inputs_of(node: onnx.NodeProto) -> Iterator[str]:
-    """Names that a node may read, those of the outer graph that its subgraphs use included."""
+    """Yield the names of the values that a node may read, also those that its subgraphs read."""
     yield from (name for name in node.input if name)
     for graph in subgraphs(node):
         for inner in graph.node:
@@ -48,6 +56,7 @@ def inputs_of(node: onnx.NodeProto) -> Iterator[str]:
 
 
 def all_tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    """Yield every constant tensor: initializers, both parts of sparse initializers, and attributes."""
     graphs = [model.graph, *(graph for node in all_nodes(model) for graph in subgraphs(node))]
     for graph in graphs:
         yield from graph.initializer
@@ -60,5 +69,6 @@ def all_tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
 
 
 def all_attributes(model: onnx.ModelProto) -> Iterator[onnx.AttributeProto]:
+    """Yield every attribute of every node."""
     for node in all_nodes(model):
         yield from node.attribute

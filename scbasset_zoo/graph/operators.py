@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-# What networks of this kind are drawn with. No loops, no random numbers, nothing that makes large tensors out of small ones.
+# The operators of feed-forward networks. Loops, random numbers and operators that make large tensors out of small ones are missing
+# on purpose.
 OPERATORS = frozenset(
     """Abs Add And AveragePool BatchNormalization Cast Celu Clip Concat Constant Conv Div Dropout Elu Equal Erf Exp Flatten Floor
     Gather Gelu Gemm GlobalAveragePool GlobalMaxPool Greater GroupNormalization HardSigmoid HardSwish Identity

@@ -1,4 +1,4 @@
-"""Runs model.onnx in plain ONNX Runtime on the CPU, without this package's runtime."""
+"""Runs model.onnx in plain ONNX Runtime on the CPU, without the runtime of this package."""
 
 from __future__ import annotations
 
@@ -12,13 +12,24 @@ from scbasset_zoo.graph.head import Array
 
 
 def run_plainly(raw: bytes, sequence: Array) -> dict[str, Array]:
-    """All outputs for one-hot sequences (n, length, 4), by ONNX Runtime on the CPU and none of our code."""
+    """Return all outputs for one-hot sequences (n, length, 4), by output name.
+
+    Raises
+    ------
+    PackageError
+        ONNX Runtime cannot run the model.
+    DeviceError
+        No ONNX Runtime is installed.
+    """
     runs = list(run_each(raw, sequence))
     return {name: np.concatenate([outputs[name] for outputs in runs]) for name in runs[0]}
 
 
 def run_each(raw: bytes, sequence: Array) -> Iterator[dict[str, Array]]:
-    """:func:`run_plainly` for one sequence after the other: :func:`problems` bounds what one needs, not what many need at once."""
+    """Yield the outputs of :func:`run_plainly` for one sequence at a time.
+
+    The memory check of :mod:`scbasset_zoo.graph.checks` holds for one sequence, not for many at once.
+    """
     onnxruntime = import_onnxruntime()
     try:
         session = onnxruntime.InferenceSession(raw, providers=["CPUExecutionProvider"])
@@ -30,7 +41,10 @@ def run_each(raw: bytes, sequence: Array) -> Iterator[dict[str, Array]]:
 
 
 def import_onnxruntime() -> Any:
-    """The module `onnxruntime`, which comes by extra since its CPU and GPU builds overwrite each other."""
+    """Import `onnxruntime`, or raise a DeviceError that says how to install it.
+
+    It is not a requirement of this package, because its CPU and GPU builds overwrite each other.
+    """
     try:
         import onnxruntime
     except ImportError as error:

@@ -1,1 +1,1 @@
-"""What users bring: DNA, genomes, assemblies, peaks, matrices, and the windows that are cut for them."""
+"""Reads what users bring: sequences, genomes, assemblies, peaks, matrices; cuts windows around peaks."""

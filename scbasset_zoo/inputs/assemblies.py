@@ -1,8 +1,9 @@
-"""Known assemblies: their chromosome lengths, and whether a FASTA is the assembly it should be."""
+"""Genome assemblies: the lengths of their chromosomes, and checks of a FASTA against them."""
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
@@ -10,19 +11,19 @@ from pathlib import Path
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.progress import say
 
-# The same assembly is distributed with different mitochondrial sequences (hg19: 16,571 or 16,569 bp), so it proves nothing.
-MITOCHONDRIA = {"chrM", "chrMT"}
+# One assembly is distributed with different mitochondrial sequences (hg19: 16,571 or 16,569 bp), so this length is not compared.
+_MITOCHONDRIA = {"chrM", "chrMT"}
 
 
 def check_assembly(assembly: str, chromosome_sizes: Mapping[str, int]) -> None:
-    """Refuse a FASTA that is not the assembly it is said to be, by the lengths of its main chromosomes.
+    """Raise an error unless the lengths of a FASTA's main chromosomes are those of the assembly.
 
     Parameters
     ----------
     assembly : str
-        As "hg19". Names that are not known are accepted, with a line on standard error.
+        For example "hg19". Any other name than those in the built-in list is accepted, with a line on standard error.
     chromosome_sizes : mapping of str to int
-        Of the FASTA, in bp; names with or without "chr". The mitochondrial chromosome is not compared.
+        Chromosome lengths of the FASTA, in bp; names with or without "chr". The mitochondrial chromosome is not compared.
 
     Raises
     ------
@@ -30,71 +31,114 @@ def check_assembly(assembly: str, chromosome_sizes: Mapping[str, int]) -> None:
         A chromosome has another length than in that assembly.
     """
     if not assembly.strip():
-        raise InputError("The assembly must have a name, as hg19.")
-    known = _assemblies()
-    near = [name for name in known if name.lower() == assembly.lower() != assembly]
-    if assembly not in known and near:
-        raise InputError(f"The assembly {assembly} is not known, but {near[0]} is: write it so.")
-    if assembly not in known:
-        say(f"{assembly} is none of {', '.join(known)}: its chromosome lengths cannot be checked.")
+        raise InputError("The assembly must have a name, for example hg19.")
+    assemblies = _assemblies()
+    similar = [name for name in assemblies if name.lower() == assembly.lower() != assembly]
+    if assembly not in assemblies and similar:
+        raise InputError(f"There is no assembly {assembly}. Write {similar[0]}.")
+    if assembly not in assemblies:
+        say(f"{assembly} is none of {', '.join(assemblies)}: its chromosome lengths cannot be checked.")
         return
-    found = first_mismatch(chromosome_sizes, known[assembly])
-    if found:
-        chrom, size, expected = found
-        raise InputError(f"this FASTA's {chrom} is {size:,} bp; {assembly} has {expected:,}{fitting_assemblies(chrom, size)}.")
-    if not {with_chr_prefix(chrom) for chrom in chromosome_sizes} & set(known[assembly]):
-        say(f"None of the FASTA's chromosomes ({some_names(chromosome_sizes)}) is one of {assembly}'s: lengths not checked.")
+    mismatch = _first_mismatch(chromosome_sizes, assemblies[assembly])
+    if mismatch:
+        chrom, size, expected = mismatch
+        raise InputError(f"this FASTA's {chrom} is {size:,} bp; {assembly} has {expected:,}{_fitting_assemblies(chrom, size)}.")
+    if not {_with_chr(chrom) for chrom in chromosome_sizes} & set(assemblies[assembly]):
+        say(f"The FASTA ({some_names(chromosome_sizes)}) has no chromosome of {assembly}, so its lengths are not checked.")
 
 
-def known_sizes(assembly: str) -> dict[str, int]:
-    """Lengths of the main chromosomes of an assembly, in bp, named as by UCSC; nothing if it is not known."""
-    return dict(_assemblies().get(assembly, {}))
+def check_sizes(
+    fasta: str | os.PathLike[str], chromosome_sizes: Mapping[str, int], expected: Mapping[str, int], reason: str
+) -> None:
+    """Raise an error if chromosomes of a FASTA have other lengths than expected, for example by a model card.
 
-
-def assembly_sizes(assembly: str) -> dict[str, int]:
-    """Lengths of the main chromosomes of a known assembly, in bp, named as by UCSC.
+    Parameters
+    ----------
+    fasta : path
+        The FASTA, for messages.
+    chromosome_sizes : mapping of str to int
+        Chromosome lengths of the FASTA, in bp.
+    expected : mapping of str to int
+        Expected chromosome lengths, in bp. Names are compared with or without "chr". Only chromosomes in both are compared.
+    reason : str
+        Why they are expected, for example "the model was trained on hg19".
 
     Raises
     ------
     InputError
-        The assembly is not known.
+        A chromosome has another length.
     """
-    known = _assemblies()
-    if assembly not in known:
-        raise InputError(
-            f"The chromosome lengths of {assembly} are not known, only those of {', '.join(known)}. Say them yourself, as "
-            "chromosome_sizes in the section genome of what you say about the model."
+    expected = {_with_chr(chrom): size for chrom, size in expected.items()}
+    if not {_with_chr(chrom) for chrom in chromosome_sizes} & set(expected):
+        unchecked = (
+            f"no length is listed for its chromosomes ({some_names(chromosome_sizes)})" if expected else "no lengths are listed"
         )
-    return dict(known[assembly])
+        say(f"{fasta}: {reason}; {unchecked}, so the assembly of the FASTA cannot be checked.")
+    mismatch = _first_mismatch(chromosome_sizes, expected)
+    if mismatch:
+        chrom, size, expected_size = mismatch
+        raise InputError(
+            f"{fasta}: this FASTA's {chrom} is {size:,} bp; {reason}, where it has {expected_size:,}"
+            f"{_fitting_assemblies(chrom, size)}. Give the FASTA of that assembly."
+        )
+
+
+def listed_sizes(assembly: str) -> dict[str, int]:
+    """Return the lengths of an assembly's main chromosomes, in bp, with UCSC's names; an empty dict if it is not listed."""
+    return dict(_assemblies().get(assembly, {}))
+
+
+def assembly_sizes(assembly: str) -> dict[str, int]:
+    """Return the lengths of an assembly's main chromosomes, in bp, with UCSC's names.
+
+    Raises
+    ------
+    InputError
+        The assembly is not listed.
+    """
+    assemblies = _assemblies()
+    if assembly not in assemblies:
+        raise InputError(
+            f"The chromosome lengths of {assembly} are not built in, only those of {', '.join(assemblies)}. Give them "
+            "as chromosome_sizes in the section genome of the model's description."
+        )
+    return dict(assemblies[assembly])
 
 
 def naming_hint(missing: Iterable[str], present: Iterable[str]) -> str:
-    """A sentence when the missing chromosomes differ from the present ones only by the prefix "chr", else nothing."""
+    """Return a sentence if missing chromosomes differ from those present only by the prefix "chr", else an empty string."""
     present = set(present)
     for chrom in missing:
         other = chrom.removeprefix("chr") if chrom.startswith("chr") else f"chr{chrom}"
         if other in present:
             return (
                 f' The chromosome is named "{chrom}" on one side and "{other}" in the FASTA: rename the chromosomes of the '
-                "peaks or give the FASTA with the other names."
+                "peaks, or give a FASTA with the same names."
             )
     return ""
 
 
-def first_mismatch(sizes: Mapping[str, int], expected: Mapping[str, int]) -> tuple[str, int, int] | None:
+def some_names(names: Iterable[str], limit: int = 5) -> str:
+    """Join the first names for a message, and say how many more there are."""
+    names = list(names)
+    return ", ".join(names[:limit]) + (f" and {len(names) - limit:,} more" if len(names) > limit else "")
+
+
+def _first_mismatch(sizes: Mapping[str, int], expected: Mapping[str, int]) -> tuple[str, int, int] | None:
+    """Return (chromosome, length, expected length) of the first chromosome with another length."""
     for chrom, size in sizes.items():
-        wanted = expected.get(with_chr_prefix(chrom))
-        if wanted is not None and wanted != size and with_chr_prefix(chrom) not in MITOCHONDRIA:
-            return chrom, size, wanted
+        expected_size = expected.get(_with_chr(chrom))
+        if expected_size is not None and expected_size != size and _with_chr(chrom) not in _MITOCHONDRIA:
+            return chrom, size, expected_size
     return None
 
 
-def fitting_assemblies(chrom: str, size: int) -> str:
-    fitting = [name for name, sizes in _assemblies().items() if sizes.get(with_chr_prefix(chrom)) == size]
+def _fitting_assemblies(chrom: str, size: int) -> str:
+    fitting = [name for name, sizes in _assemblies().items() if sizes.get(_with_chr(chrom)) == size]
     return f" (the length fits {' and '.join(fitting)})" if fitting else ""
 
 
-def with_chr_prefix(chrom: str) -> str:
+def _with_chr(chrom: str) -> str:
     return chrom if chrom.startswith("chr") else f"chr{chrom}"
 
 
@@ -103,8 +147,3 @@ def _assemblies() -> dict[str, dict[str, int]]:
     """Main chromosomes of common assemblies, from the UCSC Genome Browser's chrom.sizes."""
     assemblies: dict[str, dict[str, int]] = json.loads((Path(__file__).parent / "data" / "assemblies.json").read_text())
     return assemblies
-
-
-def some_names(names: Iterable[str], limit: int = 5) -> str:
-    names = list(names)
-    return ", ".join(names[:limit]) + (f" and {len(names) - limit:,} more" if len(names) > limit else "")

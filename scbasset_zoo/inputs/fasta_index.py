@@ -1,4 +1,4 @@
-"""The index of a FASTA file: reads .fai and .gzi, and makes them where they are missing."""
+"""The index of a FASTA file (.fai, .gzi): read it, and make it if it is missing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,13 @@ from scbasset_zoo.progress import say
 
 
 def is_bgzip(path: Path) -> bool:
-    """Whether the file is bgzip; InputError when it can be no FASTA at all."""
+    """Return whether a FASTA is bgzip, by its first bytes.
+
+    Raises
+    ------
+    InputError
+        The file is missing or empty, is not a FASTA, is gzip but not bgzip, or its name does not match its compression.
+    """
     try:
         with path.open("rb") as file:
             head = file.read(18)
@@ -41,25 +47,44 @@ def is_bgzip(path: Path) -> bool:
     if head[:1] not in (b">", b";", b"\n", b"\r"):
         raise InputError(f"{path} is not a FASTA file: it must begin with '>' (plain or bgzip).")
     if named_gz:
-        raise InputError(f"{path} is plain text although its name says gzip. Rename it, or compress it with `bgzip`.")
+        raise InputError(f"{path} is plain text, but its name says gzip. Rename it, or compress it with `bgzip`.")
     return False
 
 
 def read_index(
     path: Path, compressed: bool
 ) -> tuple[dict[str, pyfaidx.IndexRecord], tuple[NDArray[np.int64], NDArray[np.int64]] | None]:
+    """Read the index of a FASTA. Make it first if it is missing or older than the FASTA.
+
+    Parameters
+    ----------
+    path : Path
+        The FASTA.
+    compressed : bool
+        Whether it is bgzip.
+
+    Returns
+    -------
+    records : dict of str to IndexRecord
+        Place of each chromosome in the uncompressed file.
+    blocks : tuple of two int64 arrays, or None
+        Of a bgzip FASTA: where each block starts in the uncompressed file and in the compressed file.
+
+    Raises
+    ------
+    InputError
+        The FASTA cannot be indexed, the index is damaged, or the index cannot be written.
+    """
     fai, gzi = path.with_name(f"{path.name}.fai"), path.with_name(f"{path.name}.gzi")
-    changed = path.stat().st_mtime
-    if any(not file.exists() or file.stat().st_mtime < changed for file in [fai, gzi][: 1 + compressed]):
+    fasta_time = path.stat().st_mtime
+    if any(not file.exists() or file.stat().st_mtime < fasta_time for file in [fai, gzi][: 1 + compressed]):
         _build_index(path, fai, gzi)
     try:
         with pyfaidx.Faidx(str(path), rebuild=False, build_index=False) as index:
             records = dict(index.index)
             blocks = [(block.ustart, block.cstart) for block in index.gzi_index] if compressed else None
     except (ValueError, OSError, struct.error, pyfaidx.FastaIndexingError, pyfaidx.IndexNotFoundError) as error:
-        if "Duplicate key" in str(error):
-            name = str(error).split('"')[1]
-            raise InputError(f"{path} has two chromosomes named {name}. Each must have its own name.") from error
+        _refuse_repeated_name(path, error)
         raise InputError(f"The index of {path} is damaged ({error}). Delete {fai.name} and {gzi.name}.") from error
     if blocks is None:
         return records, None
@@ -68,11 +93,11 @@ def read_index(
 
 
 def _build_index(path: Path, fai: Path, gzi: Path) -> None:
-    # pyfaidx writes an index in place; made aside and renamed, another process never reads half of one.
+    # pyfaidx writes an index in place. Here it is written elsewhere and renamed, so that no process reads half an index.
     try:
-        with tempfile.TemporaryDirectory(prefix=f".{path.name}.index-", dir=path.absolute().parent) as aside:
+        with tempfile.TemporaryDirectory(prefix=f".{path.name}.index-", dir=path.absolute().parent) as folder:
             say(f"indexing {path.name} (once)")
-            new_fai, new_gzi = Path(aside) / fai.name, Path(aside) / gzi.name
+            new_fai, new_gzi = Path(folder) / fai.name, Path(folder) / gzi.name
             pyfaidx.Faidx(str(path), indexname=str(new_fai), gzi_indexname=str(new_gzi)).close()
             if new_gzi.exists():
                 os.replace(new_gzi, gzi)
@@ -80,19 +105,24 @@ def _build_index(path: Path, fai: Path, gzi: Path) -> None:
     except pyfaidx.FastaIndexingError as error:
         raise InputError(f"{path} is not a FASTA file that can be indexed: {error}") from error
     except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not a FASTA file: it holds bytes that are no text.") from error
+        raise InputError(f"{path} is not a FASTA file: it contains bytes that are not text.") from error
     except (zlib.error, EOFError, struct.error) as error:
         raise InputError(f"{path} is damaged or was cut short ({error}). Fetch the FASTA again.") from error
     except ValueError as error:
-        if "Duplicate key" in str(error):
-            name = str(error).split('"')[1]
-            raise InputError(f"{path} has two chromosomes named {name}. Each must have its own name.") from error
+        _refuse_repeated_name(path, error)
         raise InputError(f"{path} is damaged or was cut short ({error}). Fetch the FASTA again.") from error
     except OSError as error:
         if "EOF marker" in str(error):
             raise InputError(f"{path} was cut short: bgzip's end-of-file mark is missing. Fetch the FASTA again.") from error
         state = "is older than the FASTA" if fai.exists() else "is missing"
         raise InputError(
-            f"The index {fai} {state}, and cannot be made there ({error.strerror or error}). Run `samtools faidx {path}` "
-            "where you may write, or copy or link the FASTA into a folder of yours."
+            f"The index {fai} {state}, and cannot be written there ({error.strerror or error}). Run `samtools faidx {path}` "
+            "as a user who can write there, or copy or link the FASTA into a folder that you can write to."
         ) from error
+
+
+def _refuse_repeated_name(path: Path, error: Exception) -> None:
+    """Raise InputError if this is pyfaidx's error for a name that repeats."""
+    if "Duplicate key" in str(error):
+        name = str(error).split('"')[1]
+        raise InputError(f"{path} has two chromosomes named {name}. Names must be distinct.") from error

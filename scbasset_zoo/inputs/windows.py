@@ -1,4 +1,4 @@
-"""Which DNA a prediction is for: windows around peaks of a genome, or sequences given by name."""
+"""Cut the windows that a model reads: around peaks of a genome, or from sequences of the right length."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scbasset_zoo.errors import InputError, readable
-from scbasset_zoo.inputs.assemblies import known_sizes, naming_hint
+from scbasset_zoo.inputs.assemblies import check_sizes, listed_sizes, naming_hint
+from scbasset_zoo.inputs.bed import read_bed
 from scbasset_zoo.inputs.dna import Codes, as_codes, encode
-from scbasset_zoo.inputs.genome import Genome, check_sizes
-from scbasset_zoo.inputs.peaks import peak_names, peaks_from_var, read_bed
+from scbasset_zoo.inputs.genome import Genome
+from scbasset_zoo.inputs.peaks import peak_names, peaks_from_var
 
 if TYPE_CHECKING:
     import anndata as ad
@@ -29,14 +30,14 @@ GenomeLike: TypeAlias = str | os.PathLike[str] | Genome
 
 @dataclass(frozen=True)
 class Windows:
-    """n windows of one length.
+    """Windows of one length, whose sequence is read when it is needed.
 
     Attributes
     ----------
     var : DataFrame of n rows
-        One row a window, distinct names as index; chrom, start, end (0-based, half-open) and name for peaks of a genome.
+        One row a window; the index has distinct names. Peaks have the columns chrom, start, end (0-based, half-open) and name.
     read : callable
-        ``read(first, last)`` gives the codes of those windows, int8 (last - first, length).
+        ``read(first, last)`` returns the codes of the windows `first` to `last`, int8 of shape (last - first, length).
     """
 
     var: pd.DataFrame
@@ -49,50 +50,60 @@ class Windows:
 def peak_windows(
     peaks: PeaksLike, genome: GenomeLike, length: int, *, assembly: str, chromosome_sizes: Mapping[str, int]
 ) -> Windows:
-    """Cut a window around the centre of each peak, (start + end) // 2, as in training.
+    """Cut a window around the centre of each peak, as in training.
+
+    The centre is ``(start + end) // 2``. The window is ``centre - length // 2`` to ``centre - length // 2 + length`` (0-based,
+    half-open); where it extends beyond the chromosome, its sequence is N.
 
     Parameters
     ----------
     peaks : path, DataFrame, AnnData or sequence of str
-        A BED file or the `.var` of an .h5ad file, a table with chrom, start, end, the `.var` of an AnnData, or names
-        such as "chr1:100-600". In any order, and the same peak may come twice.
+        A BED file; an .h5ad file or an AnnData, of which `.var` is read; a table with chrom, start, end; or names such as
+        "chr1:100-600". Peaks may be in any order and may repeat.
     genome : path or Genome
         The FASTA of the assembly, plain or bgzip.
     length : int
-        Of each window, in bp.
+        Length of each window, in bp.
     assembly : str
-        The assembly that the model was trained on, as "hg19".
+        The assembly that the model was trained on, for example "hg19".
     chromosome_sizes : mapping of str to int
-        Lengths of its chromosomes, in bp, which the FASTA must have.
+        Chromosome lengths of that assembly, in bp. The FASTA must have the same.
 
     Raises
     ------
     InputError
-        The FASTA is of another assembly, or a peak lies outside its chromosomes: every peak asked for gets a prediction.
+        The FASTA is of another assembly, or the centre of a peak lies outside its chromosomes. No peak is left out silently.
     """
     table = _peak_table(peaks)
     genome = genome if isinstance(genome, Genome) else Genome(genome)
-    check_sizes(genome, known_sizes(assembly) | dict(chromosome_sizes), f"the model was trained on {assembly}")
-    chroms, centres = table["chrom"].to_numpy(), (table["start"] + table["end"]).to_numpy() // 2
-    _require_on_genome(table, centres, genome)
-    starts = centres - length // 2
+    expected_sizes = listed_sizes(assembly) | dict(chromosome_sizes)
+    check_sizes(genome.path, genome.chromosome_sizes, expected_sizes, f"the model was trained on {assembly}")
+    _check_centres(table, genome)
+    chroms, starts = table["chrom"].to_numpy(), window_starts(table, length)
     return Windows(table, lambda first, last: genome.windows(chroms[first:last], starts[first:last], length))
 
 
+def window_starts(peaks: pd.DataFrame, length: int) -> NDArray[np.int64]:
+    """Return the first base (0-based) of each peak's window, ``(start + end) // 2 - length // 2``; it may be negative."""
+    return _centres(peaks) - length // 2
+
+
 def sequence_windows(sequences: Sequence[str] | NDArray[Any], length: int, names: Iterable[str] | None = None) -> Windows:
-    """Sequences of the model's length, in any form that :func:`scbasset_zoo.inputs.dna.as_codes` takes."""
+    """Take sequences of the model's length as windows, in any form that :func:`scbasset_zoo.inputs.dna.as_codes` accepts."""
     codes = as_codes(sequences, length)
     index = [f"sequence_{i}" for i in range(len(codes))] if names is None else list(names)
     return Windows(pd.DataFrame(index=_distinct(index)), lambda first, last: codes[first:last])
 
 
 def fasta_windows(path: str | os.PathLike[str], length: int) -> Windows:
-    """Each record of a FASTA file as one sequence of the model's length, under the first word of its title; read where used.
+    """Take each record of a FASTA file as a window; records have the model's length and are read when they are needed.
+
+    The name of a window is the first word of the record's title.
 
     Raises
     ------
     InputError
-        No such file, no FASTA, or a record of another length: the message names it.
+        The file is missing or is not a FASTA, or a record has another length: the message names it.
     """
     path = Path(path)
     names: list[str] = []
@@ -103,11 +114,11 @@ def fasta_windows(path: str | os.PathLike[str], length: int) -> Windows:
             offsets.append(offset)
             if len(sequence) != length:
                 raise InputError(
-                    f"{path}, record {len(names)} ({names[-1]!r}) has {len(sequence):,} bp; the model takes {length:,}. "
+                    f"{path}, record {len(names)} ({names[-1]!r}) has {len(sequence):,} bp; the model takes {length:,} bp. "
                     "Cut or extend each sequence around its centre."
                 )
     if not names:
-        raise InputError(f"{path} has no FASTA record; a record begins with '>'.")
+        raise InputError(f"{path} has no FASTA record. A record begins with '>'.")
 
     def read(first: int, last: int) -> Codes:
         if first >= last:
@@ -120,51 +131,54 @@ def fasta_windows(path: str | os.PathLike[str], length: int) -> Windows:
 
 
 def _records(file: BinaryIO, path: Path) -> Iterator[tuple[str, int, bytes]]:
-    """First word of each title, where its line begins, and its sequence; from a file that is at the start of a record."""
+    """Yield the first word of each title, the offset of the record in the file, and its sequence, from a record's start on.
+
+    Biopython's parser does not give the offset; pyfaidx does not allow the same title twice.
+    """
     title: str | None = None
     lines: list[bytes] = []
-    begins = at = file.tell()
+    record_offset = offset = file.tell()
     for line in file:
         if line.startswith(b">"):
             if title is not None:
-                yield title, begins, b"".join(lines)
-            title, lines, begins = (line[1:].split() or [b""])[0].decode("utf-8", "replace"), [], at
+                yield title, record_offset, b"".join(lines)
+            title, lines, record_offset = (line[1:].split() or [b""])[0].decode("utf-8", "replace"), [], offset
         elif title is None and line.strip():
             raise InputError(
-                f"{path} is no plain FASTA file: its first line is {line[:60]!r}; expected '>' and a name. If it is "
+                f"{path} is not a plain FASTA file: its first line is {line[:60]!r}; expected '>' and a name. If it is "
                 "compressed, decompress it first."
             )
         else:
             lines += line.split()
-        at += len(line)
+        offset += len(line)
     if title is not None:
-        yield title, begins, b"".join(lines)
+        yield title, record_offset, b"".join(lines)
 
 
 def _peak_table(peaks: PeaksLike) -> pd.DataFrame:
-    """chrom, start, end, name; indexed by the names in an AnnData, else by chrom:start-end."""
-    own_names = False
+    """Return chrom, start, end and name, indexed by the row names of an AnnData, or else by chrom:start-end."""
+    has_row_names = False
     if isinstance(peaks, str | os.PathLike):
         stored = _stored_peaks(Path(peaks))
-        table, own_names = (read_bed(peaks), False) if stored is None else (stored, True)
+        table, has_row_names = (read_bed(peaks), False) if stored is None else (stored, True)
     elif isinstance(peaks, pd.DataFrame):
         table = peaks_from_var(peaks, "the table of peaks")
         table["name"] = peaks["name"].astype(str).to_numpy() if "name" in peaks else peak_names(table)
     elif (var := getattr(peaks, "var", None)) is not None:
-        table, own_names = peaks_from_var(var, ".var of the AnnData"), True
+        table, has_row_names = peaks_from_var(var, ".var of the AnnData"), True
     else:
         table = peaks_from_var(pd.DataFrame(index=pd.Index(list(peaks), dtype=object)), "the list of peaks")
     table = table[["chrom", "start", "end", "name"]]
-    return table.set_axis(_distinct(table["name"] if own_names else peak_names(table)), axis=0)
+    return table.set_axis(_distinct(table["name"] if has_row_names else peak_names(table)), axis=0)
 
 
 def _stored_peaks(path: Path) -> pd.DataFrame | None:
-    """Peaks of a matrix on disk, whatever its values; None of a file that is none, such as BED."""
+    """Return the peaks of a matrix on disk; None if the file is not a matrix, for example BED."""
     import h5py
 
     if not path.is_dir() and not h5py.is_hdf5(path):
         if path.suffix == ".h5ad":
-            raise InputError(f"{path} is not an .h5ad file, or is not there.")
+            raise InputError(f"{path} is not an .h5ad file, or does not exist.")
         return None
     import anndata as ad
     import zarr
@@ -178,26 +192,32 @@ def _stored_peaks(path: Path) -> pd.DataFrame | None:
     return open_matrix(path).peaks
 
 
-def _require_on_genome(table: pd.DataFrame, centres: NDArray[np.int64], genome: Genome) -> None:
+def _centres(peaks: pd.DataFrame) -> NDArray[np.int64]:
+    centres: NDArray[np.int64] = (peaks["start"] + peaks["end"]).to_numpy() // 2
+    return centres
+
+
+def _check_centres(table: pd.DataFrame, genome: Genome) -> None:
+    """Raise InputError if the chromosome of a peak is missing, or its centre lies beyond the chromosome's end."""
     sizes = table["chrom"].map(genome.chromosome_sizes)
-    unknown = np.flatnonzero(sizes.isna())
-    if len(unknown):
-        chrom = table["chrom"].iloc[unknown[0]]
+    missing = np.flatnonzero(sizes.isna())
+    if len(missing):
+        chrom = table["chrom"].iloc[missing[0]]
         raise InputError(
-            f"{_first(table, unknown)}: {genome.path} has no chromosome {chrom}."
+            f"{_first_peak(table, missing)}: {genome.path} has no chromosome {chrom}."
             f"{naming_hint([chrom], genome.chromosome_sizes)} Give the whole genome, or leave these peaks out."
         )
-    beyond = np.flatnonzero(centres >= sizes.to_numpy())
+    beyond = np.flatnonzero(_centres(table) >= sizes.to_numpy())
     if len(beyond):
         raise InputError(
-            f"{_first(table, beyond)}: the centre lies beyond the chromosome's end ({int(sizes.iloc[beyond[0]]):,} bp in "
+            f"{_first_peak(table, beyond)}: the centre lies beyond the chromosome's end ({int(sizes.iloc[beyond[0]]):,} bp in "
             f"{genome.path}). Are the peaks of the same assembly?"
         )
 
 
-def _first(table: pd.DataFrame, rows: NDArray[np.intp]) -> str:
+def _first_peak(table: pd.DataFrame, rows: NDArray[np.intp]) -> str:
     chrom, start, end = table.iloc[rows[0]][["chrom", "start", "end"]]
-    more = f", and {len(rows) - 1:,} more like it" if len(rows) > 1 else ""
+    more = f", and {len(rows) - 1:,} more" if len(rows) > 1 else ""
     return f"Peak {rows[0]} (counting from 0), {chrom}:{start}-{end}{more}"
 
 

@@ -1,12 +1,10 @@
-"""Adding the zoo to the sources in Kipoi's config.yaml, and taking it out again."""
+"""Add the zoo to the sources in Kipoi's config.yaml, and remove it again."""
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import importlib
 import importlib.util
-import io
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,51 +20,52 @@ REPLACED = "kipoi-before-scbasset_zoo"
 
 
 def register(*, as_default: bool = False) -> Path:
-    """Make the zoo a source of Kipoi; whatever else Kipoi's config.yaml holds stays, and what it was is kept beside it.
+    """Make the zoo a source of Kipoi. The rest of Kipoi's config.yaml stays, with its comments.
+
+    Before the first change, config.yaml is copied to config.yaml.bak.
 
     Parameters
     ----------
     as_default : bool
-        Also make it the source that Kipoi takes where none is named. The one that was stays, under another name.
+        Also make the zoo Kipoi's default source. The earlier default stays, under another name.
 
     Returns
     -------
     Path
-        The source's folder.
+        The folder of the source.
 
     Raises
     ------
     InputError
-        kipoi is not installed, or its config.yaml is not what it should be; then nothing is changed.
+        kipoi is not installed, or its config.yaml cannot be used. Nothing is changed then.
     """
     if importlib.util.find_spec("kipoi") is None:
-        raise InputError("kipoi is not installed here. Install it with: pip install 'scbasset-zoo[kipoi]'")
+        raise InputError("kipoi is not installed. Install it with: pip install 'scbasset-zoo[kipoi]'")
     folder = registered_folder()
-    with _sources() as sources:
-        before, ours = sources.get(SOURCE), {"type": "local", "local_path": str(folder)}
-        default = sources.get(DEFAULT)
-        if as_default and default not in (None, before, ours):
+    with _edited_sources() as sources:
+        zoo = {"type": "local", "local_path": str(folder)}
+        old_zoo, default = sources.get(SOURCE), sources.get(DEFAULT)
+        default_is_zoo = default is not None and default == old_zoo
+        if as_default and default not in (None, old_zoo, zoo):
             if REPLACED in sources:
                 raise InputError(
-                    f"{_config_path()} already keeps a source {REPLACED!r}, so the source {DEFAULT!r} cannot be kept under that "
-                    "name. Rename or remove one of them."
+                    f"{_config_path()} already has a source {REPLACED!r}, so the source {DEFAULT!r} cannot get that name. "
+                    "Rename or remove one of them."
                 )
             sources[REPLACED] = default
-        if as_default or (default is not None and default == before):
-            sources[DEFAULT] = dict(ours)
-        if SOURCE in sources:
-            sources[SOURCE] = ours
+        if as_default or default_is_zoo:
+            sources[DEFAULT] = dict(zoo)
+        if old_zoo is None:
+            # At the first place: comments after the last source would be removed together with it.
+            sources.insert(0, SOURCE, zoo)
         else:
-            # First, since comments after the last source would go with it when it is taken out.
-            sources.insert(0, SOURCE, ours)
+            sources[SOURCE] = zoo
         write_source(folder)
     return folder
 
 
 def unregister() -> bool:
-    """Take the zoo out of Kipoi's sources and put back the default that was; the source's folder is removed.
-
-    A config.yaml that is as :func:`register` left it becomes what it was before, byte by byte.
+    """Remove the zoo from Kipoi's sources, put back the earlier default source, and remove the zoo's source folder.
 
     Returns
     -------
@@ -76,71 +75,71 @@ def unregister() -> bool:
     Raises
     ------
     InputError
-        Kipoi's config.yaml is not what it should be; then nothing is changed.
+        Kipoi's config.yaml cannot be used. Nothing is changed then.
     """
     if not _config_path().exists():
         return False
-    with _sources() as sources:
-        ours = sources.pop(SOURCE, None)
-        if ours is not None and sources.get(DEFAULT) == ours:
+    with _edited_sources() as sources:
+        zoo = sources.pop(SOURCE, None)
+        if zoo is not None and sources.get(DEFAULT) == zoo:
             if REPLACED in sources:
                 sources[DEFAULT] = sources.pop(REPLACED)
             else:
                 del sources[DEFAULT]
     remove(registered_folder())
-    return ours is not None
+    return zoo is not None
 
 
 def _config_path() -> Path:
     return Path.home() / ".kipoi" / "config.yaml"
 
 
-def _kept_path() -> Path:
-    """Where register keeps what config.yaml was before."""
-    return _config_path().with_name("config.yaml.before-scbasset_zoo")
-
-
 @contextlib.contextmanager
-def _sources() -> Iterator[Any]:
-    """The section model_sources of config.yaml, written back if the block ends well and has changed it.
-
-    What register replaces is kept; taken out again, it is put back unless config.yaml was changed in between.
-    """
+def _edited_sources() -> Iterator[Any]:
+    """Yield the section model_sources of config.yaml. Write the file if the block succeeds and has changed the section."""
     path = _config_path()
     if not path.exists():
-        # Kipoi writes its own sources there when it is first imported.
+        # Kipoi writes its default sources there when it is first imported.
         importlib.import_module("kipoi")
-    content = path.read_bytes() if path.exists() else b""
-    config = _loaded(path, content)
+    config = _read_config(path)
     sources = config["model_sources"]
     before = list(sources.items())
     yield sources
     if list(sources.items()) == before:
         return
-    original = _kept(content)
-    if original is None and SOURCE not in dict(before):
-        original = content
-    if SOURCE in sources:
-        content = _dumped(config, content)
-        remove(_kept_path())
-        if original is not None:
-            _write(_kept_path(), _header(content) + original)
-        _write(path, content)
-    else:
-        _write(path, _dumped(config, content) if original is None else original)
-        remove(_kept_path())
+    if not sources:
+        # Written as {}: kipoi cannot read a section without a value, and ruamel.yaml puts a comment in the wrong place.
+        sources.fa.set_flow_style()
+    # A symbolic link stays a link: the file that it points to is replaced.
+    target = path.resolve()
+    backup = path.with_name("config.yaml.bak")
+    if target.exists() and not backup.exists():
+        shutil.copy(target, backup)
+    with new_file(target) as partial:
+        with partial.open("w", encoding="utf-8") as file:
+            _yaml().dump(config, file)
+        if target.exists():
+            shutil.copymode(target, partial)
 
 
-def _kept(content: bytes) -> bytes | None:
-    """What config.yaml was before register, if its content is still as register left it."""
-    path = _kept_path()
-    kept = path.read_bytes() if path.is_file() else b""
-    return kept.removeprefix(_header(content)) if kept.startswith(_header(content)) else None
+def _read_config(path: Path) -> Any:
+    """Return config.yaml as a mapping. Its section model_sources is added if it is missing."""
+    from ruamel.yaml.comments import CommentedMap
+    from ruamel.yaml.error import YAMLError
 
-
-def _header(content: bytes) -> bytes:
-    digest = hashlib.sha256(content).hexdigest()
-    return f"# What `scbasset-zoo kipoi unregister` puts back while config.yaml has SHA-256 {digest}:\n".encode()
+    try:
+        text = path.read_text(encoding="utf-8-sig") if path.exists() else ""
+        config = _yaml().load(text)
+        if config is None:
+            # Comments belong to the key that follows them, and would be lost without one.
+            config = _yaml().load(f"{text.strip()}\nmodel_sources:\n".lstrip())
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not valid YAML, and was not changed: {error} Correct it, or remove it.") from error
+    if isinstance(config, dict) and config.get("model_sources") is None:
+        config["model_sources"] = CommentedMap()
+    if not isinstance(config, dict) or not isinstance(config["model_sources"], dict):
+        raise InputError(f"{path} must be a mapping that contains a mapping model_sources. Correct it, or remove it.")
+    return config
 
 
 def _yaml() -> Any:
@@ -150,39 +149,3 @@ def _yaml() -> Any:
     yaml.indent(mapping=4)
     yaml.preserve_quotes, yaml.width = True, 10_000
     return yaml
-
-
-def _loaded(path: Path, content: bytes) -> Any:
-    """config.yaml as a mapping with a mapping model_sources, which are made where there are none."""
-    from ruamel.yaml import YAMLError
-    from ruamel.yaml.comments import CommentedMap
-
-    lines = content.replace(b"\r\n", b"\n")
-    try:
-        config = _yaml().load(lines)
-        if config is None:
-            # Comments belong to what follows them: alone they would be lost.
-            config = _yaml().load((lines.rstrip() + b"\nmodel_sources:\n").lstrip())
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not valid YAML, and was left as it is: {error} Mend it, or remove it.") from error
-    if isinstance(config, dict) and config.get("model_sources") is None:
-        config["model_sources"] = CommentedMap()
-    if not isinstance(config, dict) or not isinstance(config["model_sources"], dict):
-        raise InputError(f"{path} must be a mapping with a mapping model_sources. Mend it, or remove it.")
-    return config
-
-
-def _dumped(config: Any, before: bytes) -> bytes:
-    """As YAML, with the ends of lines that the file had."""
-    stream = io.BytesIO()
-    _yaml().dump(config, stream)
-    return stream.getvalue().replace(b"\n", b"\r\n") if b"\r\n" in before else stream.getvalue()
-
-
-def _write(path: Path, content: bytes) -> None:
-    # What a link points at is written, not the link replaced.
-    target = path.resolve()
-    with new_file(target) as partial, partial.open("wb") as file:
-        if _config_path().exists():
-            shutil.copymode(_config_path(), partial)
-        file.write(content)

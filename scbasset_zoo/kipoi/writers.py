@@ -1,4 +1,4 @@
-"""Kipoi's writers, mended for numpy 2, zarr 3, models of many cells and groups of any name; no file is written over."""
+"""Replacements for Kipoi's writers that work with numpy 2, zarr 3, many cells and any name of a group."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from numpy.typing import NDArray
 
 from scbasset_zoo.errors import InputError
 
-# Kipoi's 10,000 rows a chunk, which it also keeps in memory, would be gigabytes for a model of many cells.
+# Kipoi keeps chunks of 10,000 rows in memory. With many cells these are gigabytes.
 CHUNK_BYTES = 1 << 24
 
 
-def mend() -> None:
-    """Let `kipoi.writers` use the writers of this module."""
+def install_writers() -> None:
+    """Make `kipoi.writers` use the writers of this module."""
     writers.HDF5BatchWriter, writers.get_writer = Hdf5Writer, _get_writer
 
 
-class _OwnArrays:
-    """Makes the arrays of the first batch itself: Kipoi asks there for names that numpy 2 no longer has."""
+class _CreatesArrays:
+    """Create the arrays at the first batch, because Kipoi does so with names that numpy 2 no longer has."""
 
     def batch_write(self: Any, batch: Any) -> None:
         if self.first_pass:
@@ -36,8 +36,8 @@ class _OwnArrays:
         super().batch_write(batch)  # type: ignore[misc]
 
 
-class Hdf5Writer(_OwnArrays, writers.HDF5BatchWriter):
-    """Batches as the datasets of an HDF5 file that has none yet."""
+class Hdf5Writer(_CreatesArrays, writers.HDF5BatchWriter):
+    """Write batches to the datasets of an HDF5 file. The file must not have datasets yet."""
 
     def __init__(self, file_path: str, chunk_size: int = 10_000, compression: str = "gzip") -> None:
         super().__init__(file_path, chunk_size, compression)
@@ -53,16 +53,16 @@ class Hdf5Writer(_OwnArrays, writers.HDF5BatchWriter):
         )
 
 
-class ZarrWriter(_OwnArrays, writers.ZarrBatchWriter):
-    """Batches as the arrays of a Zarr folder that has none yet."""
+class ZarrWriter(_CreatesArrays, writers.ZarrBatchWriter):
+    """Write batches to the arrays of a Zarr folder. The folder must not have arrays yet."""
 
     def __init__(self, file_path: str, chunk_size: int = 10_000) -> None:
         import zarr
 
-        # What a run that failed at once has left are hidden files.
+        # A failed run may have left hidden files, which do not count.
         if any(not path.name.startswith(".") for path in Path(file_path).glob("*")):
             raise InputError(f"{file_path} already has arrays. Choose another name, or remove it.")
-        # Kipoi's own constructor is written for zarr 2; its buffering is not.
+        # Kipoi's constructor needs zarr 2. Its other methods work with zarr 3.
         self.root = zarr.open_group(file_path, mode="a", zarr_format=2)
         self.chunk_size, self.first_pass, self.store = chunk_size, True, None
         self.write_buffer, self.write_buffer_size = None, 0
@@ -73,7 +73,7 @@ class ZarrWriter(_OwnArrays, writers.ZarrBatchWriter):
 
 
 class NamingWriter(writers.BatchWriter):
-    """Another writer, with the groups in `preds` under the names of :func:`column_names`."""
+    """Rename the groups in `preds` with :func:`column_names`, and pass the batches to another writer."""
 
     def __init__(self, writer: Any) -> None:
         self.writer = writer
@@ -86,25 +86,25 @@ class NamingWriter(writers.BatchWriter):
         self.writer.batch_write(batch)
 
     def close(self) -> None:
-        """Write what is left and close the file."""
+        """Write the remaining rows and close the file."""
         self.writer.close()
 
 
 def column_names(groups: Iterable[str]) -> list[str]:
-    """Names of columns for groups: without what HDF5 and Zarr take for a path, not empty, and no two alike.
+    """Return a column name for each group: not empty, not a path for HDF5 or Zarr, and different from all others.
 
     Parameters
     ----------
     groups : iterable of str
-        Of which no two are alike.
+        The names of the groups, all different.
 
     Returns
     -------
     list of str
-        `_` stands for each slash and backslash, and for an empty name; one that another group has gets a further `_`.
+        `_` replaces each slash and backslash, and an empty name. A name that another group has gets one more `_`.
     """
     groups = list(groups)
-    # A name of dots alone is this folder or the one above.
+    # In a path, a name of dots means the same folder or the one above.
     names = [re.sub(r"[/\\\0]|^\.+$|^$", "_", group) for group in groups]
     taken = {name for name, group in zip(names, groups, strict=True) if name == group}
     for position, group in enumerate(groups):

@@ -1,4 +1,4 @@
-"""The annotation tables of a package: cells and peaks as they are read and identified."""
+"""The tables of cells and peaks: how cells are read, and how peaks are named for the order digest."""
 
 from __future__ import annotations
 
@@ -13,10 +13,18 @@ if TYPE_CHECKING:
 
 
 def read_cells(folder: Path) -> pd.DataFrame:
+    """Read cells.parquet of a package, indexed by barcode."""
     return cells_from_bytes((folder / "cells.parquet").read_bytes(), folder / "cells.parquet")
 
 
 def cells_from_bytes(raw: bytes, path: Path) -> pd.DataFrame:
+    """Read the table of cells from the bytes of the file at `path`, indexed by barcode.
+
+    Raises
+    ------
+    PackageError
+        The bytes are not a table of a package, or it has no column `barcode`.
+    """
     table = read_table(raw, path)
     if "barcode" not in table:
         raise PackageError(f"{path} has no column 'barcode'.")
@@ -24,4 +32,5 @@ def cells_from_bytes(raw: bytes, path: Path) -> pd.DataFrame:
 
 
 def peak_identifiers(peaks: pd.DataFrame) -> list[str]:
+    """Return peaks as ``chrom:start-end``, the form in which the order digest takes them."""
     return [f"{c}:{s}-{e}" for c, s, e in zip(peaks["chrom"], peaks["start"], peaks["end"], strict=True)]

@@ -1,4 +1,4 @@
-"""The model card: what a model package says about itself, as typed, checked fields."""
+"""The model card, card.yaml: its fields, their types and their checks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError, Vali
 
 from scbasset_zoo.errors import PackageError
 from scbasset_zoo.graph.contract import BATCH_OUTPUT, OUTPUT_NAMES, Contract
-from scbasset_zoo.package import plain_yaml
+from scbasset_zoo.package import card_versions, plain_yaml
 from scbasset_zoo.package.card_fields import (
     Count,
     Doi,
@@ -29,8 +29,8 @@ from scbasset_zoo.package.card_fields import (
     Value,
     Version,
 )
+from scbasset_zoo.validation import field_problems
 
-SCHEMA_VERSION = "1.0"
 UNKNOWN_ASSEMBLY = "unknown"
 SPLITS = ("train", "validation", "test")
 REQUIRED_FILES = ("model.onnx", "cells.parquet", "tests/sequences.txt", "tests/expected.npz", "README.md")
@@ -51,7 +51,7 @@ class Author(_Section):
 
 
 class Citation(_Section):
-    """A work to cite, in words and, where it has them, by DOI or address."""
+    """A work to cite: its text, and its DOI or URL if it has one."""
 
     text: Text
     doi: Doi | None = None
@@ -59,7 +59,7 @@ class Citation(_Section):
 
 
 class Data(_Section):
-    """The cells x peaks that the model was fitted to; `license` may be NOASSERTION where none is stated."""
+    """The cells x peaks that the model was fitted to; `license` is NOASSERTION if the data come without a licence."""
 
     description: Text
     license: License
@@ -68,7 +68,7 @@ class Data(_Section):
 
 
 class InputContract(_Section):
-    """What goes in: float32 (N, length, 4)."""
+    """The input of the network: one-hot sequences, float32 (N, length, 4)."""
 
     name: Literal["sequence"]
     length: Annotated[int, Field(ge=1, le=1_000_000)]
@@ -78,7 +78,7 @@ class InputContract(_Section):
 
 
 class Output(_Section):
-    """What comes out under a name, and what it means."""
+    """An output of the network, and what its values mean."""
 
     name: Literal["accessibility", "logits", "peak_embedding", "batch_logits"]
     meaning: Text
@@ -96,7 +96,10 @@ class Architecture(_Section):
 
 
 class GenomeReference(_Section):
-    """The assembly whose sequence the model was fitted to; sizes in bp, none only where the assembly is "unknown"."""
+    """The assembly whose sequence the model was fitted to, with the sizes of its chromosomes in bp.
+
+    Only the assembly "unknown" may come without sizes.
+    """
 
     assembly: Text
     naming: Literal["ucsc", "ensembl", "other"]
@@ -104,14 +107,14 @@ class GenomeReference(_Section):
 
     @field_validator("chromosome_sizes")
     @classmethod
-    def _known(cls, value: dict[str, int], info: ValidationInfo) -> dict[str, int]:
+    def _has_sizes(cls, value: dict[str, int], info: ValidationInfo) -> dict[str, int]:
         if not value and info.data.get("assembly", UNKNOWN_ASSEMBLY) != UNKNOWN_ASSEMBLY:
             raise ValueError(f"must list the chromosomes of {info.data['assembly']} with their lengths")
         return value
 
 
 class Cells(_Section):
-    """The model's outputs: rows of cells.parquet, in order."""
+    """The cells of the model, in the order of its outputs and of the rows of cells.parquet."""
 
     n_cells: Annotated[int, Field(ge=1, le=16_000_000)]
     order_sha256: Sha256
@@ -128,7 +131,7 @@ class Cells(_Section):
 
 
 class Peaks(_Section):
-    """The training peaks: rows of peaks.parquet, in order."""
+    """The training peaks, in the order of the rows of peaks.parquet."""
 
     n_peaks: Positive
     order_sha256: Sha256
@@ -136,15 +139,15 @@ class Peaks(_Section):
 
 
 class BatchCorrection(_Section):
-    """The batches that scBasset-BC modelled beside the cells; `lambda_cell` and `lambda_batch` are its L2 penalties.
+    """The batches of a batch-corrected model (scBasset-BC), with the L2 penalties on its cell path and its batch path.
 
-    The output `batch_logits`, where there is one, adds the batch path to the logits; all other outputs are without it.
+    Only the output `batch_logits`, if there is one, includes the effects of the batches.
     """
 
     column: Text
     n_batches: Positive
-    lambda_cell: NotNegative | None = None
-    lambda_batch: NotNegative | None = None
+    l2_cell: NotNegative | None = None
+    l2_batch: NotNegative | None = None
 
 
 class Source(_Section):
@@ -157,7 +160,7 @@ class Source(_Section):
 
 
 class Split(_Section):
-    """How peaks were held out, and how many are in each part."""
+    """How peaks were held out, and how many peaks are in each part."""
 
     method: Text
     train: Count
@@ -166,7 +169,7 @@ class Split(_Section):
 
 
 class Training(_Section):
-    """How the fit was made; wall time in seconds."""
+    """How the model was fitted; the wall time is in seconds."""
 
     sources: Annotated[tuple[Source, ...], Strict(False)] = ()
     split: Split | None = None
@@ -179,7 +182,7 @@ class Training(_Section):
 
 
 class Evaluation(_Section):
-    """One measured figure: `n` is the number of cells or peaks it is taken over."""
+    """One measurement of how well the model predicts; `n` is the number of cells or peaks that it is computed from."""
 
     metric: Text
     split: Text
@@ -189,7 +192,7 @@ class Evaluation(_Section):
 
 
 class TestVectors(_Section):
-    """The sequences and expected outputs in tests/, and how closely they must be met."""
+    """The test sequences in tests/, and how closely a machine must reproduce their expected outputs."""
 
     n_sequences: Annotated[int, Field(ge=1, le=MAX_TEST_SEQUENCES)]
     rtol: Tolerance
@@ -204,9 +207,9 @@ class FileEntry(_Section):
 
 
 class Card(_Section):
-    """A model card, card.yaml of a package."""
+    """A model card, the file card.yaml of a package."""
 
-    schema_version: Literal["1.0"]
+    schema_version: Literal["1.1"]
     id: ModelId
     version: Version
     created: date
@@ -232,7 +235,7 @@ class Card(_Section):
 
     @field_validator("outputs")
     @classmethod
-    def _in_order(cls, value: tuple[Output, ...]) -> tuple[Output, ...]:
+    def _are_in_order(cls, value: tuple[Output, ...]) -> tuple[Output, ...]:
         names = tuple(output.name for output in value)
         if names not in (OUTPUT_NAMES, (*OUTPUT_NAMES, BATCH_OUTPUT)):
             raise ValueError(f"the outputs must be {', '.join(OUTPUT_NAMES)}, in this order; found {', '.join(names) or 'none'}")
@@ -240,17 +243,17 @@ class Card(_Section):
 
     @field_validator("batch_correction")
     @classmethod
-    def _has_batches(cls, value: BatchCorrection | None, info: ValidationInfo) -> BatchCorrection | None:
+    def _is_given_for_batch_logits(cls, value: BatchCorrection | None, info: ValidationInfo) -> BatchCorrection | None:
         if value is None and any(output.name == BATCH_OUTPUT for output in info.data.get("outputs", ())):
             raise ValueError(f"must be given, since there is an output {BATCH_OUTPUT}")
         return value
 
     @field_validator("files")
     @classmethod
-    def _complete(cls, value: dict[str, FileEntry], info: ValidationInfo) -> dict[str, FileEntry]:
+    def _are_complete(cls, value: dict[str, FileEntry], info: ValidationInfo) -> dict[str, FileEntry]:
         missing = [name for name in REQUIRED_FILES if name not in value]
         if "peaks" in info.data and (info.data["peaks"] is not None) != ("peaks.parquet" in value):
-            raise ValueError("peaks.parquet must be listed exactly when the card describes peaks")
+            raise ValueError("peaks.parquet must be listed if the card describes peaks, and only then")
         if missing:
             raise ValueError(f"lacks {', '.join(missing)}")
         if "card.yaml" in value:
@@ -264,7 +267,7 @@ class Card(_Section):
 
     @property
     def contract(self) -> Contract:
-        """What model.onnx of this card's package must be."""
+        """What this card requires of model.onnx."""
         batches = self.batch_correction if BATCH_OUTPUT in self.output_names else None
         return Contract(
             sequence_length=self.input.length,
@@ -282,12 +285,13 @@ class Card(_Section):
 
     @classmethod
     def from_yaml(cls, text: str) -> Self:
-        """Read a card, reporting every problem at once.
+        """Read a card from YAML. Cards of earlier versions of the schema are converted.
 
         Raises
         ------
         PackageError
-            The text is no plain YAML, or fields are missing, unknown, of the wrong type or placeholders: one line for each.
+            The text is not plain YAML, or fields are missing, unknown, of the wrong type or placeholders. The message has a
+            line for each problem.
         """
         if len(text) > MAX_BYTES:
             raise PackageError(f"card.yaml has {len(text):,} characters; a model card has at most {MAX_BYTES:,}.")
@@ -295,40 +299,20 @@ class Card(_Section):
 
     @classmethod
     def from_fields(cls, fields: Any) -> Self:
-        """A card from plain values, as :meth:`from_yaml` reads them; the same errors."""
+        """Check plain values as :meth:`from_yaml` does, with the same errors."""
         if not isinstance(fields, dict):
             raise PackageError(f"A model card is a mapping of fields; found {type(fields).__name__}.")
         try:
-            return cls.model_validate(fields)
+            return cls.model_validate(card_versions.to_current(fields))
         except ValidationError as error:
-            problems = [f"  {_where(problem['loc'])}: {_what(problem)}" for problem in error.errors() if not _follows(problem)]
+            problems = [f"  {problem}" for problem in field_problems(error)]
             count = f"{len(problems)} problem" + "s" * (len(problems) > 1)
             raise PackageError("\n".join([f"The model card has {count}:", *problems])) from None
 
     def to_yaml(self) -> str:
-        """The card as YAML, fields in the order of this schema, absent facts left out."""
+        """Return the card as YAML, with fields in the order of the schema and without fields that are None."""
         fields = _lists(self.model_dump(exclude_none=True))
         return yaml.safe_dump(fields, sort_keys=False, allow_unicode=True, width=110)
-
-
-def _where(location: tuple[int | str, ...]) -> str:
-    return ".".join(str(part) for part in location if part != "[key]")
-
-
-def _follows(problem: Any) -> bool:
-    # A list whose members are all wrong counts as too short as well: one problem, said once.
-    return problem["type"] == "too_short" and len(problem["input"]) > 0
-
-
-def _what(problem: Any) -> str:
-    if problem["type"] == "missing":
-        return "is missing"
-    if problem["type"] == "extra_forbidden":
-        return "unknown key; remove it or check its spelling"
-    if problem["type"] == "value_error":
-        return str(problem["ctx"]["error"])
-    found = "" if isinstance(problem["input"], dict | list) else f"; found {problem['input']!r}"
-    return problem["msg"][0].lower() + problem["msg"][1:] + found
 
 
 def _lists(value: Any) -> Any:

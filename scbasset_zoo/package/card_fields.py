@@ -1,4 +1,4 @@
-"""The types of a card's fields, each with its own check."""
+"""The types of the fields of a card; each type checks its values."""
 
 from __future__ import annotations
 
@@ -9,18 +9,12 @@ from packaging.licenses import InvalidLicenseExpression, canonicalize_license_ex
 from pydantic import AfterValidator, Field
 
 MAX_DEPTH = 16
-
-
 NO_LICENSE = "NOASSERTION"
-
-
 _PLACEHOLDER = re.compile(r"\b(TODO|FIXME|XXX|TBD|TBA)\b|^\s*(\.\.\.|…|todo|fixme|tbd|tba|xxx+|\?+|-+)?\s*$")
-
-
-# Escape sequences for terminals, and marks that make text read other than it is written.
+# Escape sequences for terminals, and marks that reverse the direction of text.
 _INVISIBLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-
-
+# Releases of packaging before 26.3 accept a reference without a name.
+_NAMELESS_REFERENCE = re.compile(r"\bLicenseRef-(?![A-Za-z0-9.-])", re.IGNORECASE)
 _PATH_PART = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 
 
@@ -37,6 +31,8 @@ def _license(value: str) -> str:
     if value == NO_LICENSE:
         return value
     try:
+        if _NAMELESS_REFERENCE.search(value):
+            raise InvalidLicenseExpression(value)
         spelt = canonicalize_license_expression(value)
     except InvalidLicenseExpression:
         raise ValueError(
@@ -67,48 +63,18 @@ def _plain_value(value: Any) -> Any:
 
 
 Text = Annotated[str, AfterValidator(_text)]
-
-
 Count = Annotated[int, Field(ge=0)]
-
-
 Positive = Annotated[int, Field(ge=1)]
-
-
 Number = Annotated[float, Field(allow_inf_nan=False)]
-
-
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-
-
 Tolerance = Annotated[float, Field(ge=0, le=0.01)]
-
-
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-
-
 Doi = Annotated[str, Field(pattern=r"^10\.\d{4,9}/[^\s]+$")]
-
-
 Url = Annotated[str, Field(pattern=r"^https?://[^\s/]+\.[^\s]+$")]
-
-
 Orcid = Annotated[str, Field(pattern=r"^\d{4}-\d{4}-\d{4}-\d{3}[\dX]$")]
-
-
 ModelId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$"), AfterValidator(_text)]
-
-
 Version = Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$")]
-
-
 License = Annotated[str, Field(max_length=200), AfterValidator(_license)]
-
-
 Tag = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
-
-
 RelativePath = Annotated[str, AfterValidator(_relative_path)]
-
-
 Value = Annotated[Any, AfterValidator(_plain_value)]

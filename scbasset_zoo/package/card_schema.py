@@ -8,9 +8,9 @@ from scbasset_zoo.package.card import Card
 
 
 def json_schema() -> str:
-    """The JSON Schema of card.yaml, docs/card.schema.json, made by ``python -m scbasset_zoo.package.card_schema``.
+    """Return the JSON Schema of card.yaml, which docs/card.schema.json contains.
 
-    What it cannot say is checked by :class:`Card` alone: SPDX licences, placeholders, and fields that depend on others.
+    Some checks are only in :class:`Card`: SPDX licences, placeholders, and fields that depend on others.
     """
     schema = Card.model_json_schema()
     schema["properties"]["digest"] = {"type": "string", "pattern": "^[0-9a-f]{64}$", "description": "SHA-256 of all lines above."}

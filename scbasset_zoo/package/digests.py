@@ -1,4 +1,4 @@
-"""Digests that show whether a card was changed and whether two lists have the same order."""
+"""Digests: of the card, to notice changes, and of the order of cells and peaks."""
 
 from __future__ import annotations
 
@@ -8,36 +8,41 @@ from collections.abc import Iterable
 from scbasset_zoo.errors import InputError, PackageError
 
 _DIGEST_KEY = b"digest: "
-
-
 _DIGEST_LINE = len(_DIGEST_KEY) + 64 + 1
 
 
 def order_digest(names: Iterable[str]) -> str:
-    """SHA-256 of identifiers in their order, joined by newlines as UTF-8: two lists agree only if the order does.
+    """Return the SHA-256 of names joined by line feeds, as UTF-8. It depends on the order of the names.
 
-    Cells are identified by barcode, peaks by ``chrom:start-end``.
+    Cells are named by barcode, peaks by ``chrom:start-end``.
 
     Raises
     ------
     InputError
-        An identifier contains a line break, so that two lists could look alike.
+        A name contains a line break, so that two different lists could have one digest.
     """
     names = [str(name) for name in names]
-    broken = next((name for name in names if "\n" in name), None)
-    if broken is not None:
-        raise InputError(f"The name {broken!r} contains a line break; rename it.")
+    with_break = next((name for name in names if "\n" in name), None)
+    if with_break is not None:
+        raise InputError(f"The name {with_break!r} contains a line break; rename it.")
     return hashlib.sha256("\n".join(names).encode()).hexdigest()
 
 
 def seal(text: str) -> bytes:
-    """The bytes of card.yaml: a card's YAML, and as the last line the SHA-256 of all bytes above it."""
+    """Return the bytes of card.yaml: the YAML of a card, and a last line with the SHA-256 of all bytes above it."""
     raw = text.encode()
     return raw + _DIGEST_KEY + hashlib.sha256(raw).hexdigest().encode() + b"\n"
 
 
 def unseal(raw: bytes) -> tuple[str, str | None]:
-    """The YAML in the bytes of card.yaml without its last line, and what is wrong with that line, None if nothing is.
+    """Take the digest line off the bytes of card.yaml and check it.
+
+    Returns
+    -------
+    text : str
+        The YAML above the digest line.
+    problem : str or None
+        What is wrong with the digest line; None if it is right.
 
     Raises
     ------

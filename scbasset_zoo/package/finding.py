@@ -1,4 +1,4 @@
-"""One thing that is wrong with a package."""
+"""Findings: what is wrong with a package."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ class Finding:
     problem: str
 
     def __str__(self) -> str:
-        # Names come from the package: nothing in them may reach a terminal as a command.
+        # Names may come from an untrusted package: a terminal must not take any part of them as a command.
         return "".join(c if c.isprintable() or c == "\n" else f"\\x{ord(c):02x}" for c in f"{self.file}: {self.problem}")
 
 
 def result_or_finding(name: str, read: Callable[[], Any]) -> Generator[Finding, None, Any]:
-    """The result of `read`, or None and a finding that says why it failed."""
+    """Return the result of `read`. If it fails, yield a finding that says why, and return None."""
     try:
         return read()
-    except Exception as error:  # noqa: BLE001  whatever a hostile file makes a reader raise is a finding
+    except Exception as error:  # noqa: BLE001  a hostile file can make a reader raise any error
         yield Finding(name, f"cannot be read: {error or type(error).__name__}")
         return None

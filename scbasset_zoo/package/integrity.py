@@ -1,4 +1,4 @@
-"""Whether the files of a package are those of its card: present, plain, and of the right size and hash."""
+"""Checks the files of a package against its card: that they exist, are plain files, and have the right size and hash."""
 
 from __future__ import annotations
 
@@ -12,9 +12,16 @@ from scbasset_zoo.package.finding import Finding
 
 
 def read_card_bytes(folder: Path) -> bytes:
+    """Read the bytes of card.yaml.
+
+    Raises
+    ------
+    PackageError
+        The folder or the card is missing, or the card is a symbolic link or too large.
+    """
     path = folder / "card.yaml"
     if not folder.is_dir():
-        raise PackageError(f"{folder} is not a folder. Give the folder of a model package, in which card.yaml lies.")
+        raise PackageError(f"{folder} is not a folder. Give the folder of a model package, which contains card.yaml.")
     if not path.is_file():
         raise PackageError(f"{folder} is not a model package: it has no card.yaml.")
     if path.is_symlink():
@@ -25,6 +32,7 @@ def read_card_bytes(folder: Path) -> bytes:
 
 
 def parse_card(folder: Path, text: str) -> Card:
+    """Read a card from YAML; errors name the file in `folder`."""
     try:
         return Card.from_yaml(text)
     except PackageError as error:
@@ -32,15 +40,16 @@ def parse_card(folder: Path, text: str) -> Card:
 
 
 def file_hash_findings(folder: Path, card: Card) -> Iterator[Finding]:
-    wrong = list(file_size_findings(folder, card))
-    yield from wrong
-    spoilt = {finding.file for finding in wrong}
+    """Find files that are missing, are symbolic links, or have another size or hash than the card says."""
+    wrong = {finding.file: finding for finding in file_size_findings(folder, card)}
+    yield from wrong.values()
     for name, entry in card.files.items():
-        if name not in spoilt and files.sha256(folder / name) != entry.sha256:
+        if name not in wrong and files.sha256(folder / name) != entry.sha256:
             yield Finding(name, "SHA-256 is not the card's: the file was changed or damaged")
 
 
 def file_size_findings(folder: Path, card: Card) -> Iterator[Finding]:
+    """Find files that are missing, are symbolic links, or have another size than the card says."""
     for name, entry in card.files.items():
         path = folder / name
         if any(part.is_symlink() for part in (path, *path.parents[: len(Path(name).parts) - 1])):
@@ -52,6 +61,7 @@ def file_size_findings(folder: Path, card: Card) -> Iterator[Finding]:
 
 
 def unexpected_file_findings(folder: Path, card: Card) -> Iterator[Finding]:
+    """Find files that the card does not list."""
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if (path.is_symlink() or not path.is_dir()) and name != "card.yaml" and name not in card.files:

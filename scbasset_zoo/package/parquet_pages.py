@@ -1,4 +1,8 @@
-"""Measures what the pages of a Parquet file unpack to, before pyarrow unpacks them."""
+"""Limits what a Parquet file can unpack to, before pyarrow unpacks it.
+
+An untrusted file of a few kilobytes can fill all memory: its pages may unpack to gigabytes, and its footer may say otherwise.
+pyarrow has no limit of its own. So this module reads the header of each page, which pyarrow obeys, and adds up the sizes.
+"""
 
 from __future__ import annotations
 
@@ -9,26 +13,29 @@ from typing import Any
 
 from scbasset_zoo.errors import PackageError
 
+# A file may unpack to so many bytes, plus so many times its own size.
 MIN_BUDGET = 64 * 2**20
-
-
 MAX_EXPANSION = 200
 
-
-# Numbers of Parquet's parquet.thrift, and the types of Thrift's compact protocol.
-_ENCODINGS = {0, 2, 3, 8}  # plain, dictionary (old and new) and run lengths: the others can make long texts out of nothing
-
-
+# Numbers in Parquet's parquet.thrift: plain, dictionary (old and new) and run lengths. Others can make long texts of few bytes.
+_ENCODINGS = {0, 2, 3, 8}
+# Types of Thrift's compact protocol.
 _I32, _STRUCT = 5, 12
+_INTEGER_BITS = {4: 16, _I32: 32, 6: 64}
 
 
-_INTEGERS = {4: 16, _I32: 32, 6: 64}
+class LimitedPages(io.BytesIO):
+    """A Parquet file for pyarrow to read, one column chunk at a time, that stops when its pages unpack to too much.
 
+    Raises a PackageError from :meth:`read` when the pages read so far declare more than `budget` bytes. Each value counts as
+    8 bytes besides.
 
-class _Pages(io.BytesIO):
-    """The file as pyarrow reads it, by column chunks, whose pages must not unpack to more than the file's budget in all.
-
-    The footer says what the writer liked. The header of a page bounds what pyarrow makes of it: so many bytes, so many values.
+    Parameters
+    ----------
+    raw : bytes
+        The file.
+    path : Path
+        Its name for messages.
     """
 
     def __init__(self, raw: bytes, path: Path) -> None:
@@ -38,7 +45,7 @@ class _Pages(io.BytesIO):
 
     def read(self, size: int | None = -1, /) -> bytes:
         chunk = super().read(size)
-        for unpacked in _unpacked_sizes(chunk):
+        for unpacked in unpacked_sizes(chunk):
             self._unpacked += unpacked
             if self._unpacked > self.budget:
                 raise PackageError(
@@ -48,11 +55,17 @@ class _Pages(io.BytesIO):
         return chunk
 
 
-def _unpacked_sizes(chunk: bytes) -> Iterator[int]:
-    """For each page of a column chunk its bytes when unpacked, and 8 for each of its values."""
-    place = 0
-    while place < len(chunk):
-        header = _Thrift(chunk, place)
+def unpacked_sizes(chunk: bytes) -> Iterator[int]:
+    """Yield, for each page of a column chunk, its unpacked size in bytes plus 8 bytes for each of its values.
+
+    Raises
+    ------
+    ValueError
+        The header of a page is damaged, or the page has an encoding that is not allowed.
+    """
+    position = 0
+    while position < len(chunk):
+        header = _CompactReader(chunk, position)
         try:
             fields = header.struct()
             unpacked, packed = fields[2, _I32], fields[3, _I32]
@@ -63,21 +76,21 @@ def _unpacked_sizes(chunk: bytes) -> Iterator[int]:
         if min(unpacked, packed, n_values) < 0 or encoding not in _ENCODINGS:
             raise ValueError(f"a page declares {n_values} values, {packed} bytes, {unpacked} unpacked, and encoding {encoding}")
         yield unpacked + 8 * n_values
-        place = header.place + packed
+        position = header.position + packed
 
 
-class _Thrift:
-    """Reads structures in Thrift's compact protocol, as far as the headers of Parquet's pages go."""
+class _CompactReader:
+    """Reads structures in Thrift's compact protocol: those types that headers of Parquet pages use."""
 
-    def __init__(self, raw: bytes, place: int) -> None:
-        self._raw, self.place = raw, place
+    def __init__(self, raw: bytes, position: int) -> None:
+        self._raw, self.position = raw, position
 
     def struct(self) -> dict[tuple[int, int], Any]:
-        """Values by number and type: a reader passes over a number of another type than its own."""
+        """Return the values of a structure by field number and type, since pyarrow skips a field of an unexpected type."""
         fields: dict[tuple[int, int], Any] = {}
         number = 0
-        while head := self._byte():
-            step, kind = divmod(head, 16)
+        while first_byte := self._byte():
+            step, kind = divmod(first_byte, 16)
             number = number + step if step else self._integer(16)
             if (number, kind) in fields:
                 raise ValueError(f"the field {number} of a page's header is given twice")
@@ -87,18 +100,18 @@ class _Thrift:
     def _value(self, kind: int) -> Any:
         if kind == _STRUCT:
             return self.struct()
-        if kind in _INTEGERS:
-            return self._integer(_INTEGERS[kind])
+        if kind in _INTEGER_BITS:
+            return self._integer(_INTEGER_BITS[kind])
         lengths = {1: 0, 2: 0, 3: 1, 7: 8}  # true, false, a byte, a double
         length = self._varint() if kind == 8 else lengths[kind]
-        self.place += length
+        self.position += length
         return None
 
     def _integer(self, bits: int) -> int:
         value = self._varint()
         value = (value >> 1) ^ -(value & 1)
         if not -(2 ** (bits - 1)) <= value < 2 ** (bits - 1):
-            raise ValueError(f"{value} is no integer of {bits} bits")
+            raise ValueError(f"{value} is not an integer of {bits} bits")
         return value
 
     def _varint(self) -> int:
@@ -111,5 +124,5 @@ class _Thrift:
         raise ValueError("an integer has more than 10 bytes")
 
     def _byte(self) -> int:
-        self.place += 1
-        return self._raw[self.place - 1]
+        self.position += 1
+        return self._raw[self.position - 1]

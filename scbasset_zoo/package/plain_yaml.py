@@ -1,4 +1,4 @@
-"""YAML from strangers as plain values: no tags, anchors or aliases, no key twice, not nested without end."""
+"""Reads untrusted YAML as plain values: without tags, anchors and aliases, repeated keys or deep nesting."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ MAX_DEPTH = 16
 
 
 def load(text: str | bytes, where: str) -> Any:
-    """The values in a YAML text.
+    """Read the values in a YAML text.
 
     Parameters
     ----------
     text : str or bytes
     where : str
-        The file's name, for messages.
+        Name of the file, for messages.
 
     Raises
     ------
     PackageError
-        It is not such YAML.
+        The text is not valid YAML, or it has parts that are not allowed. The message names the line.
     """
     try:
         _check_structure(text)
@@ -34,27 +34,27 @@ def load(text: str | bytes, where: str) -> Any:
     except yaml.YAMLError as error:
         raise PackageError(f"{where} is not valid YAML: {error}") from error
     except ValueError as error:
-        # PyYAML turns 2024-13-45 into a date without asking whether there is such a day.
+        # For one, PyYAML takes 2024-13-45 for a date and then fails to make it.
         raise PackageError(f"{where} holds an impossible value: {error}") from error
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """Safe loading that refuses a key given twice, of which plain YAML loaders keep the last in silence."""
+    """A safe loader that refuses repeated keys. PyYAML would silently keep the last value."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen = set()
+        keys = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str):
                 raise PackageError(f", line {key_node.start_mark.line + 1}: the key {key!r} must be a text.")
-            if key in seen:
+            if key in keys:
                 raise PackageError(f", line {key_node.start_mark.line + 1}: the key {key!r} is given twice.")
-            seen.add(key)
+            keys.add(key)
         return super().construct_mapping(node, deep=deep)
 
 
 def _check_structure(text: str | bytes) -> None:
-    """Walk the events before anything is built: aliases could blow a small file up, deep nesting could exhaust the stack."""
+    """Refuse aliases and deep nesting before any value is made: a small file could fill the memory or exhaust the stack."""
     depth = 0
     for event in yaml.parse(text, Loader=_Loader):
         line = event.start_mark.line + 1 if event.start_mark else 0

@@ -1,4 +1,4 @@
-"""Opens a model package on disk."""
+"""Opens a model package: its card, its network and its tables."""
 
 from __future__ import annotations
 
@@ -21,12 +21,20 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-_AGAIN = "Fetch or export the package again."
+_FETCH_AGAIN = "Fetch or export the package again."
 
 
 @dataclass(frozen=True)
 class Package:
-    """A model package in a local folder."""
+    """A model package in a local folder.
+
+    Attributes
+    ----------
+    folder : Path
+    card : Card
+    card_sha256 : str
+        SHA-256 of card.yaml, which identifies the package.
+    """
 
     folder: Path
     card: Card
@@ -34,45 +42,49 @@ class Package:
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str]) -> Self:
-        """Read the card and check that every file is there with its size; other files' hashes are left to :meth:`verify`.
+        """Read the card, and check that every file exists and has the size that the card states.
+
+        The hash of a file is checked when the file is read, and by :meth:`verify`.
 
         Raises
         ------
         PackageError
-            No package, a card with problems or a wrong digest, or files that are missing or of the wrong size.
+            The folder is not a package, the card has problems or a wrong digest, or files are missing or have a wrong size.
         """
         folder = Path(folder)
         raw = read_card_bytes(folder)
-        text, broken = unseal(raw)
+        text, digest_problem = unseal(raw)
         card = parse_card(folder, text)
-        if broken:
-            raise PackageError(f"{folder / 'card.yaml'}: {broken}.")
-        wrong = list(file_size_findings(folder, card))
-        if wrong:
-            raise PackageError("\n  ".join([f"{folder} is not complete:", *map(str, wrong), _AGAIN]))
+        if digest_problem:
+            raise PackageError(f"{folder / 'card.yaml'}: {digest_problem}.")
+        findings = list(file_size_findings(folder, card))
+        if findings:
+            raise PackageError("\n  ".join([f"{folder} is not complete:", *map(str, findings), _FETCH_AGAIN]))
         return cls(folder, card, hashlib.sha256(raw).hexdigest())
 
     def model_bytes(self) -> bytes:
-        """The bytes of model.onnx, which must be those that the card names."""
+        """Return the bytes of model.onnx, after a check of their hash."""
         return self._bytes("model.onnx")
 
     def cells(self) -> pd.DataFrame:
-        """The model's cells in output order, indexed by barcode."""
+        """Return the cells of the model in the order of its outputs, indexed by barcode."""
         cells = cells_from_bytes(self._bytes("cells.parquet"), self.folder / "cells.parquet")
         if order_digest(cells.index) != self.card.cells.order_sha256:
-            raise PackageError(f"{self.folder / 'cells.parquet'}: the cells or their order are not those of the card. {_AGAIN}")
+            raise PackageError(
+                f"{self.folder / 'cells.parquet'}: the cells or their order are not those of the card. {_FETCH_AGAIN}"
+            )
         return cells
 
     def peaks(self) -> pd.DataFrame | None:
-        """The training peaks in order: `chrom`, `start` (0-based), `end`, `split`; None where the package has none."""
+        """Return the training peaks in order, with `chrom`, `start` (0-based), `end` and `split`; None if there are none."""
         return read_table(self._bytes("peaks.parquet"), self.folder / "peaks.parquet") if self.card.peaks else None
 
     def verify(self) -> list[Finding]:
-        """Everything that is wrong with the package on disk; see :func:`verify_package`."""
+        """Return everything that is wrong with the package; see :func:`verify_package`."""
         return verify_package(self.folder)
 
     def _bytes(self, name: str) -> bytes:
         raw = (self.folder / name).read_bytes()
         if hashlib.sha256(raw).hexdigest() != self.card.files[name].sha256:
-            raise PackageError(f"{self.folder / name} is not the file that the card names (its SHA-256 differs). {_AGAIN}")
+            raise PackageError(f"{self.folder / name} is not the file that the card names (its SHA-256 differs). {_FETCH_AGAIN}")
         return raw

@@ -1,4 +1,4 @@
-"""README.md of a package: its card for people, and for Hugging Face's hub."""
+"""Renders README.md of a package: the card as a text for people, with metadata for Hugging Face's hub."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 MAX_GROUPS = 30
 TAGS = ("biology", "genomics", "single-cell", "scatac-seq", "scbasset", "onnx")
-# Licences that the hub knows by their SPDX id in lower case, https://huggingface.co/docs/hub/repositories-licenses.
+# Licences whose name on the hub is their SPDX id in lower case, https://huggingface.co/docs/hub/repositories-licenses.
 _HUB_LICENSES = frozenset(
     """apache-2.0 mit afl-3.0 artistic-2.0 bsl-1.0 bsd-2-clause bsd-3-clause bsd-3-clause-clear cc0-1.0 cc-by-2.0 cc-by-2.5
     cc-by-3.0 cc-by-4.0 cc-by-sa-3.0 cc-by-sa-4.0 cc-by-nc-2.0 cc-by-nc-3.0 cc-by-nc-4.0 cc-by-nd-4.0 cc-by-nc-nd-3.0
@@ -27,23 +27,26 @@ _HUB_NAMES = {"odbl-1.0": "odbl", "odc-by-1.0": "odc-by", "pddl-1.0": "pddl"}
 
 
 def render(card: Card, cells: pd.DataFrame) -> str:
-    """README.md: front matter for Hugging Face's hub, then :func:`describe`."""
+    """Return README.md: the front matter, then the text of :func:`describe`."""
     return f"{front_matter(card)}\n{describe(card, cells)}"
 
 
 def front_matter(card: Card) -> str:
-    """The licence, tags and results as Hugging Face's hub reads them: a block of YAML at the beginning of README.md."""
+    """Return the YAML block at the beginning of README.md, from which Hugging Face's hub reads licence, tags and results.
+
+    A package must begin with exactly this block to verify, so a change of it breaks packages that exist.
+    """
     return f"---\n{yaml.safe_dump(_front_fields(card), sort_keys=False, allow_unicode=True, width=110)}---\n"
 
 
 def describe(card: Card, cells: pd.DataFrame) -> str:
-    """Markdown that says what the model is, what it takes and gives, how well it does, and how to use and cite it.
+    """Return Markdown that says what the model is, its input and outputs, how well it predicts, and how to use and cite it.
 
     Parameters
     ----------
     card : Card
     cells : DataFrame
-        The model's cells, counted by the card's default group.
+        The cells of the model. The text counts them by the default group of the card.
     """
     return "\n\n".join(section for section in _sections(card, cells) if section) + "\n"
 
@@ -123,7 +126,7 @@ def _sections(card: Card, cells: pd.DataFrame) -> list[str]:
 
 
 def _groups(card: Card, cells: pd.DataFrame) -> str:
-    """Cells of each value of the default group, the largest first."""
+    """Return a table of the groups in the default column with their numbers of cells, the largest group first."""
     column = card.cells.default_group
     if column is None or column not in cells:
         return ""
@@ -140,18 +143,18 @@ def _batch_correction(card: Card) -> list[str]:
         return []
     return [
         "## Batch correction",
-        f"{batch.n_batches} batches (column `{batch.column}`) were modelled beside the cells"
-        + (f", with an L2 penalty of {batch.lambda_cell:g} on the cell path" if batch.lambda_cell is not None else "")
-        + (f", with an L2 penalty of {batch.lambda_batch:g} on the batch path" if batch.lambda_batch is not None else "")
-        + ". The cell embedding and the outputs are without the batches"
-        + (", but for `batch_logits`, which includes them." if BATCH_OUTPUT in card.output_names else "."),
+        f"{batch.n_batches} batches (column `{batch.column}`) have effects of their own in the model"
+        + (f", with an L2 penalty of {batch.l2_cell:g} on the cell path" if batch.l2_cell is not None else "")
+        + (f", with an L2 penalty of {batch.l2_batch:g} on the batch path" if batch.l2_batch is not None else "")
+        + ". The cell embedding and the outputs do not include the effects of the batches"
+        + (", except for `batch_logits`." if BATCH_OUTPUT in card.output_names else "."),
     ]
 
 
 def _training(card: Card) -> list[str]:
     training = card.training
     if training is None:
-        return ["## Training", "How the model was fitted is not known in detail."]
+        return ["## Training", "The details of the training are not known."]
     split = training.split
     return [
         "## Training",

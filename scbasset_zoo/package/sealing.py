@@ -1,4 +1,4 @@
-"""Seals a package again after its card was edited on purpose."""
+"""Seals a package after its card was edited: renews the files, hashes and digest that depend on the card."""
 
 from __future__ import annotations
 
@@ -15,25 +15,23 @@ from scbasset_zoo.package.writing import with_metadata, write_card
 
 
 def seal_package(folder: str | os.PathLike[str]) -> Package:
-    """Make a package whole again after its card.yaml was edited on purpose, or change nothing.
+    """Make a package complete again after its card.yaml was edited. If anything is wrong, change nothing.
 
-    README.md is rendered anew, `metadata_props` of model.onnx follow the card, and hashes and the card's digest are renewed.
-    The other files must be those that the card names: a changed network, table or test vector needs a new export.
+    This renders README.md again and renews `metadata_props` of model.onnx, all hashes, and the digest of the card. A card of
+    an earlier schema version is written in the current one. All other files must still be those that the card names: a
+    changed network, table or test vector needs a new export.
 
     Raises
     ------
     PackageError
-        The edited card has problems, other files were changed, or the package would not verify: everything is listed.
+        The edited card has problems, other files were changed, or the package would not verify. The message lists everything.
     """
     from scbasset_zoo.graph.model_proto import parse_model
 
     folder = Path(folder).absolute()
     card = parse_card(folder, unseal(read_card_bytes(folder))[0])
-    findings = [
-        finding
-        for finding in (*file_hash_findings(folder, card), *unexpected_file_findings(folder, card))
-        if finding.file != "README.md"
-    ]
+    findings = [*file_hash_findings(folder, card), *unexpected_file_findings(folder, card)]
+    findings = [finding for finding in findings if finding.file != "README.md"]
     if findings:
         raise PackageError("\n  ".join([f"{folder} was not sealed; only its card may have been edited:", *map(str, findings)]))
     model = parse_model((folder / "model.onnx").read_bytes())

@@ -1,4 +1,4 @@
-"""The Parquet tables of a package: written plainly, and read only where what they unpack to is bounded."""
+"""Reads and writes the Parquet tables of a package; reading limits what an untrusted table can unpack to."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scbasset_zoo.errors import InputError, PackageError
-from scbasset_zoo.package.parquet_pages import _Pages
+from scbasset_zoo.package.parquet_pages import LimitedPages
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,12 +15,12 @@ MAX_COLUMNS = 1_000
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Write a table without its index.
+    """Write a table as Parquet, without its index.
 
     Raises
     ------
     InputError
-        A column has values of several types.
+        The values of a column have different types.
     """
     import pyarrow as pa
 
@@ -31,14 +31,16 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
 
 
 def read_table(raw: bytes, path: Path) -> pd.DataFrame:
-    """Read a table from the bytes of the file at `path`, which is named in errors.
+    """Read a table from the bytes of the file at `path`.
 
-    The pages are measured before they are unpacked, and repeated texts are kept once, so that a small file stays small.
+    A small file needs little memory: the sizes of its pages are limited before they are unpacked, and repeated texts are kept
+    once.
 
     Raises
     ------
     PackageError
-        It is no Parquet, has columns that are not plain, or would unpack to far more than its size.
+        The bytes are not Parquet, a column has other values than texts, numbers, dates and booleans, or the table would unpack
+        to much more than the size of the file.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -48,15 +50,15 @@ def read_table(raw: bytes, path: Path) -> pd.DataFrame:
         schema = footer.schema.to_arrow_schema()
         _check_columns(footer, schema, path)
         texts = [field.name for field in schema if _is_text(field.type)]
-        pages = _Pages(raw, path)
-        # Without buffers each read is that of a whole column chunk. In batches, of which all that may be read is one, since pyarrow
-        # otherwise makes room for as many values as the footer says.
+        pages = LimitedPages(raw, path)
+        # Without buffers, pyarrow reads a whole column chunk at a time, as LimitedPages needs. A table within the budget fits in
+        # one batch; without batches, pyarrow would allocate memory for as many values as the footer declares.
         file = pq.ParquetFile(pages, metadata=footer, read_dictionary=texts, buffer_size=0, pre_buffer=False)
         batches = file.iter_batches(pages.budget // 8, use_threads=False)
         table = pa.Table.from_batches(batches, file.schema_arrow).to_pandas(ignore_metadata=True)
     except PackageError:
         raise
-    except Exception as error:  # a damaged file makes pyarrow raise nearly anything
+    except Exception as error:  # a damaged file can make pyarrow raise errors of many types
         raise PackageError(f"{path} cannot be read as Parquet: {error}") from error
     for name in texts:
         values = table[name].astype(object)

@@ -1,4 +1,4 @@
-"""The test vectors of a package, tests/: sequences, and what the network makes of them."""
+"""The test vectors of a package, in tests/: sequences, and the outputs of the network for them."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _MAX_HEADER = 1_024
 
 
 def choose_sequences(sequences: Sequence[str] | None, length: int) -> list[str]:
-    """The given sequences, or random ones; one with N is added where there is none.
+    """Return the given test sequences, or random ones. One with N is added if none has N.
 
     Raises
     ------
     InputError
-        Sequences of another length, no DNA, or too many.
+        A sequence is not DNA or has another length, or there are too many.
     """
     if sequences is None:
         sequences = [dna.decode(codes) for codes in np.random.default_rng(0).integers(0, 4, (3, length), dtype=np.int8)]
@@ -41,42 +41,58 @@ def choose_sequences(sequences: Sequence[str] | None, length: int) -> list[str]:
 
 
 def write_vectors(folder: Path, sequences: Sequence[str], outputs: Iterable[Mapping[str, NDArray[np.float32]]]) -> None:
-    """Write sequences and the outputs of each; of many cells, a thousand evenly spaced ones are kept."""
+    """Write sequences and the outputs for each of them, for at most MAX_CELLS cells, evenly spaced.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder of the package, which has no folder `tests` yet.
+    sequences : sequence of str
+    outputs : iterable of mappings
+        The arrays by name of output, (1, n_cells) or (1, embedding_size), for one sequence after another.
+    """
     (folder / "tests").mkdir()
     (folder / SEQUENCES).write_text("".join(f"{sequence}\n" for sequence in sequences), encoding="ascii", newline="\n")
-    kept = []
-    for each in outputs:
-        n_cells = each["logits"].shape[1]
+    by_sequence = []
+    for arrays in outputs:
+        n_cells = arrays["logits"].shape[1]
         cells = np.linspace(0, n_cells - 1, min(n_cells, MAX_CELLS)).astype(np.int64)
-        kept.append({name: values if name == "peak_embedding" else values[:, cells] for name, values in each.items()})
-    arrays = {name: np.concatenate([each[name] for each in kept]) for name in kept[0]}
-    np.savez_compressed(folder / EXPECTED, cells=cells, **arrays)  # type: ignore[arg-type]
+        by_sequence.append({name: values if name == "peak_embedding" else values[:, cells] for name, values in arrays.items()})
+    expected = {name: np.concatenate([arrays[name] for arrays in by_sequence]) for name in by_sequence[0]}
+    np.savez_compressed(folder / EXPECTED, cells=cells, **expected)  # type: ignore[arg-type]
 
 
 def read_sequences(folder: Path, card: Card) -> dna.Codes:
-    """The sequences, (n_sequences, length), a line each.
+    """Read the test sequences as codes, (n_sequences, length).
 
     Raises
     ------
     PackageError, InputError
-        There are not as many as the card says, or they are no DNA of its length.
+        The number of sequences or their length is not that of the card, or they are not DNA.
     """
     path, n, length = folder / SEQUENCES, card.tests.n_sequences, card.input.length
-    expected, found = n * (length + 1), path.stat().st_size
-    if found != expected:
-        raise PackageError(f"has {found:,} bytes; {n} lines of {length:,} bases, as the card says, have {expected:,}")
+    expected, size = n * (length + 1), path.stat().st_size
+    if size != expected:
+        raise PackageError(f"has {size:,} bytes; {n} lines of {length:,} bases, as the card says, have {expected:,}")
     return dna.as_codes(path.read_text(encoding="ascii").split(), length)
 
 
 def read_expected(folder: Path, card: Card) -> tuple[NDArray[np.intp], dict[str, NDArray[Any]]]:
-    """Positions of the cells that were kept, and the expected values of each output.
+    """Read the expected outputs.
 
-    The archive's directory and each array's header are looked at before anything is unpacked.
+    The directory of the archive and the header of each array are checked before anything is unpacked.
+
+    Returns
+    -------
+    cells : int array
+        Positions of the cells that the outputs are for.
+    expected : dict
+        The expected values by name of output.
 
     Raises
     ------
     PackageError
-        It is no .npz of exactly these arrays, or they are larger or of other types than the card allows.
+        The file is not an .npz of exactly these arrays, or the arrays have other types or more values than the card allows.
     """
     path = folder / EXPECTED
     if not zipfile.is_zipfile(path):
@@ -98,7 +114,7 @@ def _read_array(archive: zipfile.ZipFile, name: str, max_values: int, kinds: str
         raise PackageError(f"{name!r} unpacks to {info.file_size:,} bytes; the card allows {max_values:,} numbers")
     with archive.open(info) as file:
         if np.lib.format.read_magic(file) != (1, 0):
-            raise PackageError(f"{name!r} is no plain NumPy array")
+            raise PackageError(f"{name!r} is not a plain NumPy array")
         shape, fortran, dtype = np.lib.format.read_array_header_1_0(file, max_header_size=_MAX_HEADER)
         if dtype.kind not in kinds:
             raise PackageError(f"{name!r} holds {dtype}, not numbers of the right kind; objects are never unpickled")

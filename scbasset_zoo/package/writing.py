@@ -1,20 +1,19 @@
-"""Writes a complete, verified package, or nothing."""
+"""Writes a package: everything and verified, or nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scbasset_zoo import files
 from scbasset_zoo.errors import InputError, PackageError
-from scbasset_zoo.graph.contract import BATCH_OUTPUT, OUTPUT_NAMES
 from scbasset_zoo.inputs import dna
 from scbasset_zoo.package import readme, test_vectors
-from scbasset_zoo.package.annotation import peak_identifiers, read_cells
-from scbasset_zoo.package.card import REQUIRED_FILES, SCHEMA_VERSION, Card
-from scbasset_zoo.package.digests import order_digest, seal
+from scbasset_zoo.package.annotation import read_cells
+from scbasset_zoo.package.card import REQUIRED_FILES, Card
+from scbasset_zoo.package.derived_fields import with_derived_fields
+from scbasset_zoo.package.digests import seal
 from scbasset_zoo.package.reading import Package
 from scbasset_zoo.package.tables import write_table
 from scbasset_zoo.package.verifying import verify_package
@@ -22,22 +21,6 @@ from scbasset_zoo.package.verifying import verify_package
 if TYPE_CHECKING:
     import onnx
     import pandas as pd
-
-
-_MEANINGS = {
-    "accessibility": "probability that the peak is open in each cell, the sigmoid of the logits",
-    "logits": "log odds that the peak is open in each cell: peak_embedding times cell_embedding, plus cell_intercept",
-    "peak_embedding": "the sequence in the latent space that it shares with the cell embedding",
-    BATCH_OUTPUT: "the logits with the batch path added: what the model was fitted with",
-}
-
-
-_PEAK_COLUMNS = {
-    "chrom": "chromosome",
-    "start": "first base of the peak, counted from 0",
-    "end": "base after the last of the peak, counted from 0",
-    "split": "train, validation or test",
-}
 
 
 def write_package(
@@ -52,33 +35,33 @@ def write_package(
     atol: float = 1e-4,
     overwrite: bool = False,
 ) -> Package:
-    """Write a complete, verified package, or nothing.
+    """Write a complete, verified package. If anything is wrong, write nothing.
 
     Parameters
     ----------
     folder : path
-        The package's folder.
+        Folder of the new package.
     card : mapping
-        The card's fields as in YAML, without what is derived here: `schema_version`, `outputs`, `tests`, `files`, counts,
-        order digests, `input` (but for its `window`), the network's size and opset, and `created` unless given. Columns of
-        `cells` and `peaks` that are given no meaning get a plain one.
+        The fields of the card, as in YAML. Leave out the fields that follow from the model and the tables: `schema_version`,
+        `outputs`, `tests`, `files`, counts, order digests, `input` (except its `window`), and the network's embedding size
+        and opset. `created` is today unless given. A column of `cells` or `peaks` without a description gets a plain one.
     model : onnx.ModelProto
-        The network; `metadata_props` are added.
+        The network. Its copy in the package gets `metadata_props`.
     cells : DataFrame of n_cells rows
-        Indexed by barcode, in the model's order.
+        Indexed by barcode, in the order of the model's outputs.
     peaks : DataFrame, optional
-        The training peaks in order: `chrom`, `start` (0-based), `end`, and `split` where known.
+        The training peaks in order, with `chrom`, `start` (0-based), `end`, and `split` if it is known.
     sequences : sequence of str, optional
-        Test sequences of the model's length; random ones if none are given. One with N is added where there is none.
+        Test sequences of the model's length; random ones by default. One with N is added if none has N.
     rtol, atol : float
         How closely other machines must reproduce the test outputs.
     overwrite : bool
-        Replace `folder`.
+        Replace an existing package in `folder`.
 
     Raises
     ------
     PackageError
-        The card has problems, or the model is not what a package's model must be; all of them are listed.
+        The card has problems, or the model breaks the contract of a package. The message lists all problems.
     InputError
         Cells or peaks do not fit the model, or `folder` cannot be written.
     """
@@ -87,11 +70,12 @@ def write_package(
     from scbasset_zoo.graph.plain_run import run_each
 
     files.check_destination(folder, overwrite=overwrite, replaceable=files.holding("card.yaml"))
-    embedding, _ = read_head(model)
-    cells_table, peaks_table = _cells_table(cells, len(embedding)), _peaks_table(peaks)
+    cell_embedding, _ = read_head(model)
+    n_cells, embedding_size = cell_embedding.shape
     length = _sequence_length(model)
+    cells_table, peaks_table = _cells_table(cells, n_cells), _peaks_table(peaks)
     tests = test_vectors.choose_sequences(sequences, length)
-    fields = _fields(card, model, embedding.shape[1], cells_table, peaks_table, length)
+    fields = with_derived_fields(card, model, cells_table, peaks_table, sequence_length=length, embedding_size=embedding_size)
     fields["tests"] = {"n_sequences": len(tests), "rtol": float(rtol), "atol": float(atol)}
     names = [*REQUIRED_FILES, *(["peaks.parquet"] if peaks is not None else [])]
     draft = Card.from_fields({**fields, "files": {name: {"bytes": 0, "sha256": "0" * 64} for name in names}})
@@ -110,18 +94,35 @@ def write_package(
     return Package.open(folder)
 
 
-def write_card(partial: Path, card: Card) -> None:
-    """README.md and card.yaml for the other files in `partial`, which must then verify."""
-    (partial / "README.md").write_text(readme.render(card, read_cells(partial)), encoding="utf-8", newline="\n")
-    entries = {name: {"bytes": (partial / name).stat().st_size, "sha256": files.sha256(partial / name)} for name in card.files}
+def write_card(folder: Path, card: Card) -> None:
+    """Write README.md and card.yaml beside the other files of a package, with their sizes and hashes, and verify the package.
+
+    Raises
+    ------
+    PackageError
+        The package does not verify.
+    """
+    (folder / "README.md").write_text(readme.render(card, read_cells(folder)), encoding="utf-8", newline="\n")
+    entries = {name: {"bytes": (folder / name).stat().st_size, "sha256": files.sha256(folder / name)} for name in card.files}
     complete = Card.from_fields({**card.model_dump(), "files": entries})
-    (partial / "card.yaml").write_bytes(seal(complete.to_yaml()))
-    findings = verify_package(partial)
+    (folder / "card.yaml").write_bytes(seal(complete.to_yaml()))
+    findings = verify_package(folder)
     if findings:
         raise PackageError("\n  ".join(["The package would not verify and was not written:", *map(str, findings)]))
 
 
+def with_metadata(model: onnx.ModelProto, metadata: Mapping[str, str]) -> onnx.ModelProto:
+    """Return a copy of a model with these `metadata_props`."""
+    from onnx import helper
+
+    copy = type(model)()
+    copy.CopyFrom(model)
+    helper.set_model_props(copy, dict(metadata))
+    return copy
+
+
 def _cells_table(cells: pd.DataFrame, n_cells: int) -> pd.DataFrame:
+    """Check the cells and return them with the barcode as the first column."""
     if len(cells) != n_cells:
         raise InputError(f"The model has {n_cells:,} cells, the table of cells {len(cells):,} rows.")
     if not cells.index.is_unique:
@@ -129,7 +130,7 @@ def _cells_table(cells: pd.DataFrame, n_cells: int) -> pd.DataFrame:
             f"The barcode {cells.index[cells.index.duplicated()][0]!r} appears more than once; barcodes must be unique."
         )
     if "barcode" in cells and (cells["barcode"].astype(str) != cells.index.astype(str)).any():
-        raise InputError("The cells' column 'barcode' differs from their index, which names them; rename the column.")
+        raise InputError("The column 'barcode' of the cells differs from their index, which holds the barcodes; rename the column.")
     table = cells.drop(columns="barcode", errors="ignore")
     table.columns = table.columns.astype(str)
     table.insert(0, "barcode", cells.index.astype(str).to_numpy(dtype=object))
@@ -137,6 +138,7 @@ def _cells_table(cells: pd.DataFrame, n_cells: int) -> pd.DataFrame:
 
 
 def _peaks_table(peaks: pd.DataFrame | None) -> pd.DataFrame | None:
+    """Check the peaks and return them with a named index as a column."""
     if peaks is None:
         return None
     missing = [column for column in ("chrom", "start", "end") if column not in peaks]
@@ -151,69 +153,5 @@ def _sequence_length(model: onnx.ModelProto) -> int:
     shapes = [list(value.type.tensor_type.shape.dim) for value in model.graph.input if value.name == "sequence"]
     length = shapes[0][1].dim_value if shapes and len(shapes[0]) == 3 else 0
     if length < 1:
-        raise PackageError("The model's input 'sequence' must have shape (N, length, 4) with a fixed length.")
-    return length
-
-
-def with_metadata(model: onnx.ModelProto, metadata: Mapping[str, str]) -> onnx.ModelProto:
-    from onnx import helper
-
-    labelled = type(model)()
-    labelled.CopyFrom(model)
-    helper.set_model_props(labelled, dict(metadata))
-    return labelled
-
-
-def _fields(
-    card: Mapping[str, Any],
-    model: onnx.ModelProto,
-    embedding_size: int,
-    cells: pd.DataFrame,
-    peaks: pd.DataFrame | None,
-    length: int,
-) -> dict[str, Any]:
-    """The card's fields but `tests` and `files`: what was given, and what the model and tables say themselves."""
-    opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
-    fields: dict[str, Any] = {"created": date.today(), **card}
-    for name in ("tests", "files"):
-        if name in fields:
-            raise PackageError(f"The card's {name!r} is made when the package is written; leave it out.")
-    fields["schema_version"] = SCHEMA_VERSION
-    has_batches = any(output.name == BATCH_OUTPUT for output in model.graph.output)
-    outputs = (*OUTPUT_NAMES, BATCH_OUTPUT) if has_batches else OUTPUT_NAMES
-    fields["outputs"] = [{"name": name, "meaning": _MEANINGS[name]} for name in outputs]
-    fields["input"] = {
-        "window": f"{length:,} bp from (start + end) // 2 - {length // 2} of a peak; bases beyond a chromosome's end are N",
-        **card.get("input", {}),
-        "name": "sequence",
-        "length": length,
-        "alphabet": dna.ALPHABET,
-        "n_policy": "0.25 in each channel",
-    }
-    fields["architecture"] = {
-        "producer": f"{model.producer_name} {model.producer_version}".strip(),
-        **card.get("architecture", {}),
-        "embedding_size": embedding_size,
-        "opset": opset,
-    }
-    fields["cells"] = {
-        **card.get("cells", {}),
-        "n_cells": len(cells),
-        "order_sha256": order_digest(cells["barcode"]),
-        "columns": _columns(cells.columns[1:], card.get("cells", {}), {}, "cells' annotation (.obs)"),
-    }
-    if peaks is not None:
-        fields["peaks"] = {
-            **card.get("peaks", {}),
-            "n_peaks": len(peaks),
-            "order_sha256": order_digest(peak_identifiers(peaks)),
-            "columns": _columns(peaks.columns, card.get("peaks", {}), _PEAK_COLUMNS, "peaks' annotation (.var)"),
-        }
-    return fields
-
-
-def _columns(names: Any, section: Mapping[str, Any], known: Mapping[str, str], origin: str) -> dict[str, str]:
-    given = section.get("columns", {})
-    return {name: given.get(name, known.get(name, f"the column {name} of the training {origin}")) for name in names} | {
-        name: meaning for name, meaning in given.items() if name not in names
-    }
+        raise PackageError("The input 'sequence' of the model must have shape (N, length, 4) with a fixed length.")
+    return int(length)

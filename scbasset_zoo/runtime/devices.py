@@ -1,4 +1,4 @@
-"""Which ONNX Runtime provider runs a model: chosen once, said aloud, never swapped in silence."""
+"""Choose the device that runs a model, tell the user which one it is, and open ONNX Runtime sessions on it."""
 
 from __future__ import annotations
 
@@ -17,19 +17,29 @@ import numpy as np
 from scbasset_zoo.errors import DeviceError, InputError
 from scbasset_zoo.graph.plain_run import import_onnxruntime
 from scbasset_zoo.progress import say
+from scbasset_zoo.runtime.options import DeviceName
 
-DeviceName = Literal["auto", "cpu", "cuda"]
-
-# TF32 rounds float32 products to 10 bits; the heuristic search does not time every convolution anew for each batch size.
+# TF32 would round the factors of float32 products to 10 bits. The default search would time every convolution again for each
+# new batch size; the heuristic one does not.
 _CUDA = ("CUDAExecutionProvider", {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"})
 _CPU: tuple[str, dict[str, str]] = ("CPUExecutionProvider", {})
+# Levels of ONNX Runtime's log.
 _FATAL, _ERROR, _WARNING = 4, 3, 2
-_said: set[str] = set()
+_announced: set[str] = set()
 
 
 @dataclass(frozen=True)
 class Device:
-    """Where a model runs: `providers` for ONNX Runtime, and the reason for the choice."""
+    """The device that a model runs on.
+
+    Attributes
+    ----------
+    name : "cpu" or "cuda"
+    providers : tuple of (name, options)
+        Execution providers for ONNX Runtime, the preferred one first.
+    reason : str
+        Why this device was chosen.
+    """
 
     name: Literal["cpu", "cuda"]
     providers: tuple[tuple[str, dict[str, str]], ...]
@@ -37,45 +47,45 @@ class Device:
 
 
 def choose_device(device: DeviceName = "auto") -> Device:
-    """Choose where to run, and say so in one line on standard error, once in a process for each device.
+    """Choose a device and name it in one line on standard error, once per process and device.
 
     Parameters
     ----------
     device : "auto", "cpu" or "cuda"
-        ``auto`` takes CUDA where a network really runs on it, and the CPU elsewhere.
+        ``auto`` takes CUDA if a small test network runs on it, and the CPU otherwise.
 
     Raises
     ------
     DeviceError
-        No ONNX Runtime is installed, or ``cuda`` was asked for and cannot be had.
+        ONNX Runtime is not installed, or `device` is ``cuda`` and CUDA does not work.
     InputError
-        Another name.
+        `device` is another name.
     """
     if device not in ("auto", "cpu", "cuda"):
         raise InputError(f"The device must be auto, cpu or cuda; found {device!r}.")
     import_onnxruntime()
     problem = _cuda_problem() if device != "cpu" else None
     if device == "cuda" and problem:
-        raise DeviceError(f"device 'cuda' cannot be used: {problem}. Use device 'cpu' or 'auto', or mend this.")
+        raise DeviceError(f"device 'cuda' cannot be used: {problem}. Solve this, or use device 'cpu' or 'auto'.")
     if device == "cpu":
-        chosen = Device("cpu", (_CPU,), "as asked")
+        chosen = Device("cpu", (_CPU,), "as requested")
     elif problem:
         chosen = Device("cpu", (_CPU,), problem)
     else:
-        chosen = Device("cuda", (_CUDA, _CPU), "as asked" if device == "cuda" else "an NVIDIA GPU is available")
-    if chosen.name not in _said:
-        _said.add(chosen.name)
+        chosen = Device("cuda", (_CUDA, _CPU), "as requested" if device == "cuda" else "an NVIDIA GPU is available")
+    if chosen.name not in _announced:
+        _announced.add(chosen.name)
         say(f"Running on {chosen.name} ({chosen.reason}).")
     return chosen
 
 
 def open_session(model: bytes, device: Device) -> Any:
-    """An `onnxruntime.InferenceSession` that really runs on `device`, on all cores this process may use.
+    """Open an `onnxruntime.InferenceSession` on `device`, with all cores that this process may use.
 
     Raises
     ------
     DeviceError
-        ONNX Runtime cannot open the model there, or fell back to another device.
+        ONNX Runtime cannot open the model on the device, or fell back to another device.
     """
     onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
@@ -86,23 +96,24 @@ def open_session(model: bytes, device: Device) -> Any:
         session = onnxruntime.InferenceSession(model, options, providers=list(device.providers))
     except Exception as error:  # ONNX Runtime's own errors share no base but Exception
         raise DeviceError(f"ONNX Runtime cannot open the model on {device.name}: {error}") from error
-    wanted = device.providers[0][0]
-    if session.get_providers()[0] != wanted:
-        raise DeviceError(f"ONNX Runtime left {wanted} for {session.get_providers()[0]}; choose device 'cpu' to run there.")
+    expected, actual = device.providers[0][0], session.get_providers()[0]
+    if actual != expected:
+        raise DeviceError(f"ONNX Runtime opened the model on {actual}; expected {expected}. Use device 'cpu' to run on the CPU.")
     return session
 
 
 def usable_cores() -> int:
-    """Cores that this process may use, which in a container or batch job are fewer than the machine's."""
+    """Return the number of cores that this process may use: in a container or batch job, fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @functools.cache
 def _cuda_problem() -> str | None:
-    """Why CUDA cannot be used; None when it can. The driver is asked first, since ONNX Runtime fails loudly without one."""
+    """Return why CUDA cannot be used, or None if it can."""
     onnxruntime = import_onnxruntime()
     if _CUDA[0] not in onnxruntime.get_available_providers():
         return "the installed ONNX Runtime is for CPUs; pip install 'scbasset-zoo[gpu]' brings the one for NVIDIA GPUs"
+    # The driver comes first: without one, ONNX Runtime prints errors.
     return _driver_problem() or _session_problem(onnxruntime)
 
 
@@ -118,14 +129,14 @@ def _driver_problem() -> str | None:
 
 
 def _session_problem(onnxruntime: Any) -> str | None:
-    """Run a convolution, so that a missing cuDNN shows now."""
+    """Run a small network, since only a convolution shows that cuDNN is missing."""
     with _quiet(onnxruntime):
         if hasattr(onnxruntime, "preload_dlls"):
             onnxruntime.preload_dlls()
         options = onnxruntime.SessionOptions()
         options.log_severity_level = _FATAL
         try:
-            session = onnxruntime.InferenceSession(_convolution(), options, providers=[_CUDA])
+            session = onnxruntime.InferenceSession(one_convolution(), options, providers=[_CUDA])
             session.run(None, {"x": np.ones((1, 1, 8), np.float32)})
         except Exception as error:  # noqa: BLE001  ONNX Runtime's own errors share no base but Exception
             return f"ONNX Runtime cannot run on the GPU: {str(error).splitlines()[0][:300]}"
@@ -144,7 +155,8 @@ def _quiet(onnxruntime: Any) -> Iterator[None]:
         onnxruntime.set_default_logger_severity(_WARNING)
 
 
-def _convolution() -> bytes:
+def one_convolution() -> bytes:
+    """Return the smallest network that needs cuDNN, as a serialised model."""
     from onnx import TensorProto, helper
 
     graph = helper.make_graph(

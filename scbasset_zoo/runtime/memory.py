@@ -1,4 +1,4 @@
-"""How much memory is free, and refusing what would not fit."""
+"""How much memory is free, and an error for a result that would not fit."""
 
 from __future__ import annotations
 
@@ -9,27 +9,48 @@ from scbasset_zoo.errors import InputError
 SHARE = 0.9
 
 
-def require_memory(wanted: int, what: str, advice: str) -> None:
-    """Fail before computing what would not fit into memory.
+def require_memory(n_bytes: int, what: str, advice: str) -> None:
+    """Raise an error if something needs more than 90 % of the free memory.
 
     Parameters
     ----------
-    wanted : int
-        Bytes.
-    what, advice : str
-        Beginning and end of the message: what takes them, and what to do.
+    n_bytes : int
+        Memory that is needed, in bytes.
+    what : str
+        What needs the memory; the message begins with it.
+    advice : str
+        What the user can do; the message ends with it.
 
     Raises
     ------
     InputError
+        The memory is not free.
     """
     available = available_memory()
-    if available is not None and wanted > SHARE * available:
-        raise InputError(f"{what} takes {wanted / 2**30:,.1f} GiB; {available / 2**30:,.1f} GiB are free. {advice}")
+    if available is not None and n_bytes > SHARE * available:
+        raise InputError(f"{what} takes {n_bytes / 2**30:,.1f} GiB; {available / 2**30:,.1f} GiB are free. {advice}")
+
+
+def n_that_fit(n: int, bytes_each: int, share: float) -> int:
+    """Return how many of `n` things fit into a share of the free memory: at least 1, and all if the free memory is unknown.
+
+    Parameters
+    ----------
+    n : int
+    bytes_each : int
+        Memory that one of them takes.
+    share : float
+        Share of the free memory that they may take together, 0 to 1.
+    """
+    available = available_memory()
+    return n if available is None else max(1, min(n, int(available * share) // bytes_each))
 
 
 def available_memory() -> int | None:
-    """Bytes that can be allocated: the machine's, or what a container's limit leaves; None where it cannot be told."""
+    """Return the bytes that this process can still allocate, or None if the system does not say.
+
+    Inside a container this is what the container's limit leaves.
+    """
     try:
         with open("/proc/meminfo", encoding="ascii") as file:
             free = next(int(line.split()[1]) * 1024 for line in file if line.startswith("MemAvailable"))
@@ -40,5 +61,5 @@ def available_memory() -> int | None:
     try:
         with open("/sys/fs/cgroup/memory.max", encoding="ascii") as limit, open("/sys/fs/cgroup/memory.current") as used:
             return max(0, min(free, int(limit.read()) - int(used.read())))
-    except (OSError, ValueError):  # no container, or "max": no limit
+    except (OSError, ValueError):  # there is no container, or its limit is "max"
         return free

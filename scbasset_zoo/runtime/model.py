@@ -1,16 +1,17 @@
-"""Model: ONNX in, numbers out. What :func:`scbasset_zoo.open_model` returns."""
+"""Model: what :func:`scbasset_zoo.open_model` returns. It predicts peaks and the effects of mutations."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.inputs import dna
+from scbasset_zoo.options import checked_options, declares_options
+from scbasset_zoo.runtime.options import PredictKeywords, PredictOptions
 from scbasset_zoo.runtime.sequence_model import Array, SequenceModel, Sequences
 
 if TYPE_CHECKING:
@@ -18,29 +19,36 @@ if TYPE_CHECKING:
 
     from scbasset_zoo.inputs.windows import GenomeLike, PeaksLike, Windows
     from scbasset_zoo.runtime.mutations.engine import MutationEngine
-    from scbasset_zoo.runtime.predictions import OutputName
 
 
 class Model(SequenceModel):
-    """A packaged model, ready to predict peaks of a genome and the effects of mutations.
+    """A packaged model that predicts the accessibility of peaks in cells, and how mutations change it.
 
-    See :class:`SequenceModel` for its parameters, attributes and errors.
+    Open one with :func:`scbasset_zoo.open_model`. It promises the following:
+
+    - Its numbers are those of model.onnx in plain ONNX Runtime, except for rounding. They do not depend on the batch size.
+    - No method changes the model: the same call gives the same result, whatever was called before.
+    - Predictions of peaks are cells x peaks. Cells have the order of `cells`, peaks the order in which they were given.
+    - :meth:`predict` raises an error before it computes a result that is larger than the free memory.
+      :func:`scbasset_zoo.predict` with `out` streams a result of any size to a file.
+
+    Parameters, attributes and errors are those of :class:`~scbasset_zoo.runtime.sequence_model.SequenceModel`.
     """
 
     def mutate(self, reference: Sequences, starts: ArrayLike, bases: Sequences, *, quiet: bool = False) -> Array:
-        """Embed edits of one reference, computing only what they change.
+        """Return the peak embeddings of edits of one reference sequence, computing only what each edit changes.
 
-        Each edit replaces bases of the reference by as many others: substitutions, or a motif over what was there.
-        For edits of many references in one call see :meth:`scbasset_zoo.runtime.mutations.engine.MutationEngine.mutate`.
+        An edit replaces bases of the reference by as many others. It is a substitution, or a motif that is inserted over the
+        bases of the reference. :meth:`scbasset_zoo.runtime.mutations.engine.MutationEngine.mutate` takes several references.
 
         Parameters
         ----------
         reference : str, integer codes (length,) or one-hot (length, 4)
-            Of the model's length; N is allowed.
+            A sequence of the model's length; N is allowed.
         starts : int, or integers (n_edits,)
-            First replaced base of each edit, from 0; one for all if a single number.
+            First replaced base of each edit, counting from 0. A single number is used for all edits.
         bases : str, sequence of str, or integer codes (n_edits, width)
-            What stands there instead, N allowed; one for all if a single one. Strings may differ in length.
+            New bases of each edit; N is allowed. Strings may differ in length. A single string is used for all edits.
         quiet : bool
             Show no progress.
 
@@ -51,9 +59,9 @@ class Model(SequenceModel):
         Raises
         ------
         InputError
-            A reference of another length, or edits that reach beyond it.
+            The reference has another length, or an edit reaches beyond it.
         InexactMutations
-            The result would differ from full passes by more than 1e-4, which is checked at first use.
+            The result would differ from full passes by more than 1e-4. This is checked at first use.
         """
         codes = dna.as_codes(reference, self.sequence_length)
         if len(codes) != 1:
@@ -61,23 +69,23 @@ class Model(SequenceModel):
         return self.mutations.mutate(codes, starts, bases, quiet=quiet)
 
     def saturation_mutagenesis(self, sequences: Sequences, *, quiet: bool = False) -> Array:
-        """Change of the peak embedding for each base at each position (in silico saturation mutagenesis).
+        """Return the change of the peak embedding for each base at each position (in silico saturation mutagenesis).
 
-        Logits are linear in it: ``result @ model.cell_embedding.T`` is the change of each cell's logit. For more sequences
-        than fit in memory at once see
+        Logits are linear in the peak embedding: ``result @ model.cell_embedding.T`` is the change of each cell's logit. For
+        more sequences than fit in memory see
         :meth:`scbasset_zoo.runtime.mutations.engine.MutationEngine.saturation_mutagenesis_blocks`.
 
         Parameters
         ----------
         sequences : str, sequence of str, integer codes (n, length) or one-hot (n, length, 4)
-            Of the model's length.
+            Sequences of the model's length.
         quiet : bool
             Show no progress.
 
         Returns
         -------
         float32 array of shape (n, length, 4, embedding_size)
-            0 at the sequence's own base; at an N all four bases are changes.
+            Bases are in the order A, C, G, T. The change is 0 for the base of the sequence; at an N, all four bases change it.
 
         Raises
         ------
@@ -88,73 +96,47 @@ class Model(SequenceModel):
 
     @functools.cached_property
     def mutations(self) -> MutationEngine:
-        """The mutation engine, made when first used."""
+        """The mutation engine. It is made when first used."""
         from scbasset_zoo.runtime.mutations.engine import MutationEngine
 
         return MutationEngine(self._trunk, self.device, self.embed)
 
+    @declares_options(PredictOptions)
     def predict(
-        self,
-        peaks: PeaksLike | Windows,
-        genome: GenomeLike | None = None,
-        *,
-        output: OutputName = "accessibility",
-        cells: Sequence[str] | NDArray[Any] | None = None,
-        group_by: str | None = None,
-        average_strands: bool = False,
-        batch_effects: bool = False,
-        batch_size: int | None = None,
+        self, peaks: PeaksLike | Windows, genome: GenomeLike | None = None, **options: Unpack[PredictKeywords]
     ) -> ad.AnnData:
-        """Predict peaks of a genome in every cell, in memory.
+        """Predict peaks of a genome in every cell.
 
         Parameters
         ----------
         peaks : path, DataFrame, AnnData, sequence of str, or Windows
-            A BED file, the `.var` of an .h5ad file, a table with chrom, start, end (0-based, half-open), an AnnData's
-            `.var`, names such as "chr1:100-600", or sequences by :func:`scbasset_zoo.inputs.windows.sequence_windows`.
-        genome : path or Genome
-            FASTA of the assembly that the card names; not needed for sequences.
-        output : "accessibility", "logits" or "peak_embedding"
-            Probability, its log odds, or the peaks in the latent space.
-        cells : sequence of barcodes, positions or booleans, optional
-            Only these cells, in this order.
-        group_by : str, optional
-            Mean of the output, probabilities or logits, over the cells of each value of this column of `cells`.
-        average_strands : bool
-            Mean of the output over both strands.
-        batch_effects : bool
-            Of a batch-corrected model: with the effects of the cells' batches, as the model was fitted.
-        batch_size : int, optional
-            Sequences run at once; the result does not depend on it.
+            A BED file; an .h5ad or .zarr file, or an AnnData, with peaks in `.var`; a table with columns chrom, start and end
+            (0-based, half-open); names such as "chr1:100-600"; or sequences from
+            :func:`scbasset_zoo.inputs.windows.sequence_windows`.
+        genome : path or Genome, optional
+            FASTA of the model's assembly, plain or bgzip. Sequences need none.
+        **options
+            See :class:`scbasset_zoo.runtime.options.PredictOptions`.
 
         Returns
         -------
         AnnData, cells (or groups) x peaks
-            For "peak_embedding", X is None, `.varm["peak_embedding"]` the peaks, `.obsm["X_scbasset"]` the cells in the
-            same space and `.obs["depth_intercept"]` their intercept. `.uns["scbasset_zoo"]` says which model made it.
+            For output="peak_embedding", X is None; `.varm["peak_embedding"]` holds the peaks, `.obsm["X_scbasset"]` the cells
+            in the same space, and `.obs["depth_intercept"]` their intercepts. `.uns["scbasset_zoo"]` records the model and the
+            options.
 
         Raises
         ------
         InputError
-            Peaks, genome, cells or options that cannot be used, or a result larger than the free memory: then
-            :func:`scbasset_zoo.runtime.output.write_predictions` streams it to a file.
+            The peaks, genome, cells or options cannot be used, or the result is larger than the free memory. To stream the
+            result to a file, use :func:`scbasset_zoo.predict` with `out`.
         """
         import anndata as ad
 
         from scbasset_zoo.runtime.predictions import Prediction, latent_anndata
 
-        prediction = Prediction(
-            self,
-            peaks,
-            genome,
-            output=output,
-            cells=cells,
-            group_by=group_by,
-            average_strands=average_strands,
-            batch_effects=batch_effects,
-            batch_size=batch_size,
-        )
-        if output == "peak_embedding":
+        prediction = Prediction(self, peaks, genome, checked_options("predict", PredictOptions, options))
+        if prediction.options.output == "peak_embedding":
             return latent_anndata(prediction)
         prediction.require_memory()
         x = np.empty((prediction.n_rows, prediction.n_peaks), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Predictions streamed to a file: AnnData (.h5ad, .zarr) or a table of peaks (.parquet), a block at a time."""
+"""Write predictions to a file in blocks: AnnData (.h5ad, .zarr) or a table of peaks (.parquet)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from numpy.typing import NDArray
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.files import check_destination, new_file
 from scbasset_zoo.inputs.windows import GenomeLike, PeaksLike, Windows
-from scbasset_zoo.runtime.predictions import Block, Prediction, PredictionOptions, latent_anndata
+from scbasset_zoo.options import checked_options, declares_options
+from scbasset_zoo.runtime.options import PredictKeywords, PredictOptions
+from scbasset_zoo.runtime.predictions import Block, Prediction, latent_anndata
+from scbasset_zoo.wording import option
 
 if TYPE_CHECKING:
     import anndata as ad
@@ -25,10 +28,11 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".h5ad", ".zarr", ".parquet")
 MAX_TABLE_COLUMNS = 20_000
-# Chunks on disk, in cells and peaks: 1 MiB of float32 in HDF5; 4 MiB in Zarr, where each is a file.
+# Cells and peaks of a chunk on disk: 1 MiB of float32 in HDF5, and 4 MiB in Zarr, where each chunk is a file.
 _H5AD_CHUNK, _ZARR_CHUNK = (1024, 256), (4096, 256)
 
 
+@declares_options(PredictOptions)
 def write_predictions(
     model: Model,
     peaks: PeaksLike | Windows,
@@ -36,41 +40,45 @@ def write_predictions(
     out: str | os.PathLike[str],
     *,
     overwrite: bool = False,
-    **options: Unpack[PredictionOptions],
+    **options: Unpack[PredictKeywords],
 ) -> Prediction:
-    """Predict to a file that appears when it is complete; memory does not grow with cells x peaks.
+    """Predict to a file, in blocks: memory does not grow with cells x peaks. The file appears when it is complete.
 
     Parameters
     ----------
-    model, peaks, genome, **options
-        As for :meth:`scbasset_zoo.runtime.model.Model.predict`.
+    model : Model
+    peaks, genome
+        As for :meth:`scbasset_zoo.Model.predict`.
     out : path
-        ``.h5ad`` or ``.zarr``: the AnnData that `predict` returns. ``.parquet``: a row for each peak with chrom, start, end,
-        name, and a column for each cell or group (or for each dimension of the peak embedding).
+        File to write. ``.h5ad`` and ``.zarr`` hold the AnnData that `Model.predict` returns. ``.parquet`` has one row for each
+        peak: its chrom, start, end and name, and one column for each cell or group, or for each dimension of the peak
+        embedding.
     overwrite : bool
-        Replace `out`.
+        Replace `out` if it exists.
+    **options
+        See :class:`scbasset_zoo.runtime.options.PredictOptions`.
 
     Returns
     -------
     Prediction
-        What was written: its `obs`, `var` and `uns`.
+        Its `obs`, `var` and `uns` are those of the file.
 
     Raises
     ------
     InputError
-        `out` has another suffix, exists or cannot be written, or would be a table of more than 20,000 columns; and as for
-        `predict`.
+        `out` has another suffix, exists, cannot be written, or would be a table of more than 20,000 columns; or an error of
+        `Model.predict`.
     """
     out = Path(out)
     if out.suffix not in SUFFIXES:
         raise InputError(f"{out} must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}.")
     check_destination(out, overwrite=overwrite, inputs=[peaks, genome])
-    prediction = Prediction(model, peaks, genome, **options)
+    prediction = Prediction(model, peaks, genome, checked_options("predict", PredictOptions, options))
     if out.suffix == ".parquet":
         _check_columns(prediction, out)
         with new_file(out, overwrite=overwrite) as partial:
             _write_parquet(prediction, partial)
-    elif prediction.output == "peak_embedding":
+    elif prediction.options.output == "peak_embedding":
         write_anndata(latent_anndata(prediction), None, out, overwrite=overwrite)
     else:
         import anndata as ad
@@ -83,18 +91,19 @@ def write_predictions(
 def write_anndata(
     tables: ad.AnnData, blocks: Iterable[Block] | None, path: str | os.PathLike[str], *, overwrite: bool = False
 ) -> None:
-    """Write cells x peaks (or genes, motifs, ...) whose values come in blocks; memory does not grow with their number.
+    """Write an AnnData whose X comes in blocks: memory does not grow with the size of X.
 
     Parameters
     ----------
     tables : AnnData
-        All but X.
-    blocks : iterable of Block
-        X piece by piece, float32, `peaks` being columns of any kind; without them the file has no X.
+        Everything except X.
+    blocks : iterable of Block, or None
+        X in blocks, float32. Its columns may be peaks, genes, motifs or anything else; `Block.peaks` are their positions.
+        With None the file has no X.
     path : path
-        ``.h5ad`` or ``.zarr``.
+        File to write: ``.h5ad`` or ``.zarr``.
     overwrite : bool
-        Replace `path`.
+        Replace `path` if it exists.
     """
     import anndata as ad
     import h5py
@@ -138,13 +147,13 @@ def _write_parquet(prediction: Prediction, path: Path) -> None:
     with pq.ParquetWriter(path, schema) as writer:
         for peaks, values in _rows_of_peaks(prediction):
             n = peaks.stop - peaks.start
-            columns = [values_of.slice(peaks.start, n) for values_of in positions.values()]
-            writer.write_table(pa.table([*columns, *(pa.array(column) for column in values)], schema=schema))
+            columns = [column.slice(peaks.start, n) for column in positions.values()]
+            writer.write_table(pa.table([*columns, *(pa.array(row) for row in values)], schema=schema))
 
 
 def _rows_of_peaks(prediction: Prediction) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-    """A stretch of peaks with all its columns, (columns, peaks): the blocks of one stripe put together."""
-    if prediction.output == "peak_embedding":
+    """Yield the values of consecutive peaks in all columns, (columns, peaks), joined from the blocks of a stripe."""
+    if prediction.options.output == "peak_embedding":
         yield slice(0, prediction.n_peaks), np.ascontiguousarray(prediction.peak_embedding().T)
         return
     gathered: list[NDArray[np.float32]] = []
@@ -166,7 +175,7 @@ def _position_columns(prediction: Prediction) -> dict[str, pa.Array]:
 
 
 def _value_columns(prediction: Prediction) -> list[str]:
-    if prediction.output == "peak_embedding":
+    if prediction.options.output == "peak_embedding":
         return [f"embedding_{i}" for i in range(prediction.model.cell_embedding.shape[1])]
     return [str(name) for name in prediction.obs.index]
 
@@ -175,9 +184,11 @@ def _check_columns(prediction: Prediction, out: Path) -> None:
     names = _value_columns(prediction)
     if len(names) > MAX_TABLE_COLUMNS:
         raise InputError(
-            f"{out} would have {len(names):,} columns; a table has at most {MAX_TABLE_COLUMNS:,}. Group the cells "
-            "(--group-by), choose some (--cells), or write .zarr or .h5ad."
+            f"{out} would have {len(names):,} columns; a table has at most {MAX_TABLE_COLUMNS:,}. Group the cells with "
+            f"{option('group_by')}, choose some with {option('cells')}, or write .zarr or .h5ad."
         )
     clash = {"chrom", "start", "end", "name"}.intersection(names)
     if clash:
-        raise InputError(f"The cells or groups include {sorted(clash)[0]!r}, which is a column of peaks; write .zarr or .h5ad.")
+        raise InputError(
+            f"{out}: {sorted(clash)[0]!r} is the name of a cell or group and of a column of peaks. Write .zarr or .h5ad instead."
+        )

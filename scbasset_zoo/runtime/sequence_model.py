@@ -1,4 +1,4 @@
-"""Embeds sequences by the trunk of a packaged model, and scores them in cells by its head."""
+"""A packaged model that embeds sequences and predicts their accessibility in cells, without files of peaks or genomes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from scbasset_zoo.graph.trunk import extract_trunk
 from scbasset_zoo.inputs import dna
 from scbasset_zoo.package.card import Card
 from scbasset_zoo.package.reading import Package
-from scbasset_zoo.runtime.devices import DeviceName, choose_device, open_session
+from scbasset_zoo.runtime.devices import choose_device, open_session
+from scbasset_zoo.runtime.options import DeviceName
+from scbasset_zoo.wording import option
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,14 +26,17 @@ if TYPE_CHECKING:
     from scbasset_zoo.inputs.genome import Genome
     from scbasset_zoo.inputs.windows import GenomeLike, PeaksLike, Windows
 
-
 Array = NDArray[np.float32]
 Sequences = str | Sequence[str] | NDArray[Any]
+Cells = Sequence[str | int] | NDArray[Any]
 _BATCH_SIZE = {"cpu": 32, "cuda": 256}
 
 
 class SequenceModel:
-    """A packaged model that embeds sequences and scores them in cells; :class:`Model` adds predictions and mutations.
+    """A packaged model that embeds sequences and predicts their accessibility in cells.
+
+    ONNX Runtime runs the trunk, from the sequence to the peak embedding. NumPy computes the head, the product with the cell
+    embedding, for the requested cells only. :class:`scbasset_zoo.Model` adds predictions of peaks and effects of mutations.
 
     Parameters
     ----------
@@ -42,18 +47,18 @@ class SequenceModel:
     ----------
     package : Package
     device : Device
-        Where it runs, and why.
-    cell_embedding : float32 (n_cells, embedding_size)
-    cell_intercept : float32 (n_cells,)
+        The device that the model runs on.
+    cell_embedding : float32 array of shape (n_cells, embedding_size)
+    cell_intercept : float32 array of shape (n_cells,)
     batches : BatchPath or None
-        What a batch-corrected model adds to the logits of each batch; the cell embedding is without it.
+        The effects of batches that a batch-corrected model has learnt. The cell embedding does not contain them.
 
     Raises
     ------
     PackageError
-        model.onnx is not the file of the card, or not the card's model.
+        model.onnx is not the file that the card describes.
     DeviceError
-        No ONNX Runtime is installed, or the device cannot be had.
+        ONNX Runtime is not installed, or the device cannot be used.
     """
 
     def __init__(self, package: Package, device: DeviceName = "auto") -> None:
@@ -78,33 +83,33 @@ class SequenceModel:
 
     @property
     def card_sha256(self) -> str:
-        """SHA-256 of card.yaml, which names every other file by its hash: results carry it."""
+        """SHA-256 of card.yaml, as hexadecimal digits. The card holds the hashes of all other files of the package."""
         return self.package.card_sha256
 
     @property
     def n_cells(self) -> int:
-        """How many cells the model has."""
+        """Number of cells of the model."""
         return len(self.cell_intercept)
 
     @property
     def sequence_length(self) -> int:
-        """Length of the sequences that the model takes, in bp."""
+        """Length of the model's input sequences, in bp."""
         return self.card.input.length
 
     @functools.cached_property
     def cells(self) -> pd.DataFrame:
-        """The cells in the model's order, indexed by barcode; read when first used."""
+        """Table of the cells in the model's order, indexed by barcode. It is read when first used."""
         return self.package.cells()
 
     def embed(self, sequences: Sequences, *, batch_size: int | None = None) -> Array:
-        """Place sequences in the latent space that they share with the cells.
+        """Return the peak embedding of sequences: their position in the latent space that they share with the cells.
 
         Parameters
         ----------
         sequences : str, sequence of str, integer codes (n, length) or one-hot (n, length, 4)
-            Of the model's length. N is 0.25 in each channel.
+            Sequences of the model's length. N is encoded as 0.25 in each channel.
         batch_size : int, optional
-            Sequences run at once; the result does not depend on it.
+            Sequences that run at once. The result does not depend on it.
 
         Returns
         -------
@@ -113,7 +118,7 @@ class SequenceModel:
         Raises
         ------
         InputError
-            Sequences of another length, or not DNA.
+            The sequences have another length or are not DNA, or the batch size is less than 1.
         """
         batch = _BATCH_SIZE[self.device.name] if batch_size is None else batch_size
         if batch < 1:
@@ -128,70 +133,90 @@ class SequenceModel:
         return embedded
 
     def head(self, positions: NDArray[np.intp] | slice = slice(None), *, batch_effects: bool = False) -> tuple[Array, Array]:
-        """Embedding (n, embedding_size) and intercept (n,) of cells, with the effects of their batches if asked.
+        """Return the embedding and the intercept of cells.
+
+        Parameters
+        ----------
+        positions : integers or slice
+            Positions of the cells in the model; all cells by default.
+        batch_effects : bool
+            Add the effect of each cell's batch.
+
+        Returns
+        -------
+        float32 array of shape (n, embedding_size)
+        float32 array of shape (n,)
 
         Raises
         ------
         InputError
-            Batch effects are asked of a model that has none.
+            `batch_effects` is true and the model is not batch-corrected.
         """
         embedding, intercept = self.cell_embedding[positions], self.cell_intercept[positions]
         if not batch_effects:
             return embedding, intercept
         if self.batches is None:
-            raise InputError(f"{self.card.id} {self.card.version} has no batch path: ask for it without batch effects.")
-        of_cell = self.batches.by_cell[:, positions].T
-        return embedding + of_cell @ self.batches.embedding.T, intercept + of_cell @ self.batches.intercept
+            raise InputError(
+                f"{self.card.id} {self.card.version} is not batch-corrected: it has no batch effects. "
+                f"Predict without {option('batch_effects')}."
+            )
+        batch_of_cell = self.batches.by_cell[:, positions].T
+        return embedding + batch_of_cell @ self.batches.embedding.T, intercept + batch_of_cell @ self.batches.intercept
 
-    def logits(
-        self, sequences: Sequences, cells: Sequence[str] | NDArray[Any] | None = None, *, batch_effects: bool = False
-    ) -> Array:
-        """Log odds that each sequence is open in each cell.
+    def logits(self, sequences: Sequences, cells: Cells | None = None, *, batch_effects: bool = False) -> Array:
+        """Return the logit (log odds) of the accessibility of each sequence in each cell.
 
         Parameters
         ----------
         sequences : str, sequence of str, integer codes (n, length) or one-hot (n, length, 4)
-        cells : sequence of barcodes, positions or booleans, optional
+            Sequences of the model's length.
+        cells : sequence of barcodes or positions, or boolean array (n_cells,), optional
             Only these cells, in this order.
         batch_effects : bool
-            Of a batch-corrected model: with the effects of the cells' batches, as the model was fitted.
+            Add the effect of each cell's batch. Only a batch-corrected model can do this.
 
         Returns
         -------
         float32 array of shape (n, n_cells)
+
+        Raises
+        ------
+        InputError
+            As for :meth:`embed`, :meth:`positions` and :meth:`head`.
         """
         positions = slice(None) if cells is None else self.positions(cells)
         embedding, intercept = self.head(positions, batch_effects=batch_effects)
         return self.embed(sequences) @ embedding.T + intercept
 
-    def accessibility(
-        self, sequences: Sequences, cells: Sequence[str] | NDArray[Any] | None = None, *, batch_effects: bool = False
-    ) -> Array:
-        """Probability that each sequence is open in each cell, (n, n_cells); see :meth:`logits`."""
+    def accessibility(self, sequences: Sequences, cells: Cells | None = None, *, batch_effects: bool = False) -> Array:
+        """Return the probability that each sequence is open in each cell, float32 (n, n_cells).
+
+        Parameters and errors are those of :meth:`logits`.
+        """
         from scipy.special import expit
 
         return expit(self.logits(sequences, cells, batch_effects=batch_effects))
 
     def open_genome(self, genome: GenomeLike) -> Genome:
-        """Open a FASTA, and check that it is of the assembly that the model was trained on.
+        """Open a genome and check that it is the assembly that the model was trained on.
 
         Parameters
         ----------
         genome : path or Genome
-            The FASTA, plain or bgzip.
+            FASTA of the assembly, plain or bgzip.
 
         Raises
         ------
         InputError
-            The FASTA cannot be read, or a chromosome has another length than in the model's assembly.
+            The FASTA cannot be read, or the length of a chromosome differs from the model's assembly.
         """
-        from scbasset_zoo.inputs.assemblies import known_sizes
-        from scbasset_zoo.inputs.genome import Genome, check_sizes
+        from scbasset_zoo.inputs.assemblies import check_sizes, listed_sizes
+        from scbasset_zoo.inputs.genome import Genome
 
         opened = genome if isinstance(genome, Genome) else Genome(genome)
         reference = self.card.genome
-        expected = known_sizes(reference.assembly) | reference.chromosome_sizes
-        check_sizes(opened, expected, f"the model was trained on {reference.assembly}")
+        expected = listed_sizes(reference.assembly) | reference.chromosome_sizes
+        check_sizes(opened.path, opened.chromosome_sizes, expected, f"the model was trained on {reference.assembly}")
         return opened
 
     def peak_windows(self, peaks: PeaksLike, genome: GenomeLike) -> Windows:
@@ -202,12 +227,12 @@ class SequenceModel:
         peaks : path, DataFrame, AnnData or sequence of str
             See :func:`scbasset_zoo.inputs.windows.peak_windows`.
         genome : path or Genome
-            FASTA of the assembly that the card names, plain or bgzip.
+            FASTA of the model's assembly, plain or bgzip.
 
         Raises
         ------
         InputError
-            The FASTA is of another assembly, or a peak lies outside its chromosomes.
+            The FASTA is another assembly, or a peak lies outside its chromosomes.
         """
         from scbasset_zoo.inputs.windows import peak_windows
 
@@ -220,40 +245,53 @@ class SequenceModel:
             chromosome_sizes=reference.chromosome_sizes,
         )
 
-    def positions(self, cells: Sequence[str] | NDArray[Any] | None) -> NDArray[np.intp]:
-        """Positions of cells given by barcode, by position, or as a boolean for each; all of them for None.
+    def positions(self, cells: Cells | None) -> NDArray[np.intp]:
+        """Return the positions of cells in the model.
+
+        Parameters
+        ----------
+        cells : sequence of barcodes or positions, or boolean array (n_cells,), or None
+            None selects all cells.
 
         Raises
         ------
         InputError
-            Cells that the model does not have, the same cell twice, or none.
+            The model does not have one of the cells, a cell is given twice, or no cell is given.
         """
         if cells is None:
             return np.arange(self.n_cells)
-        chosen = np.atleast_1d(np.asarray(cells))
-        if not chosen.size:
+        requested = np.atleast_1d(np.asarray(cells))
+        if not requested.size:
             raise InputError("No cell was chosen.")
-        if chosen.dtype.kind == "b" and chosen.shape == (self.n_cells,):
-            positions = np.flatnonzero(chosen)
-        elif chosen.dtype.kind in "iu":
-            positions = chosen.astype(np.intp)
-            outside = positions[(positions < 0) | (positions >= self.n_cells)]
-            if len(outside):
-                raise InputError(f"There is no cell {outside[0]}: the model's cells are 0 to {self.n_cells - 1:,}.")
-        elif chosen.dtype.kind in "UO":
-            positions = self.cells.index.get_indexer(chosen.astype(str).tolist())
-            unknown = chosen[positions < 0]
-            if len(unknown):
-                raise InputError(
-                    f"The model has no cell {', '.join(map(str, unknown[:3]))}"
-                    + " ..." * (len(unknown) > 3)
-                    + f" ({len(unknown):,} "
-                    f"of {len(chosen):,} are unknown). Its barcodes look like {self.cells.index[0]!r}."
-                )
+        if requested.dtype.kind == "b" and requested.shape == (self.n_cells,):
+            positions = np.flatnonzero(requested)
+        elif requested.dtype.kind in "iu":
+            positions = self._checked_positions(requested.astype(np.intp))
+        elif requested.dtype.kind in "UO":
+            positions = self._positions_of_barcodes(requested.astype(str))
         else:
             raise InputError(
-                f"Cells must be barcodes, positions or {self.n_cells:,} booleans; found {chosen.dtype} {chosen.shape}."
+                f"Cells must be barcodes, positions or {self.n_cells:,} booleans; found {requested.dtype} {requested.shape}."
             )
-        if len(positions) == 0 or len(np.unique(positions)) != len(positions):
-            raise InputError("No cell was chosen." if len(positions) == 0 else "A cell was chosen twice; name each cell once.")
+        if len(positions) == 0:
+            raise InputError("No cell was chosen.")
+        if len(np.unique(positions)) != len(positions):
+            raise InputError("A cell was chosen twice; name each cell once.")
+        return positions
+
+    def _checked_positions(self, positions: NDArray[np.intp]) -> NDArray[np.intp]:
+        outside = positions[(positions < 0) | (positions >= self.n_cells)]
+        if len(outside):
+            raise InputError(f"There is no cell {outside[0]}: the model's cells are 0 to {self.n_cells - 1:,}.")
+        return positions
+
+    def _positions_of_barcodes(self, barcodes: NDArray[np.str_]) -> NDArray[np.intp]:
+        positions: NDArray[np.intp] = self.cells.index.get_indexer(barcodes.tolist())
+        missing = barcodes[positions < 0]
+        if len(missing):
+            examples = ", ".join(missing[:3]) + " ..." * (len(missing) > 3)
+            raise InputError(
+                f"The model has no cell {examples} ({len(missing):,} of {len(barcodes):,} are unknown). "
+                f"Its barcodes look like {self.cells.index[0]!r}."
+            )
         return positions

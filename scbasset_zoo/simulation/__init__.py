@@ -1,1 +1,1 @@
-"""A simulated experiment with a known answer."""
+"""Simulates an experiment with a known answer."""

@@ -1,4 +1,4 @@
-"""True accessibility of peaks in cells, and the AUROC that can be expected of it."""
+"""True accessibility of peaks in cells, and the best AUROC that a prediction of it can have."""
 
 from __future__ import annotations
 
@@ -14,6 +14,16 @@ def true_logits(
     strengths: NDArray[np.float32],
     base: NDArray[np.float32] | np.float32,
 ) -> NDArray[np.float32]:
+    """Return the logits of the true accessibility, cells x peaks.
+
+    Parameters
+    ----------
+    activities : (n_cells, n_tfs)
+    depth : (n_cells,)
+    strengths : (n_peaks, n_tfs)
+    base : (n_peaks,) or a number
+        Logits that are added to each peak.
+    """
     logits: NDArray[np.float32] = activities @ strengths.T
     logits += base
     logits += np.log(depth)[:, None]
@@ -27,7 +37,7 @@ def solve_intercept(
     base: NDArray[np.float32],
     density: float,
 ) -> float:
-    """The intercept that gives the mean accessibility asked for, solved on cells and peaks spread evenly."""
+    """Return the intercept for which the mean accessibility is `density`, solved on evenly spaced cells and peaks."""
     cell = evenly_spaced(depth, 1_000)
     peak = evenly_spaced(strengths @ activities[cell].mean(axis=0) + base, 4_000)
     logits = true_logits(activities[cell], depth[cell], strengths[peak], base[peak])
@@ -35,12 +45,13 @@ def solve_intercept(
 
 
 def evenly_spaced(values: NDArray[np.float32], at_most: int) -> NDArray[np.intp]:
+    """Return the positions of at most `at_most` values, evenly spaced in the order of the values."""
     middles = (np.arange(min(len(values), at_most)) + 0.5) * (len(values) / min(len(values), at_most))
     return np.argsort(values)[middles.astype(np.intp)]
 
 
 def expected_auroc(scores: NDArray[np.float32], probabilities: NDArray[np.float32]) -> float:
-    """Mean over cells of the AUROC to expect of these scores when labels are drawn from these probabilities."""
+    """Return the expected AUROC of scores (cells x peaks), as a mean over cells, for labels drawn from the probabilities."""
     order = np.argsort(scores, axis=1)
     p = np.take_along_axis(probabilities.astype(np.float64), order, axis=1)
     below = np.cumsum(1 - p, axis=1) - (1 - p)

@@ -1,4 +1,4 @@
-"""A control without signal: labels shuffled within cells."""
+"""A control without signal: each cell's open peaks are moved to random peaks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import scipy.sparse as sp
 
 
 def shuffle_labels(adata: ad.AnnData, seed: int = 0) -> ad.AnnData:
-    """A control with no signal: each cell's open peaks move to peaks drawn at random, so each cell keeps its depth.
+    """Move each cell's open peaks to random peaks. Each cell keeps its depth, and the signal is lost.
 
     Parameters
     ----------
@@ -19,7 +19,7 @@ def shuffle_labels(adata: ad.AnnData, seed: int = 0) -> ad.AnnData:
     Returns
     -------
     AnnData
-        In memory: X in CSR with each cell's values kept, .obs, .var and .uns; no layers, which would show the answer.
+        In memory, with X in CSR, .obs, .var and .uns. Layers are left out, because they would show the answer.
     """
     rng = np.random.default_rng(seed)
     matrix = sp.csr_matrix(adata.to_memory().X, copy=True)

@@ -1,4 +1,4 @@
-"""A simulated experiment on disk, and the truth behind it."""
+"""A simulated experiment on disk, with its true parameters."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ASSEMBLY = "simulated"
 
 @dataclass(frozen=True)
 class Simulation:
-    """A simulated experiment on disk; tables are read when first asked for.
+    """A simulated experiment on disk. Tables are read when they are first used.
 
     Attributes
     ----------
@@ -39,9 +39,10 @@ class Simulation:
     tfs : DataFrame
         Consensus of each TF, and whether any cell uses it (`active`).
     strengths : DataFrame (n_peaks, n_tfs)
-        Summed strength of each TF's planted motif instances in each peak, times `signal`.
+        Summed strength of the planted motif instances of each TF in each peak, times `signal`.
     motif_sites : DataFrame
-        Planted instances: chrom, start, end (0-based, half-open), strand, tf, peak, score (log-odds over the best possible).
+        Planted instances: chrom, start, end (0-based, half-open), strand, tf, peak, score (log-odds divided by the best
+        possible).
     """
 
     folder: Path
@@ -53,13 +54,13 @@ class Simulation:
         return self.folder / "matrix.h5ad"
 
     @property
-    def fasta(self) -> Path:
-        """The simulated genome."""
+    def genome(self) -> Path:
+        """FASTA of the simulated genome."""
         return self.folder / "genome.fa"
 
     @cached_property
     def parameters(self) -> dict[str, Any]:
-        """What was asked, and what came of it (`intercept`, `density`, `best_auroc`)."""
+        """The `options`, and the outcome (`intercept`, `density`, `best_auroc`, `best_auroc_from_sequence`)."""
         parameters: dict[str, Any] = json.loads((self.folder / "simulation.json").read_text())
         return parameters
 
@@ -101,7 +102,7 @@ class Simulation:
         return {tf: motif_pwm(CONSENSUS[tf]) for tf in self.tfs.index}
 
     def probabilities(self, cells: slice | NDArray[np.intp]) -> NDArray[np.float32]:
-        """True accessibility of some cells, (n, n_peaks)."""
+        """Return the true accessibility of some cells, (n, n_peaks)."""
         depth = self.cells["depth"].to_numpy()[cells]
         activity = self.activities.to_numpy()[cells]
         base = self.peaks["base_logit"].to_numpy() + np.float32(self.parameters["intercept"])
@@ -119,9 +120,9 @@ def load_simulation(folder: str | os.PathLike[str]) -> Simulation:
     Raises
     ------
     InputError
-        It is not such a folder.
+        The folder has no simulation.json.
     """
     folder = Path(folder)
     if not (folder / "simulation.json").is_file():
-        raise InputError(f"{folder} holds no simulation.json. Give the folder that `scbasset-zoo simulate` wrote.")
+        raise InputError(f"{folder} has no simulation.json. Give a folder that `scbasset-zoo simulate` wrote.")
     return Simulation(folder)

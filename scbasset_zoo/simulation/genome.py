@@ -1,31 +1,50 @@
-"""A simulated genome: motifs planted in background sequence, peaks around them."""
+"""Simulate a genome: plant motifs in background sequence, with a peak around them."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TextIO
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scbasset_zoo.inputs.dna import Codes, decode, reverse_complement, shuffle
+from scbasset_zoo.inputs.dna import Codes, decode, reverse_complement
+from scbasset_zoo.inputs.shuffle import shuffle
 from scbasset_zoo.progress import progress
 from scbasset_zoo.simulation.background import STRETCH
 
-JITTER = 20
-
-
+JITTER = 20  # a peak's centre lies within this many bp of the middle of its stretch
 STRETCHES_PER_CHROMOSOME = 3_000
-
-
 SLOTS, SLOT = 25, 16  # motifs lie in slots of 16 bp, within 200 bp of the peak's centre
+SITES_PER_SLOT = 0.02  # chance that a slot has a motif of one given TF: 0.5 instances a peak
+MOST_SITES = 3  # most instances of one TF in one peak
 
 
-SITES_PER_SLOT = 0.02  # chance that a slot holds a motif of one given TF: 0.5 instances a peak
+@dataclass(frozen=True)
+class SimulatedPeaks:
+    """Peaks of a simulated genome, and the motifs planted in them.
 
+    Attributes
+    ----------
+    var : DataFrame
+        chr, start, end (0-based, half-open) of each peak, indexed by name; base_logit once it is drawn.
+    strengths : float32 (n_peaks, n_tfs)
+        Summed strength of the planted motif instances of each TF in each peak.
+    sites : DataFrame
+        Planted instances: chrom, start, end, strand, tf, score, peak.
+    """
 
-MOST_SITES = 3  # of one TF in one peak
+    var: pd.DataFrame
+    strengths: NDArray[np.float32]
+    sites: pd.DataFrame
+
+    @property
+    def base(self) -> NDArray[np.float32]:
+        """Logits of each peak that its sequence does not explain, (n_peaks,)."""
+        base: NDArray[np.float32] = self.var["base_logit"].to_numpy()
+        return base
 
 
 def write_genome(
@@ -36,10 +55,26 @@ def write_genome(
     peak_width: int,
     rng: np.random.Generator,
     quiet: bool,
-) -> tuple[pd.DataFrame, NDArray[np.float32], pd.DataFrame]:
-    """Write the genome a chromosome at a time; return its peaks, their motif strengths and the planted sites."""
+) -> SimulatedPeaks:
+    """Write the FASTA of the genome and its index, one chromosome at a time.
+
+    Parameters
+    ----------
+    path : Path
+        The FASTA to write.
+    background : int8 (n, STRETCH)
+        Codes of the stretches in which motifs are planted. If there are fewer than peaks, shuffled copies follow.
+    motifs : dict of str to (length, 4) array
+        PWM of each TF.
+    n_peaks : int
+    peak_width : int
+        In bp.
+    rng : numpy.random.Generator
+    quiet : bool
+        Show no progress.
+    """
     all_peaks, all_strengths, all_sites = [], [], []
-    # The index is closed last: readers rebuild one that is older than its FASTA.
+    # The index is closed after the FASTA, because readers rebuild an index that is older than its FASTA.
     with (
         path.with_name(path.name + ".fai").open("w") as index,
         path.open("w") as fasta,
@@ -67,13 +102,13 @@ def write_genome(
             advance(len(rows))
     peaks = pd.concat(all_peaks)
     peaks["chr"] = peaks["chr"].astype("category")
-    return peaks, np.concatenate(all_strengths), pd.concat(all_sites, ignore_index=True)
+    return SimulatedPeaks(peaks, np.concatenate(all_strengths), pd.concat(all_sites, ignore_index=True))
 
 
 def _plant(
     stretches: Codes, centres: NDArray[np.intp], motifs: dict[str, NDArray[np.float64]], rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], pd.DataFrame]:
-    """Write motif instances into the stretches, in place; return (n, n_tfs) strengths and a table of the sites."""
+    """Write motif instances into the stretches, in place. Return strengths (n, n_tfs) and a table of the sites."""
     n_tfs = len(motifs)
     chances = np.full(n_tfs + 1, SITES_PER_SLOT)
     chances[-1] = 1 - n_tfs * SITES_PER_SLOT
@@ -81,9 +116,9 @@ def _plant(
     strengths = np.zeros((len(stretches), n_tfs), dtype=np.float32)
     tables = []
     for tf, (name, pwm) in enumerate(motifs.items()):
-        here = chosen == tf
-        here &= here.cumsum(axis=1) <= MOST_SITES
-        row, slot = np.nonzero(here)
+        has_site = chosen == tf
+        has_site &= has_site.cumsum(axis=1) <= MOST_SITES
+        row, slot = np.nonzero(has_site)
         width = len(pwm)
         start = centres[row] - SLOTS * SLOT // 2 + slot * SLOT + rng.integers(0, SLOT - width + 1, len(row))
         instances = (rng.random((len(row), width, 1)) > pwm.cumsum(axis=1)[:, :3]).sum(axis=2).astype(np.int8)
@@ -101,13 +136,14 @@ def _plant(
 
 
 def _score(instances: Codes, pwm: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Log-odds of instances (n, width) against uniform background, as a share of the best possible."""
+    """Return the log-odds of instances (n, width) against a uniform background, divided by the best possible."""
     log_odds = np.log2(pwm / 0.25)
-    found = log_odds[np.arange(len(pwm)), instances].sum(axis=1)
-    return (found / log_odds.max(axis=1).sum()).astype(np.float32)
+    score = log_odds[np.arange(len(pwm)), instances].sum(axis=1)
+    return (score / log_odds.max(axis=1).sum()).astype(np.float32)
 
 
-def _write_chromosome(fasta: Any, index: Any, name: str, sequence: str, line: int = 60) -> None:
+def _write_chromosome(fasta: TextIO, index: TextIO, name: str, sequence: str, line: int = 60) -> None:
+    """Append a chromosome to a FASTA and its .fai index."""
     fasta.write(f">{name}\n")
     index.write(f"{name}\t{len(sequence)}\t{fasta.tell()}\t{line}\t{line + 1}\n")
     fasta.writelines(sequence[at : at + line] + "\n" for at in range(0, len(sequence), line))

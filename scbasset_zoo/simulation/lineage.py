@@ -1,14 +1,14 @@
-"""Simulated blood: its transcription factors, their motifs, and the lineage of its cell types."""
+"""The simulated blood lineage: its cell types, its transcription factors (TFs) and their motifs."""
 
 from __future__ import annotations
 
-# IUPAC consensus sequences known from the literature on each factor.
+# Consensus sequence of the motif of each TF (IUPAC letters), from the literature.
 CONSENSUS = {
-    # open chromatin in every cell
+    # open peaks in every cell
     "CTCF": "CCASYAGGGGGCRCT",
     "NFYA": "RRCCAATCAG",
     "NRF1": "YGCGCATGCGC",
-    # drive the lineage
+    # open the peaks of some cell types
     "HOXA9": "TGATTTATGGC",
     "MYB": "YAACTGCCA",
     "RUNX1": "TTTGTGGTTW",
@@ -23,9 +23,9 @@ CONSENSUS = {
     "TCF7": "CCTTTGATST",
     "TBX21": "TTTCACACCTR",
     "MEF2C": "CTATTTATAG",
-    # differs between batches: the heat shock response to handling
+    # differs between batches: heat shock response, a stress of handling
     "HSF1": "GAANNTTCNNGAA",
-    # planted, with no effect: other tissues' factors
+    # TFs of other tissues: their motifs are planted but have no effect
     "HNF1A": "GTTAATNATTAAC",
     "HNF4A": "GRGGTCAAAGTCCA",
     "ESR1": "AGGTCANNNTGACCT",
@@ -33,9 +33,10 @@ CONSENSUS = {
     "SOX2": "CCATTGTTCT",
     "FOXA1": "TGTTTACTTWG",
 }
-BATCH_TF = "HSF1"
+BATCH_TF = "HSF1"  # the TF whose activity differs between batches
 
-# Cell types in order, each with its parent and how its TF activities differ from the parent's (logits per unit of strength).
+# Each cell type: its parent type, and how its TF activities differ from the parent's (logits per unit of motif strength).
+# Parents come before their daughters.
 LINEAGE: dict[str, tuple[str | None, dict[str, float]]] = {
     "HSC": (None, {"CTCF": 1.2, "NFYA": 0.75, "NRF1": 0.9, "HOXA9": 2.3, "MYB": 1.05, "RUNX1": 1.25}),
     "MPP": ("HSC", {"HOXA9": -0.85, "MYB": 0.85, "MEF2C": 0.65}),

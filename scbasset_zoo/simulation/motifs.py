@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 
 from scbasset_zoo.inputs.dna import ALPHABET
 
-CONSENSUS_SHARE = 0.94  # of a PWM column, shared among the bases of the consensus letter
+CONSENSUS_SHARE = 0.94  # probability, in a PWM column, of the bases of the consensus letter together
 
 
 def motif_pwm(consensus: str) -> NDArray[np.float64]:
+    """Return the PWM of a consensus sequence of IUPAC letters: probabilities of A C G T, (length, 4)."""
     columns = []
     for letter in consensus:
         allowed = np.isin(list(ALPHABET), list(ambiguous_dna_values[letter]))
@@ -23,6 +24,7 @@ def motif_pwm(consensus: str) -> NDArray[np.float64]:
 
 
 def meme_text(motifs: dict[str, NDArray[np.float64]]) -> str:
+    """Return motifs in the format of MEME, version 4."""
     lines = ["MEME version 4", "", f"ALPHABET= {ALPHABET}", "", "strands: + -", ""]
     lines += ["Background letter frequencies", " ".join(f"{base} 0.25" for base in ALPHABET), ""]
     for tf, pwm in motifs.items():

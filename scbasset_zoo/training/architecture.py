@@ -1,8 +1,8 @@
 """The scBasset network in Keras 3, layer for layer as published.
 
 Yuan & Kelley, Nature Methods 2022 (doi 10.1038/s41592-022-01562-8), Methods, "Model architecture". The published code
-orders a block GELU -> convolution -> batch normalisation -> max pool, so the first GELU acts on the one-hot input;
-this order is kept, so that published weights load.
+orders a block GELU -> convolution -> batch normalisation -> max pool, so the first GELU acts on the one-hot input. This
+network has the same order, so that published weights can be loaded.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ BLOCKS = ((288, 17, 3), (288, 5, 2), (323, 5, 2), (363, 5, 2), (407, 5, 2), (456
 
 @dataclass(frozen=True)
 class Architecture:
-    """What fixes the shape of a network.
+    """The sizes that determine the shape of a network.
 
     Parameters
     ----------
     n_cells : int
-        Cells, one output each.
+        Number of cells; each is one output.
     n_batches : int
-        Experimental batches of the batch-corrected variant; 0 for the plain one.
-    bottleneck : int
-        Length of the peak embedding, and so of a cell embedding.
+        Number of experimental batches of the batch-corrected variant; 0 for the plain one.
+    embedding_size : int
+        Length of the peak embedding and of the cell embeddings.
     width : float
         Factor on the number of filters of every convolution; 1 is the published network.
     sequence_length : int
@@ -39,21 +39,21 @@ class Architecture:
 
     n_cells: int
     n_batches: int = 0
-    bottleneck: int = 32
+    embedding_size: int = 32
     width: float = 1.0
     sequence_length: int = SEQUENCE_LENGTH
 
     @property
     def blocks(self) -> list[tuple[int, int, int]]:
-        """(filters, kernel width, pool width) of each convolution block."""
+        """Filters, kernel width and pool width of each convolution block."""
         return [(max(1, round(filters * self.width)), kernel, pool) for filters, kernel, pool in BLOCKS]
 
 
 @tf.custom_gradient
 def gelu(x: tf.Tensor):  # type: ignore[no-untyped-def]
-    """GELU in the approximation of the published code, x * sigmoid(1.702 x).
+    """Return GELU in the approximation of the published code, x * sigmoid(1.702 x).
 
-    The sigmoid is taken in float32, which on a CPU is twice as fast as in bfloat16, and kept for the gradient.
+    The sigmoid is computed in float32, which is twice as fast on a CPU as bfloat16, and is kept for the gradient.
     """
     slope = tf.cast(1.702, x.dtype)
     sigmoid = tf.cast(tf.sigmoid(1.702 * tf.cast(x, tf.float32)), x.dtype)
@@ -64,8 +64,8 @@ def gelu(x: tf.Tensor):  # type: ignore[no-untyped-def]
 class BatchNormalization(keras.layers.BatchNormalization):
     """Batch normalisation over the last axis (momentum 0.9, epsilon 1e-3) through TensorFlow's fused kernel.
 
-    Keras computes the moments in separate passes, in float32 also when activations are bfloat16; the fused kernel is
-    about three times as fast on a CPU. Statistics and parameters are float32 whatever the precision of `x`.
+    Keras computes the moments in separate passes, and in float32 even if activations are bfloat16. The fused kernel is
+    about three times as fast on a CPU. Statistics and parameters are float32 for every precision of `x`.
     """
 
     def __init__(self, name: str):
@@ -78,7 +78,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
             y, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
                 x=flat, scale=self.gamma, offset=self.beta, mean=[], variance=[], epsilon=self.epsilon, is_training=True
             )
-            # The kernel divides by n - 1; Keras' moving variance is the one that was normalised with, over n.
+            # The kernel returns the variance over n - 1; the moving variance of Keras is over n.
             n = tf.cast(tf.size(flat) // x.shape[-1], tf.float32)
             variance *= (n - 1) / n
             for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
@@ -92,15 +92,15 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
 
 class Network(keras.Model):
-    """scBasset: windows of DNA to a logit of accessibility for each cell.
+    """The scBasset network: it computes a logit of accessibility for each cell from a window of DNA.
 
     Parameters
     ----------
     architecture : Architecture
     batch_of_cell : integer array of shape (n_cells,), optional
-        Batch of each cell; needed when ``architecture.n_batches`` is not 0.
+        Batch of each cell; required if ``architecture.n_batches`` is not 0.
     precision : {"float32", "bfloat16"}
-        Precision of the trunk's activations and products. Weights, batch statistics, logits and loss are float32.
+        Precision of the activations and products of the trunk. Weights, batch statistics, logits and loss are float32.
     seed : int
         Seed of the initial weights and of dropout.
     """
@@ -127,11 +127,11 @@ class Network(keras.Model):
         self(tf.zeros((1, architecture.sequence_length, 4)))
 
     def call(self, sequence: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Logits (n, n_cells) of one-hot windows (n, sequence_length, 4)."""
+        """Return the logits (n, n_cells) of one-hot windows (n, sequence_length, 4)."""
         return self.logits(self.trunk(sequence, training=training))
 
     def logits(self, peak_embedding: tf.Tensor) -> tf.Tensor:
-        """Logits (n, n_cells) of peak embeddings (n, bottleneck); the batch path is added where there is one."""
+        """Return the logits (n, n_cells) of peak embeddings (n, embedding_size), with the batch path added if there is one."""
         peak_embedding = tf.cast(peak_embedding, tf.float32)
         logits = self.cell_head(peak_embedding)
         if self.batch_head is not None:
@@ -139,14 +139,14 @@ class Network(keras.Model):
         return logits
 
     def restart_dropout(self, seed: int, step: tf.Tensor) -> None:
-        """Make the next dropout mask a function of `seed` and `step` alone, so that a resumed run repeats it."""
+        """Make the next dropout mask depend on `seed` and `step` alone, so that a resumed run repeats it."""
         for layer in self.trunk.layers:
             if isinstance(layer, keras.layers.Dropout):
                 layer.seed_generator.state.assign(tf.cast(tf.stack([tf.cast(seed, tf.int64), tf.cast(step, tf.int64)]), "uint32"))
 
 
 def n_trainable(network: Network) -> int:
-    """Number of trainable parameters; 4,513,960 + 33 n_cells for the published shape."""
+    """Return the number of trainable parameters: 4,513,960 + 33 n_cells for the published shape."""
     return sum(int(np.prod(weight.shape)) for weight in network.trainable_weights)
 
 
@@ -165,7 +165,7 @@ def _trunk(architecture: Architecture, precision: str, seed: int) -> keras.Model
     x = keras.layers.Activation(gelu, dtype=policy, name="gelu_dense")(x)
     x = keras.layers.Flatten(dtype=policy, name="flatten")(x)
     x = keras.layers.Dense(
-        architecture.bottleneck, use_bias=False, dtype=policy, name="bottleneck",
+        architecture.embedding_size, use_bias=False, dtype=policy, name="bottleneck",
         kernel_initializer=keras.initializers.HeNormal(seed=seed + len(BLOCKS)),
     )(x)  # fmt: skip
     x = BatchNormalization(name="bottleneck_norm")(x)

@@ -1,4 +1,4 @@
-"""From sequence codes to one-hot windows inside the TensorFlow graph, shifted and reverse-complemented at random."""
+"""Shifts and reverse-complements windows at random and one-hot encodes them, inside the TensorFlow graph."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ _COMPLEMENT = (3, 2, 1, 0, 4)
 
 
 def one_hot(codes: tf.Tensor) -> tf.Tensor:
-    """Codes (n, length) to one-hot (n, length, 4) float32, N as 0.25 in each channel."""
+    """Encode codes (n, length) as one-hot float32 (n, length, 4); N is 0.25 in each channel."""
     codes = tf.cast(codes, tf.int32)
     return tf.one_hot(codes, 4) + 0.25 * tf.cast(codes == 4, tf.float32)[..., None]
 
 
 def centre(codes: tf.Tensor, flank: int) -> tf.Tensor:
-    """The windows without their flanks."""
+    """Return the windows without their flanks."""
     return codes[:, flank : codes.shape[1] - flank] if flank else codes
 
 
 def augment(codes: tf.Tensor, *, flank: int, shift: int, reverse_complement: bool, seed: tf.Tensor) -> tf.Tensor:
-    """Shift each window by up to `shift` bp into its flanks, and take the opposite strand of half of them.
+    """Shift each window by up to `shift` bp into its flanks, and reverse-complement half of them.
 
     Parameters
     ----------
@@ -29,9 +29,9 @@ def augment(codes: tf.Tensor, *, flank: int, shift: int, reverse_complement: boo
     shift : int
         The largest shift in bp, at most `flank`; every shift from -shift to shift is equally likely.
     reverse_complement : bool
-        Whether to take the opposite strand with probability 0.5, drawn for each sequence.
+        Whether to reverse-complement each sequence with probability 0.5.
     seed : integer tensor of shape (2,)
-        The draw depends on it alone.
+        The random draw depends on it alone.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The prepared peak set: kept on disk by :mod:`scbasset_zoo.training.preparation`, memory-mapped, streamed in training."""
+"""The prepared peak set: opens its files, memory-mapped, and reads batches of peaks for training."""
 
 from __future__ import annotations
 
@@ -38,15 +38,16 @@ class PreparedPeaks:
     ----------
     folder : Path
     manifest : dict
-        Parameters, sources, assembly, chromosome sizes, what was left out, and the files with their SHA-256.
+        Options, sources, assembly, chromosome sizes, cells and peaks that were left out, files with their SHA-256.
     sequences : int8 array of shape (n_peaks, sequence_length + 2 flank)
         Codes of each peak's window with its flanks.
     indptr, indices : int64 (n_peaks + 1,), int32
         Peak p is open in the cells ``indices[indptr[p]:indptr[p + 1]]``, ascending.
     cells : DataFrame
-        A row a cell, index the barcode; ``n_open_peaks`` counts the kept peaks open in it.
+        A row for each cell, indexed by barcode; ``n_open_peaks`` is its number of open peaks among the kept ones.
     peaks : DataFrame
-        A row a peak: name, chrom, start, end, window_start, n_fraction, n_open_cells, split, and the input's other columns.
+        A row for each peak: name, chrom, start, end, window_start, n_fraction, n_open_cells, split, and
+        the other columns of the input.
     """
 
     folder: Path
@@ -76,13 +77,13 @@ class PreparedPeaks:
         return int(self.manifest["flank"])
 
     def rows(self, split: str) -> NDArray[np.intp]:
-        """Peak numbers of a split: "train", "validation" or "test"."""
+        """Return the peak numbers of a split: "train", "validation" or "test"."""
         if split not in SPLITS:
-            raise InputError(f"There is no split {split!r}; there are {', '.join(SPLITS)}.")
+            raise InputError(f"There is no split {split!r}; the splits are {', '.join(SPLITS)}.")
         return np.flatnonzero((self.peaks["split"] == split).to_numpy())
 
     def batch(self, rows: ArrayLike) -> tuple[Codes, NDArray[np.int32], NDArray[np.int32]]:
-        """Sequences and open entries of some peaks.
+        """Return the sequences and open cells of some peaks.
 
         Parameters
         ----------
@@ -93,20 +94,20 @@ class PreparedPeaks:
         -------
         codes : int8 array of shape (b, sequence_length + 2 flank)
         peak, cell : int32 arrays of shape (n_open,)
-            Which peak of the batch (0 .. b - 1) is open in which cell; ascending in both.
+            Peak `peak[i]` of the batch (0 to b - 1) is open in cell `cell[i]`; ascending by peak, then by cell.
         """
         rows = np.asarray(rows, dtype=np.intp)
         indptr, cells = self._open_cells(rows)
         return self.sequences[rows], np.repeat(np.arange(len(rows), dtype=np.int32), np.diff(indptr)), cells
 
     def labels(self, rows: ArrayLike) -> sparse.csr_matrix:
-        """Accessibility of some peaks, as a sparse float32 matrix of ones, shape (b, n_cells)."""
+        """Return the accessibility of some peaks, as a sparse float32 matrix of ones of shape (b, n_cells)."""
         rows = np.asarray(rows, dtype=np.intp)
         indptr, cells = self._open_cells(rows)
         return sparse.csr_matrix((np.ones(len(cells), dtype=np.float32), cells, indptr), shape=(len(rows), self.n_cells))
 
     def summary(self) -> str:
-        """What was kept, what was left out and why, as plain text."""
+        """Describe in plain text what was kept, what was left out and why."""
         m = self.manifest
         cells = "".join(f"; left out {n:,} with {why}" for why, n in m["left_out"]["cells"].items())
         empty = f"; {m['n_empty_cells']:,} have no open peak left" if m["n_empty_cells"] else ""
@@ -136,7 +137,7 @@ def open_prepared(folder: str | os.PathLike[str]) -> PreparedPeaks:
     Raises
     ------
     InputError
-        The folder is none, is incomplete or damaged, or was made by a newer version.
+        The folder is not a prepared peak set, is incomplete or damaged, or was made by a newer version.
     """
     folder = Path(folder)
     manifest = read_manifest(folder)
@@ -147,30 +148,31 @@ def open_prepared(folder: str | os.PathLike[str]) -> PreparedPeaks:
             f"{folder}/manifest.json has schema version {manifest.get('schema_version')!r}; this version of scbasset-zoo "
             f"reads {SCHEMA_VERSION}. Prepare the peaks again, or update scbasset-zoo."
         )
-    again = "Prepare the peaks again."
+    prepare_again = "Prepare the peaks again."
     for name in FILES:
         expected, file = manifest["files"][name]["bytes"], folder / name
         if not file.is_file():
-            raise InputError(f"{folder} lacks {name}. {again}")
+            raise InputError(f"{folder} lacks {name}. {prepare_again}")
         if file.stat().st_size != expected:
-            raise InputError(f"{file} has {file.stat().st_size:,} bytes, its manifest says {expected:,}. {again}")
-    # As plain arrays over the mapped file: np.memmap's own indexing is slow for the many small reads of training.
+            raise InputError(f"{file} has {file.stat().st_size:,} bytes, its manifest says {expected:,}. {prepare_again}")
+    # Plain arrays over the mapped files, because indexing np.memmap is slow for the many small reads of training.
     sequences, indptr, indices = (np.load(folder / name, mmap_mode="r").view(np.ndarray) for name in FILES[:3])
     cells, peaks = pd.read_parquet(folder / "cells.parquet"), pd.read_parquet(folder / "peaks.parquet")
     n_cells, n_peaks, width = manifest["n_cells"], manifest["n_peaks"], manifest["sequence_length"] + 2 * manifest["flank"]
-    for name, found, wanted in (
+    for name, shape, expected_shape in (
         ("sequences.npy", sequences.shape, (n_peaks, width)),
         ("indptr.npy", indptr.shape, (n_peaks + 1,)),
         ("indices.npy", indices.shape, (manifest["nnz"],)),
         ("cells.parquet", (len(cells),), (n_cells,)),
         ("peaks.parquet", (len(peaks),), (n_peaks,)),
     ):
-        if found != wanted:
-            raise InputError(f"{folder / name} has shape {found}, its manifest says {wanted}. {again}")
+        if shape != expected_shape:
+            raise InputError(f"{folder / name} has shape {shape}, its manifest says {expected_shape}. {prepare_again}")
     return PreparedPeaks(folder, manifest, sequences, np.array(indptr), indices, cells, peaks)
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:
+    """Read manifest.json; return None if `folder` has none."""
     try:
         manifest = json.loads((folder / "manifest.json").read_text())
     except (FileNotFoundError, NotADirectoryError):
@@ -181,7 +183,7 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
 
 
 def left_out_table(left_out: dict[str, dict[str, int]]) -> str:
-    """Peaks left out, chromosomes x reasons, with a total; the smallest chromosomes in one line where there are many."""
+    """Return a table of the peaks that were left out, chromosomes x reasons, with totals; rare chromosomes share one line."""
     table = pd.DataFrame({why: pd.Series(counts, dtype="int64") for why, counts in left_out.items() if counts})
     table = table.fillna(0).astype("int64")
     table = table.loc[table.sum(axis=1).sort_values(ascending=False, kind="stable").index]

@@ -1,4 +1,4 @@
-"""What a training run shows: a bar on a terminal or a line an epoch elsewhere, and the plot at the end."""
+"""Shows the progress of training, as a bar on a terminal or a line for each epoch elsewhere, and plots the history."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from scbasset_zoo.progress import say
 
 
 class Display:
-    """Progress of training; on a terminal a bar with loss, AUROC, peaks/s and the time left in the epoch.
+    """Progress of training; on a terminal, a bar with loss, AUROC, peaks/s and the time left in the epoch.
 
     Parameters
     ----------
     n_steps : int
-        Steps in an epoch.
+        Number of steps in an epoch.
     epochs : int
-        The most epochs.
+        The largest number of epochs.
     quiet : bool
         Show nothing.
     """
@@ -48,7 +48,7 @@ class Display:
             self._bar.stop()
 
     def step(self, fit: Any, step: int, peaks_per_second: float) -> None:
-        """Show a finished step."""
+        """Show that a step is finished."""
         if self._bar:
             loss = fit.state["loss_sum"] / (step + 1)
             best = fit.state["best_auroc"]
@@ -57,7 +57,7 @@ class Display:
             self._bar.update(self._task, completed=step + 1, description=epoch, numbers=numbers)
 
     def epoch(self, row: dict[str, Any]) -> None:
-        """Show a finished epoch."""
+        """Show that an epoch is finished."""
         if self.quiet:
             return
         line = (

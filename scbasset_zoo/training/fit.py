@@ -1,4 +1,4 @@
-"""The state of a fit and its steps in TensorFlow: network, optimiser, counts; no files, no screen."""
+"""A network that is being fitted, its optimiser and its counts, and the training step in TensorFlow."""
 
 from __future__ import annotations
 
@@ -13,33 +13,35 @@ from numpy.typing import NDArray
 from scbasset_zoo.progress import say
 from scbasset_zoo.training.architecture import Architecture, Network, n_trainable
 from scbasset_zoo.training.augmentation import augment, centre, one_hot
+from scbasset_zoo.training.batches import Batches
 from scbasset_zoo.training.checkpoint import Arrays
 from scbasset_zoo.training.dataset import PreparedPeaks
 from scbasset_zoo.training.loss import MeanAuroc, binary_cross_entropy
-from scbasset_zoo.training.options import TrainingOptions
 from scbasset_zoo.training.precision import resolve_precision
+from scbasset_zoo.training.train_options import TrainingOptions
 
 
 class Fit:
-    """A network being fitted.
+    """A network that is being fitted.
 
-    Every random draw is a function of the seed, the epoch and the step, so a fit that is restored from a snapshot goes on as
-    if it had never stopped.
+    Every random draw depends on the seed, the epoch and the step alone. A fit that is restored from a snapshot therefore
+    continues as if it had never stopped.
 
     Parameters
     ----------
     prepared : PreparedPeaks
     options : TrainingOptions
-    batches : (names, batch of each cell) or None
+    batches : Batches or None
+        For the batch-corrected variant.
     resumed : bool
-        The weights will be restored, so that no other model's are needed.
+        The weights will be restored from a snapshot, so the package of `init_from` is not read.
     """
 
     def __init__(
         self,
         prepared: PreparedPeaks,
         options: TrainingOptions,
-        batches: tuple[list[str], NDArray[np.intp]] | None,
+        batches: Batches | None,
         *,
         resumed: bool = False,
     ):
@@ -53,10 +55,14 @@ class Fit:
         self.n_steps = -(-len(self.train_rows) // options.batch_size)
         self.batch_size = len(self.train_rows) / self.n_steps
         architecture = Architecture(
-            prepared.n_cells, len(batches[0]) if batches else 0, options.bottleneck, options.width, prepared.sequence_length
+            n_cells=prepared.n_cells,
+            n_batches=len(batches.names) if batches else 0,
+            embedding_size=options.embedding_size,
+            width=options.width,
+            sequence_length=prepared.sequence_length,
         )
         self.network = Network(
-            architecture, batch_of_cell=batches[1] if batches else None, precision=self.precision, seed=options.seed
+            architecture, batch_of_cell=batches.batch_of_cell if batches else None, precision=self.precision, seed=options.seed
         )
         if options.init_from and not resumed:
             from scbasset_zoo.training.initialise import start_trunk_from
@@ -80,10 +86,10 @@ class Fit:
         self._validation_step = tf.function(self._validate, input_signature=self._signature, autograph=False)
 
     def epoch(self) -> Iterator[tuple[int, float]]:
-        """Run the rest of the current epoch; yields (step, loss) after each step."""
+        """Run the rest of the current epoch, and yield (step, loss) after each step."""
         options, state = self.options, self.state
         order = np.random.default_rng([options.seed, state["epoch"]]).permutation(self.train_rows)
-        # Batches of nearly equal size: a last batch of one or two peaks would spoil batch normalisation.
+        # Batches have nearly equal sizes, because a last batch of one or two peaks would spoil batch normalisation.
         batches = np.array_split(order, self.n_steps)[state["step"] :]
         for codes, peak, cell in self._stream(batches):
             step = state["step"]
@@ -93,7 +99,7 @@ class Fit:
             yield step, loss
 
     def end_epoch(self) -> dict[str, Any]:
-        """Score the validation peaks, move on to the next epoch, and return the history's row for this one."""
+        """Score the validation peaks, move to the next epoch, and return the row of the history for this one."""
         state = self.state
         epoch, auroc = state["epoch"] + 1, self.auroc.result()
         row = {"epoch": epoch, "loss": state["loss_sum"] / self.n_steps, "auroc": auroc, **self._validation()}
@@ -104,11 +110,11 @@ class Fit:
         return row
 
     def weights(self) -> Arrays:
-        """Every weight of the network, by its path."""
+        """Return every weight of the network, by its path."""
         return {f"weight/{weight.path}": np.asarray(weight) for weight in self.network.weights}
 
     def snapshot(self) -> tuple[Arrays, dict[str, Any]]:
-        """All that :meth:`restore` needs to go on."""
+        """Return the arrays and the state that :meth:`restore` needs."""
         arrays = self.weights()
         arrays |= {f"optimizer/{variable.path}": np.asarray(variable) for variable in self.optimizer.variables}
         if self.state["step"]:
@@ -116,7 +122,7 @@ class Fit:
         return arrays, dict(self.state)
 
     def restore(self, arrays: Arrays, state: dict[str, Any]) -> None:
-        """Go back to a snapshot."""
+        """Restore a snapshot."""
         assign_weights(self.network, arrays)
         for variable in self.optimizer.variables:
             variable.assign(arrays[f"optimizer/{variable.path}"])
@@ -165,13 +171,12 @@ class Fit:
         return {"validation_loss": loss, "validation_auroc": auroc}
 
     def _stream(self, batches: list[NDArray[np.intp]]) -> tf.data.Dataset:
-        """Whole batches sliced from the memory map, read ahead of the step that needs them."""
-        return tf.data.Dataset.from_generator(lambda: map(self.prepared.batch, batches), output_signature=self._signature).prefetch(
-            2
-        )
+        """Read batches from the memory map, two ahead of the training step."""
+        dataset = tf.data.Dataset.from_generator(lambda: map(self.prepared.batch, batches), output_signature=self._signature)
+        return dataset.prefetch(2)
 
 
 def assign_weights(network: Network, arrays: Arrays) -> None:
-    """Give a network the weights of :meth:`Fit.weights`."""
+    """Set the weights of a network to those of :meth:`Fit.weights`."""
     for weight in network.weights:
         weight.assign(arrays[f"weight/{weight.path}"])

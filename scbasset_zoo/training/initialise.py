@@ -1,4 +1,4 @@
-"""Starts the trunk of a network from a packaged model."""
+"""Initialises the trunk of a network from a packaged model."""
 
 from __future__ import annotations
 
@@ -8,29 +8,30 @@ import keras
 import numpy as np
 
 from scbasset_zoo.errors import InputError
-from scbasset_zoo.graph.layers import read_layers
+from scbasset_zoo.graph.layer_reader import read_layers
 from scbasset_zoo.graph.model_proto import parse_model
 from scbasset_zoo.graph.trunk import extract_trunk
 from scbasset_zoo.inputs import dna
 from scbasset_zoo.progress import say
 from scbasset_zoo.training.architecture import Network
 from scbasset_zoo.training.dataset import PreparedPeaks
+from scbasset_zoo.wording import option
 from scbasset_zoo.zoo.models import find_package
 
 CALIBRATION_PEAKS = 256
 
 
 def start_trunk_from(network: Network, package: str | os.PathLike[str], prepared: PreparedPeaks, seed: int) -> None:
-    """Give the trunk of `network` the weights of a package.
+    """Set the weights of the trunk of `network` to those of a package.
 
-    A package holds batch normalisation folded into its weights. It is unfolded so that the trunk computes what the package
-    does at inference exactly, and in training nearly so: each layer's moving statistics are taken from its outputs on 256
-    training peaks, and its scale and offset undo them.
+    In a package, batch normalisation is folded into the weights. It is unfolded again: the moving statistics of each layer
+    are those of its outputs on 256 training peaks, and its scale and offset undo them. At inference the trunk then computes
+    exactly what the package computes, and in training nearly so.
 
     Raises
     ------
     InputError
-        The package's trunk is of another shape.
+        The trunk of the package has another shape.
     PackageError
         The package is damaged.
     """
@@ -39,12 +40,12 @@ def start_trunk_from(network: Network, package: str | os.PathLike[str], prepared
     weights = [*((block.kernel, block.bias) for block in layers.blocks), (layers.dense_kernel, layers.dense_bias)]
     names = [*(f"conv_{block}" for block in range(len(layers.blocks))), "bottleneck"]
     trunk = network.trunk
-    wanted = [tuple(layer.kernel.shape) for layer in trunk.layers if layer.name in names]
-    found = [kernel.shape for kernel, _ in weights]
-    if found != wanted:
+    network_shapes = [tuple(layer.kernel.shape) for layer in trunk.layers if layer.name in names]
+    package_shapes = [kernel.shape for kernel, _ in weights]
+    if package_shapes != network_shapes:
         raise InputError(
-            f"--init-from {package}: its layers have shapes {found}, this network's {wanted}. "
-            "Choose the same --width, --bottleneck and window length as the package."
+            f"{option('init_from', str(package))}: the layers of the package have shapes {package_shapes}, those of this "
+            f"network {network_shapes}. Choose the {option('width')}, {option('embedding_size')} and window length of the package."
         )
     for name, (kernel, bias) in zip(names, weights, strict=True):
         norm = trunk.get_layer(f"{name}_norm")

@@ -1,4 +1,4 @@
-"""What training minimises and what it watches: the loss on sparse labels and the AUROC, mean over cells."""
+"""The loss of training, on sparse labels, and the AUROC that training watches, mean over cells."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-# Logits are counted in bins of equal width between these ends; beyond them probabilities differ by less than 1e-5.
+# Logits are counted in bins of equal width between these limits; beyond them, probabilities differ by less than 1e-5.
 LOWEST_LOGIT, HIGHEST_LOGIT, BINS = -12.0, 8.0, 512
 
 
 @tf.custom_gradient
 def binary_cross_entropy(logits: tf.Tensor, peak: tf.Tensor, cell: tf.Tensor):  # type: ignore[no-untyped-def]
-    """Mean binary cross-entropy with labels given as the positions of the open entries.
+    """Return the mean binary cross-entropy; the labels are given as the positions of the open entries.
 
-    mean(softplus(z) - y z), whose gradient is (sigmoid(z) - y) / n; the dense labels never exist.
+    The loss is mean(softplus(z) - y z) and its gradient (sigmoid(z) - y) / n; dense labels are never made.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ def binary_cross_entropy(logits: tf.Tensor, peak: tf.Tensor, cell: tf.Tensor):  
     """
     where = tf.stack([peak, cell], axis=1)
     count = tf.cast(tf.size(logits), tf.float32)
-    # The sum runs over rows of means: a flat sum of 1e8 terms would lose digits in float32.
+    # The mean of row means, because a flat sum of 1e8 terms loses digits in float32.
     loss = tf.reduce_mean(tf.reduce_mean(tf.nn.softplus(logits), axis=1)) - tf.reduce_sum(tf.gather_nd(logits, where)) / count
 
     def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, None, None]:
@@ -39,16 +39,16 @@ def binary_cross_entropy(logits: tf.Tensor, peak: tf.Tensor, cell: tf.Tensor):  
 
 
 class MeanAuroc(tf.Module):
-    """AUROC of each cell over all peaks seen since the last reset, averaged over cells.
+    """AUROC of each cell over all peaks since the last reset, averaged over cells.
 
-    Logits are counted in 512 bins a cell, apart for open and closed peaks; ties within a bin count half. This costs two
-    counts a logit, and no more memory however many peaks pass. Of more than `max_cells` cells an evenly spaced subset is counted.
+    The logits of each cell are counted in 512 bins, all peaks and open peaks; ties within a bin count half. Memory does not
+    grow with the number of peaks. If there are more than `max_cells` cells, an evenly spaced subset is counted.
 
     Parameters
     ----------
     n_cells : int
     max_cells : int
-        The most cells to count.
+        The largest number of cells to count.
     """
 
     def __init__(self, n_cells: int, max_cells: int = 10_000):
@@ -74,12 +74,12 @@ class MeanAuroc(tf.Module):
         self.open.assign_add(self._count(tf.gather_nd(bins, tf.stack([peak, cell], axis=1))))
 
     def reset(self) -> None:
-        """Forget what was counted."""
+        """Set all counts to zero."""
         self.seen.assign(tf.zeros_like(self.seen))
         self.open.assign(tf.zeros_like(self.open))
 
     def result(self) -> float:
-        """Mean over the cells that have both open and closed peaks; NaN if none has."""
+        """Return the mean over the cells that have both open and closed peaks; NaN if no cell has."""
         per_cell = auroc_of_counts(self.open.numpy(), self.seen.numpy())
         return float(np.nanmean(per_cell)) if np.isfinite(per_cell).any() else float("nan")
 
@@ -89,12 +89,12 @@ class MeanAuroc(tf.Module):
 
 
 def auroc_of_counts(n_open: NDArray[np.integer], n_seen: NDArray[np.integer]) -> NDArray[np.float64]:
-    """AUROC of each row from counts in ascending bins of the score; ties within a bin count half.
+    """Compute the AUROC of each cell from counts in ascending bins of the score; ties within a bin count half.
 
     Parameters
     ----------
     n_open, n_seen : integer arrays of shape (n_cells, n_bins)
-        Open peaks, and all peaks, whose score falls in each bin.
+        Number of open peaks and of all peaks whose score falls in each bin.
 
     Returns
     -------

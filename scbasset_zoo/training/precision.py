@@ -1,4 +1,4 @@
-"""Which precision to compute in, by what the hardware has instructions for."""
+"""Chooses the precision of training by the instructions that the hardware has."""
 
 from __future__ import annotations
 
@@ -7,10 +7,16 @@ from pathlib import Path
 BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
 
 
-def resolve_precision(asked: str) -> tuple[str, str]:
-    """The precision for `asked` ("auto", "float32" or "bfloat16"), and why in a few words."""
-    if asked != "auto":
-        return asked, "as asked"
+def resolve_precision(precision: str) -> tuple[str, str]:
+    """Return the precision to train in, and the reason in a few words.
+
+    Parameters
+    ----------
+    precision : {"auto", "float32", "bfloat16"}
+        The option; "auto" is bfloat16 where the hardware has instructions for it.
+    """
+    if precision != "auto":
+        return precision, "as requested"
     import tensorflow as tf
 
     gpus = tf.config.list_physical_devices("GPU")
@@ -27,6 +33,6 @@ def resolve_precision(asked: str) -> tuple[str, str]:
 def _cpu_flags() -> set[str]:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:  # not Linux: float32 is always right
+    except OSError:  # not Linux: float32 works everywhere
         return set()
     return {flag for line in lines if line.lower().startswith(("flags", "features")) for flag in line.split(":", 1)[1].split()}

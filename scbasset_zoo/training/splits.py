@@ -1,8 +1,6 @@
-"""Which peaks are for training, validation and test: at random, by chromosome, or by a column."""
+"""Splits peaks into training, validation and test: at random, by chromosome, or by a column."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,70 +8,95 @@ from numpy.typing import NDArray
 
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.package.card import SPLITS
+from scbasset_zoo.training.prepare_options import PrepareOptions
+from scbasset_zoo.wording import option
 
-_SPLIT_WORDS = {"train": "train", "validation": "validation", "val": "validation", "valid": "validation", "test": "test"}
+_SPLIT_OF_WORD = {"train": "train", "validation": "validation", "val": "validation", "valid": "validation", "test": "test"}
 
 
-def assign_splits(
-    peaks: pd.DataFrame, shares: tuple[float, float, float], parameters: dict[str, Any], column: NDArray[np.object_] | None
-) -> NDArray[np.object_]:
-    """The split of each kept peak."""
-    rng = np.random.default_rng(parameters["seed"])
-    split = np.full(len(peaks), "train", dtype=object)
+def assign_splits(peaks: pd.DataFrame, options: PrepareOptions, column: NDArray[np.object_] | None) -> NDArray[np.object_]:
+    """Assign each kept peak to a split.
+
+    Parameters
+    ----------
+    peaks : DataFrame
+        The kept peaks.
+    options : PrepareOptions
+    column : object array of shape (n_peaks,), optional
+        The split of each peak, where a column gives it.
+
+    Returns
+    -------
+    object array of shape (n_peaks,)
+        "train", "validation" or "test".
+
+    Raises
+    ------
+    InputError
+        A split has no peak, or a chromosome of the split has none.
+    """
     if column is not None:
-        split, how = column, f"column {parameters['split_column']!r}"
-    elif parameters["test_chroms"]:
-        how = "chromosome"
-        chrom = peaks["chrom"].to_numpy()
-        for name, chroms in (("test", parameters["test_chroms"]), ("validation", parameters["validation_chroms"])):
-            absent = [c for c in chroms if c not in set(chrom)]
-            if absent:
-                raise InputError(
-                    f"No peak is left on {', '.join(absent)}, asked for as {name} chromosome; there are peaks on "
-                    f"{', '.join(dict.fromkeys(chrom))}."
-                )
-            split[np.isin(chrom, chroms)] = name
-        if not parameters["validation_chroms"]:
-            rest = np.flatnonzero(split == "train")
-            split[rng.permutation(rest)[: _share(len(rest), shares[1])]] = "validation"
+        split, method = column, f"{option('split_column')} {options.split_column!r}"
+    elif options.test_chroms:
+        split, method = _by_chromosome(peaks, options), option("test_chroms")
     else:
-        how = f"--split {parameters['split']}"
-        n_validation, n_test = _share(len(peaks), shares[1]), _share(len(peaks), shares[2])
-        drawn = rng.permutation(len(peaks))
-        split[drawn[:n_validation]] = "validation"
-        split[drawn[n_validation : n_validation + n_test]] = "test"
+        split, method = _at_random(len(peaks), options), option("split", options.split)
     empty = [name for name in SPLITS if not (split == name).any()]
     if empty:
         raise InputError(
-            f"The split by {how} leaves no peak for {' and '.join(empty)} ({len(peaks):,} peaks remain). Split "
-            "otherwise, or keep more peaks."
+            f"The split by {method} leaves no peak for {' and '.join(empty)} ({len(peaks):,} peaks are kept). Choose another "
+            "split, or keep more peaks."
         )
     return split
 
 
-def _share(n: int, share: float) -> int:
-    return max(1, round(n * share))
+def read_split_column(peaks: pd.DataFrame, column: str, where: str) -> NDArray[np.object_]:
+    """Read the split of each peak from a column of the input.
 
-
-def split_words(peaks: pd.DataFrame, column: str, where: str) -> NDArray[np.object_]:
+    Raises
+    ------
+    InputError
+        There is no such column, or it has a word that names no split.
+    """
     if column not in peaks:
-        raise InputError(f".var of {where} has no column {column!r} to split by; it has {', '.join(peaks.columns)}.")
-    words = peaks[column].astype(object).map(lambda value: _SPLIT_WORDS.get(str(value).strip().lower()))
-    wrong = words.isna().to_numpy()
-    if wrong.any():
-        at = int(np.flatnonzero(wrong)[0])
+        raise InputError(f"{option('split_column')}: .var of {where} has no column {column!r}; it has {', '.join(peaks.columns)}.")
+    split = peaks[column].astype(object).map(lambda value: _SPLIT_OF_WORD.get(str(value).strip().lower()))
+    is_wrong = split.isna().to_numpy()
+    if is_wrong.any():
+        row = int(np.flatnonzero(is_wrong)[0])
         raise InputError(
-            f".var[{column!r}] of {where}, row {peaks.index[at]} (counting from 0, {peaks['name'].iloc[at]!r}): expected "
-            f"train, validation (val, valid) or test, found {peaks[column].iloc[at]!r}."
+            f".var[{column!r}] of {where}, row {peaks.index[row]} (counting from 0, {peaks['name'].iloc[row]!r}): expected "
+            f"train, validation (val, valid) or test, found {peaks[column].iloc[row]!r}."
         )
-    return words.to_numpy(dtype=object)
+    return split.to_numpy(dtype=object)
 
 
-def shares(split: str) -> tuple[float, float, float]:
-    try:
-        train, validation, test = (float(part) / 100 for part in split.split("/"))
-        if min(train, validation, test) > 0 and abs(train + validation + test - 1) < 1e-9:
-            return train, validation, test
-    except ValueError:
-        pass
-    raise InputError(f"--split must be three percentages above zero that add up to 100, as 90/5/5; found {split!r}.")
+def _by_chromosome(peaks: pd.DataFrame, options: PrepareOptions) -> NDArray[np.object_]:
+    split = np.full(len(peaks), "train", dtype=object)
+    chrom = peaks["chrom"].to_numpy()
+    for name, keyword in (("test", "test_chroms"), ("validation", "validation_chroms")):
+        chroms = list(getattr(options, keyword))
+        absent = [c for c in chroms if c not in set(chrom)]
+        if absent:
+            raise InputError(
+                f"{option(keyword)}: no peak is left on {', '.join(absent)}; there are peaks on {', '.join(dict.fromkeys(chrom))}."
+            )
+        split[np.isin(chrom, chroms)] = name
+    if not options.validation_chroms:
+        rest = np.flatnonzero(split == "train")
+        drawn = np.random.default_rng(options.seed).permutation(rest)
+        split[drawn[: _number_of(len(rest), options.split_shares[1])]] = "validation"
+    return split
+
+
+def _at_random(n_peaks: int, options: PrepareOptions) -> NDArray[np.object_]:
+    split = np.full(n_peaks, "train", dtype=object)
+    n_validation, n_test = (_number_of(n_peaks, share) for share in options.split_shares[1:])
+    drawn = np.random.default_rng(options.seed).permutation(n_peaks)
+    split[drawn[:n_validation]] = "validation"
+    split[drawn[n_validation : n_validation + n_test]] = "test"
+    return split
+
+
+def _number_of(n_peaks: int, share: float) -> int:
+    return max(1, round(n_peaks * share))

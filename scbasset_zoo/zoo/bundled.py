@@ -1,4 +1,4 @@
-"""The models that come with the project."""
+"""The folder of the models that come with the project."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def bundled_folder() -> Path:
-    """The folder `model_cards`, which lies inside the installed package, or beside it in a checkout."""
+    """Return the folder `model_cards`. It is in the installed package, or beside the package in a checkout."""
     package = Path(__file__).parents[1]
     installed = package / "model_cards"
     return installed if installed.is_dir() else package.parent / "model_cards"

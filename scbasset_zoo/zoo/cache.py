@@ -1,4 +1,4 @@
-"""The cache on disk: complete models by name or, from URLs, by hash; downloads under way; what sources said when last asked."""
+"""The cache on disk: complete packages, unfinished downloads, and the last copies of indexes and cards."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 VARIABLE = "SCBASSET_ZOO_CACHE"
 KEY_DIGITS = 12
-PATIENCE_SECONDS = 2.0
+LOCK_MESSAGE_SECONDS = 2.0
 T = TypeVar("T")
 
 
-def root() -> Path:
-    """The cache's folder: SCBASSET_ZOO_CACHE, or the platform's place for caches."""
+def cache_folder() -> Path:
+    """Return the cache's folder: SCBASSET_ZOO_CACHE, or the platform's folder for caches."""
     if os.environ.get(VARIABLE):
         return Path(os.environ[VARIABLE]).expanduser().absolute()
     from platformdirs import user_cache_path
@@ -34,98 +34,114 @@ def root() -> Path:
     return user_cache_path("scbasset-zoo")
 
 
-def folder(entry: Entry, *, by_url: bool = False) -> Path:
-    """Where a model lies once it is complete.
+def package_folder(entry: Entry, *, by_url: bool = False) -> Path:
+    """Return the folder of an entry's complete package.
 
-    What was opened by its URL lies apart: its id is what its own card says, and must not decide what a name means.
+    Packages that were opened by URL have a folder of their own. Their id is what their own card says, so it must not decide
+    which package a name means.
     """
     if by_url:
-        return root() / "urls" / entry.key
-    return root() / "models" / entry.id / f"{entry.version}-{entry.key[:KEY_DIGITS]}"
+        return cache_folder() / "urls" / entry.key
+    return cache_folder() / "models" / entry.id / f"{entry.version}-{entry.key[:KEY_DIGITS]}"
 
 
-def partial(entry: Entry) -> Path:
-    """Where its files lie until then; the same for all processes, so that one goes on where another broke off."""
-    return root() / "partial" / entry.key
+def download_folder(entry: Entry) -> Path:
+    """Return the folder of an unfinished download. All processes use the same one, so any of them can go on with it."""
+    return cache_folder() / "partial" / entry.key
 
 
-def opened(entry: Entry, *, by_url: bool = False) -> Package | None:
-    """The model if it is in the cache and complete."""
+def cached_package(entry: Entry, *, by_url: bool = False) -> Package | None:
+    """Return an entry's package, or None if it is not in the cache or not complete."""
     try:
-        package = Package.open(folder(entry, by_url=by_url))
+        package = Package.open(package_folder(entry, by_url=by_url))
     except PackageError:
         return None
-    same = (package.card.id, package.card.version) == (entry.id, entry.version)
-    return package if same and (entry.recipe or package.card_sha256 == entry.card_sha256) else None
+    is_same_model = (package.card.id, package.card.version) == (entry.id, entry.version)
+    return package if is_same_model and (entry.recipe or package.card_sha256 == entry.card_sha256) else None
 
 
-def pulled(model_id: str = "**") -> Iterator[Package]:
-    """Complete packages that were pulled by name, of one model or of all."""
-    models = root() / "models"
+def named_packages(model_id: str = "**") -> Iterator[Package]:
+    """Yield the complete packages that were pulled by name: those of one model, or all."""
+    models = cache_folder() / "models"
     for path in sorted(models.glob(f"{model_id}/*/card.yaml")):
         with contextlib.suppress(PackageError):
             package = Package.open(path.parent)
-            # A file of a package may be called card.yaml too.
-            place = models / package.card.id, package.card.version
-            if (path.parents[1], path.parent.name.rpartition("-")[0]) == place:
+            # A package may contain another file named card.yaml.
+            if (path.parents[1], path.parent.name.rpartition("-")[0]) == (models / package.card.id, package.card.version):
                 yield package
 
 
 @contextlib.contextmanager
 def lock(entry: Entry) -> Iterator[None]:
-    """Hold one model of the cache alone; says so when another process holds it."""
+    """Hold the lock on an entry's package. A line tells the user if another process holds it."""
     from filelock import FileLock, Timeout
 
-    path = root() / "locks" / f"{entry.key}.lock"
-    held = FileLock(path)
+    path = cache_folder() / "locks" / f"{entry.key}.lock"
+    file_lock = FileLock(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        held.acquire(timeout=PATIENCE_SECONDS)
+        file_lock.acquire(timeout=LOCK_MESSAGE_SECONDS)
     except Timeout:
         say(f"{entry.name}: waiting for another process that is pulling it")
-        held.acquire()
+        file_lock.acquire()
     except OSError as error:
         raise InputError(
-            f"The cache {root()} cannot be written: {error.strerror or error}. Set {VARIABLE} to a folder that you may write to."
+            f"The cache {cache_folder()} cannot be written: {error.strerror or error}. "
+            f"Set {VARIABLE} to a folder that you may write to."
         ) from error
     try:
         yield
     finally:
-        held.release()
+        file_lock.release()
 
 
-def fetched(url: str, limit: int, parse: Callable[[bytes], T]) -> tuple[T, bool]:
-    """A small file from its URL, or, where that cannot be reached, as it was when last fetched: (parsed, whether it is old).
+def fetch(url: str, limit: int, parse: Callable[[bytes], T]) -> tuple[T, bool]:
+    """Read a small file from its URL, or from its last copy if the URL cannot be reached.
+
+    Parameters
+    ----------
+    url : str
+    limit : int
+        The largest number of bytes that is read.
+    parse : callable
+        Returns the value for the file's bytes.
+
+    Returns
+    -------
+    value
+        What `parse` returned.
+    is_old : bool
+        Whether the value is that of the last copy.
 
     Raises
     ------
     SourceError
-        It cannot be reached now and was never fetched.
+        The URL cannot be reached and there is no copy.
     PackageError
-        As for :func:`scbasset_zoo.zoo.remote.read` and `parse`.
+        See :func:`scbasset_zoo.zoo.remote.read` and `parse`.
     """
-    kept = _kept(url)
+    copy = _copy_path(url)
     try:
         raw = remote.read(url, limit, attempts=2)
     except SourceError as error:
-        if isinstance(error.__cause__, FileNotFoundError) or not kept.is_file():
+        if isinstance(error.__cause__, FileNotFoundError) or not copy.is_file():
             raise
-        when = datetime.fromtimestamp(kept.stat().st_mtime).strftime("%Y-%m-%d %H:%M")
-        say(f"{error}; going by what it was on {when}")
-        return parse(kept.read_bytes()), True
-    parsed = parse(raw)
+        when = datetime.fromtimestamp(copy.stat().st_mtime).strftime("%Y-%m-%d %H:%M")
+        say(f"{error}; using the copy of {when}")
+        return parse(copy.read_bytes()), True
+    value = parse(raw)
     with contextlib.suppress(OSError, InputError):
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        with files.new_file(kept) as new:
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        with files.new_file(copy) as new:
             new.write_bytes(raw)
-    return parsed, False
+    return value, False
 
 
-def last_fetched(url: str) -> bytes | None:
-    """A small file as it was when :func:`fetched` last read it; None if it never did."""
-    kept = _kept(url)
-    return kept.read_bytes() if kept.is_file() else None
+def last_copy(url: str) -> bytes | None:
+    """Return a small file as :func:`fetch` last read it, or None if it never did."""
+    copy = _copy_path(url)
+    return copy.read_bytes() if copy.is_file() else None
 
 
-def _kept(url: str) -> Path:
-    return root() / "fetched" / hashlib.sha256(url.encode()).hexdigest()
+def _copy_path(url: str) -> Path:
+    return cache_folder() / "fetched" / hashlib.sha256(url.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Names to models: find, list, pull and publish packages in local folders and at URLs."""
+"""Open, pull, list and search the models of the zoo."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from scbasset_zoo.package.reading import Package
 from scbasset_zoo.progress import say
 
 if TYPE_CHECKING:
-    from scbasset_zoo.runtime.devices import DeviceName
     from scbasset_zoo.runtime.model import Model
+    from scbasset_zoo.runtime.options import DeviceName
 
 
 @dataclass(frozen=True)
 class Listing:
-    """One version of a model in one source; `bytes` is 0, and `n_cells` None, for a model that a recipe makes."""
+    """One version of a model in one source. For a model that a recipe makes, `bytes` is 0 and `n_cells` is None."""
 
     source: str
     id: str
@@ -35,26 +35,26 @@ class Listing:
 
 
 def open_model(name_or_folder_or_url: str | os.PathLike[str], device: DeviceName = "auto") -> Model:
-    """Open a model for prediction, pulling it on first use.
+    """Open a model for prediction. Pull it first if it is not on this machine.
 
     Parameters
     ----------
     name_or_folder_or_url : str or path
-        A name of the zoo, as `scbasset/demo` (its newest version) or `scbasset/demo@0.1.0`; or the folder of a model
-        package; or the URL of one (https://, s3:// or hf://).
+        The name of a model in the zoo: `scbasset/demo` for its newest version, or `scbasset/demo@0.1.0`. Or the folder or URL
+        (https://, s3:// or hf://) of a model package.
     device : "auto", "cpu" or "cuda"
-        Where to run; ``auto`` takes an NVIDIA GPU where there is a usable one.
+        The device to run on. ``auto`` takes an NVIDIA GPU if one can be used.
 
     Raises
     ------
     InputError
         No source has a model of that name.
     SourceError
-        It is not in the cache, and its source cannot be reached.
+        The model is not in the cache, and its source cannot be reached.
     PackageError
-        There is no such folder, or the package is not complete or not what its index says.
+        The folder does not exist, or the package is incomplete or not the one in the index.
     DeviceError
-        The device cannot be had, or no ONNX Runtime is installed.
+        The device cannot be used, or no ONNX Runtime is installed.
     """
     from scbasset_zoo.runtime.model import Model
 
@@ -62,33 +62,37 @@ def open_model(name_or_folder_or_url: str | os.PathLike[str], device: DeviceName
 
 
 def find_package(name_or_folder_or_url: str | os.PathLike[str]) -> Package:
-    """The package of a name, folder or URL, pulled into the cache if it is not on this machine; errors as :func:`open_model`."""
+    """Return the package of a name, folder or URL. Pull it first if it is not on this machine. Errors: :func:`open_model`."""
     return Package.open(find_folder(name_or_folder_or_url))
 
 
 def find_folder(name_or_folder_or_url: str | os.PathLike[str]) -> Path:
-    """As :func:`find_package`, without opening a folder that is given, so that a damaged package can be looked at."""
-    return _find(name_or_folder_or_url) or Path(name_or_folder_or_url)
+    """Return the folder of a package. A given folder is returned as it is, so that a damaged package can be verified."""
+    return _folder_of_name_or_url(name_or_folder_or_url) or Path(name_or_folder_or_url)
 
 
 def pull(name_or_url: str | os.PathLike[str]) -> Package:
-    """Have a model on this machine, with the hash of every file checked.
+    """Download a model into the cache and check the hash of every file.
 
-    A model of a local folder is checked where it lies; others are downloaded into the cache, once, and again if damaged there.
+    A model in a local folder is checked there and not copied. A damaged model in the cache is downloaded again.
 
     Raises
     ------
     InputError, SourceError, PackageError
-        As for :func:`open_model`.
+        See :func:`open_model`.
     """
-    from scbasset_zoo.zoo.index import checked
+    from scbasset_zoo.zoo.hashes import require_unchanged
 
-    found = _find(name_or_url, check_hashes=True)
-    return Package.open(found) if found else checked(Package.open(name_or_url))
+    folder = _folder_of_name_or_url(name_or_url, check_hashes=True)
+    if folder:
+        return Package.open(folder)
+    package = Package.open(name_or_url)
+    require_unchanged(package)
+    return package
 
 
 def list_models(source: str | None = None, tag: str | None = None, assembly: str | None = None) -> list[Listing]:
-    """All models of all sources; a source that cannot be read is named on standard error.
+    """List the models of all sources. A message on standard error names each source that cannot be read.
 
     Parameters
     ----------
@@ -97,56 +101,57 @@ def list_models(source: str | None = None, tag: str | None = None, assembly: str
     tag : str, optional
         Only models with this tag.
     assembly : str, optional
-        Only models of this assembly, as hg38.
+        Only models of this assembly, for example hg38.
 
     Raises
     ------
     InputError
         There is no such source.
     SourceError, PackageError
-        The source asked for, or every source, cannot be read.
+        The requested source cannot be read, or no source can.
     """
-    from scbasset_zoo.zoo.names import survey
+    from scbasset_zoo.zoo.lookup import read_sources
 
-    known = survey(source)
-    if known.failed and len(known.failed) == len(known.looked_in):
-        raise next(iter(known.failed.values()))
-    for name, error in known.failed.items():
+    contents = read_sources(source)
+    if contents.errors and len(contents.errors) == len(contents.sources):
+        raise next(iter(contents.errors.values()))
+    for name, error in contents.errors.items():
         say(f"source {name} is left out: {error}")
     return [
-        _listing(place, entry)
-        for place, entry in known.found
+        _listing(source_of_entry, entry)
+        for source_of_entry, entry in contents.entries
         if (tag is None or tag in entry.tags) and (assembly is None or assembly == entry.assembly)
     ]
 
 
 def search_models(words: str | Iterable[str]) -> list[Listing]:
-    """Models that have every word, in any letter case, in their id, description, tags, assembly or licence."""
-    wanted = [word.casefold() for word in (words.split() if isinstance(words, str) else words)]
-    return [model for model in list_models() if all(word in _text(model) for word in wanted)]
+    """List the models whose id, description, tags, assembly or licence contain every word, in any letter case."""
+    words = [word.casefold() for word in (words.split() if isinstance(words, str) else words)]
+    return [model for model in list_models() if all(word in _searched_text(model) for word in words)]
 
 
-def _find(given: str | os.PathLike[str], *, check_hashes: bool = False) -> Path | None:
-    """The folder of a name or URL; None where a folder is given."""
+def _folder_of_name_or_url(given: str | os.PathLike[str], *, check_hashes: bool = False) -> Path | None:
+    """Return the package's folder of a name or URL, or None if `given` is itself a folder."""
     text, path = os.fspath(given), Path(given)
     if "://" in text:
-        from scbasset_zoo.zoo.pulling import package_at
+        from scbasset_zoo.zoo.pulling import package_at_url
 
-        return package_at(text, check_hashes=check_hashes).folder
+        return package_at_url(text, check_hashes=check_hashes).folder
     if isinstance(given, os.PathLike) or path.is_absolute() or text.startswith(".") or (path / "card.yaml").is_file():
         return None
-    from scbasset_zoo.zoo.names import package_named
+    from scbasset_zoo.zoo.lookup import package_named
 
     return package_named(text, check_hashes=check_hashes).folder
 
 
 def _listing(source: Any, entry: Any) -> Listing:
-    from scbasset_zoo.zoo.pulling import is_here
+    from scbasset_zoo.zoo.pulling import is_on_this_machine
 
     shared = ("id", "version", "assembly", "n_cells", "description", "license", "tags", "created", "bytes")
-    return Listing(source=source.name, on_this_machine=is_here(source, entry), **{name: getattr(entry, name) for name in shared})
+    fields = {name: getattr(entry, name) for name in shared}
+    return Listing(source=source.name, on_this_machine=is_on_this_machine(source, entry), **fields)
 
 
-def _text(model: Listing) -> str:
+def _searched_text(model: Listing) -> str:
     parts = (model.id, model.description, *model.tags, model.assembly or "", model.license)
     return "\n".join(parts).casefold()

@@ -1,4 +1,4 @@
-"""Publishing: a verified package is copied to a source, and enters its index last."""
+"""Publish a package: verify it, copy it to a source, and then add it to the source's index."""
 
 from __future__ import annotations
 
@@ -10,98 +10,101 @@ from pathlib import Path
 
 from scbasset_zoo import files
 from scbasset_zoo.errors import InputError, PackageError, SourceError
-from scbasset_zoo.package.card import MAX_BYTES
+from scbasset_zoo.package.card import MAX_BYTES, FileEntry
 from scbasset_zoo.package.reading import Package
 from scbasset_zoo.package.verifying import verify_package
 from scbasset_zoo.progress import progress, say
 from scbasset_zoo.zoo import index, remote
 from scbasset_zoo.zoo.index import Entry, Index, package_entry
+from scbasset_zoo.zoo.indexing import index_lock
+from scbasset_zoo.zoo.urls import WRITABLE, folder_url, is_url
 
 
 def publish(package: str | os.PathLike[str], destination: str | os.PathLike[str]) -> Entry:
-    """Verify a package, copy it to a source and enter it in the source's index.
+    """Verify a package, copy it to a source and add it to the source's index.
 
     Parameters
     ----------
     package : path
         Folder of the package.
     destination : path or str
-        The source: its name, which goes before a folder of that name; a local folder, which is made if it is not there and
-        given as ./NAME or a Path; or an s3:// or hf:// URL.
+        The source: its name, a local folder, or an s3:// or hf:// URL. A text without a slash is the name of a source, or else
+        an existing folder. Give a new folder as ./NAME or as a Path.
 
     Returns
     -------
     Entry
-        The package's entry in the index.
+        The new entry in the index.
 
     Raises
     ------
     PackageError
-        The package has findings, all of which are listed, or another package of its id and version is published there.
+        Verifying the package finds problems, all of which are listed, or another package has the same id and version there.
     InputError
-        The destination is no source, of a kind that cannot be written, or inside the package.
+        The destination is not a source, cannot be written, or is inside the package.
     SourceError
         The destination cannot be reached.
     """
-    place = _place(destination)
-    if not remote.is_url(place) and Path(place).resolve().is_relative_to(Path(package).resolve()):
-        raise InputError(f"{place} lies inside the package {package}. Publish to a folder outside of it.")
+    location = _location(destination)
+    if not is_url(location) and Path(location).resolve().is_relative_to(Path(package).resolve()):
+        raise InputError(f"{location} is inside the package {package}. Publish to a folder outside of it.")
     opened = _verified(Path(package))
     path = f"{opened.card.id}/{opened.card.version}"
     entry = package_entry(opened.card, (opened.folder / "card.yaml").read_bytes(), path)
-    if remote.is_url(place):
-        _publish_remotely(opened, place, entry)
+    if is_url(location):
+        _publish_remotely(opened, location, entry)
     else:
-        _publish_locally(opened, Path(place), entry)
+        _publish_locally(opened, Path(location), entry)
     return entry
 
 
 def _verified(folder: Path) -> Package:
     findings = verify_package(folder)
     if findings:
-        raise PackageError("\n  ".join([f"{folder} was not published, because of what is wrong with it:", *map(str, findings)]))
+        raise PackageError("\n  ".join([f"{folder} was not published. Its problems:", *map(str, findings)]))
     return Package.open(folder)
 
 
-def _place(given: str | os.PathLike[str]) -> str:
-    """A folder or URL from what may also be a source's name."""
+def _location(given: str | os.PathLike[str]) -> str:
+    """Return the folder or URL of a destination, which may be the name of a source."""
     destination = os.fspath(given)
     if isinstance(given, str) and Path(given).name == given:
         destination = _source_or_folder(given)
-    if remote.is_url(destination):
-        destination = remote.folder_url(destination)
-        if destination.partition("://")[0] not in remote.WRITABLE:
-            kinds = " and ".join(f"{kind}://" for kind in remote.WRITABLE)
-            raise InputError(f"{destination} cannot be written: packages are published to local folders, {kinds}.")
+    if is_url(destination):
+        destination = folder_url(destination)
+        if destination.partition("://")[0] not in WRITABLE:
+            kinds = " and ".join(f"{kind}://" for kind in WRITABLE)
+            raise InputError(f"{destination} cannot be written. Packages are published to local folders, {kinds}.")
     return destination
 
 
-def _source_or_folder(word: str) -> str:
+def _source_or_folder(name: str) -> str:
     from scbasset_zoo.zoo.sources import config_path, sources
 
-    known = {source.name: source.location for source in sources()}
-    if word in known:
-        if os.path.isdir(word):
-            say(f"{word} is taken for the source at {known[word]}; for the folder of that name, give ./{word}")
-        return known[word]
-    if not os.path.isdir(word):
+    locations = {source.name: source.location for source in sources()}
+    if name in locations:
+        if os.path.isdir(name):
+            say(f"{name} is the source at {locations[name]}; to publish to the folder of that name, give ./{name}")
+        return locations[name]
+    if not os.path.isdir(name):
         raise InputError(
-            f"There is no source {word!r} and no folder of that name; known are {', '.join(known) or 'no sources'}. "
-            f"Give ./{word} to make a folder, or add the source to {config_path()}."
+            f"There is no source {name!r} and no folder of that name. Sources: {', '.join(locations) or 'none'}. "
+            f"Give ./{name} to make a folder, or add the source to {config_path()}."
         )
-    return word
+    return name
 
 
 def _publish_locally(package: Package, root: Path, entry: Entry) -> None:
     target = root / str(entry.path)
     files.check_destination(root / index.FILE, overwrite=True)
-    with index.writing(root):
-        known = Index.parse((root / index.FILE).read_bytes(), str(root / index.FILE)) if (root / index.FILE).is_file() else Index()
-        if _is_listed(known, entry, str(root)):
+    with index_lock(root):
+        path = root / index.FILE
+        old_index = Index.parse(path.read_bytes(), str(path)) if path.is_file() else Index()
+        if _is_listed(old_index, entry, str(root)):
             return
         if not _same_card(target / "card.yaml", entry):
-            for stale in target.parent.glob(f".{target.name}.partial-*"):
-                files.remove(stale)
+            for unfinished in target.parent.glob(f".{target.name}.partial-*"):
+                files.remove(unfinished)
             with files.new_folder(target) as partial, progress(f"copying {entry.name}", entry.bytes) as advance:
                 for name, file in _card_last(entry):
                     (partial / name).parent.mkdir(parents=True, exist_ok=True)
@@ -109,36 +112,36 @@ def _publish_locally(package: Package, root: Path, entry: Entry) -> None:
                     if files.sha256(partial / name) != file.sha256:
                         raise PackageError(f"{package.folder / name} changed while it was copied; nothing was published.")
                     advance(file.bytes)
-        Index(models=(*known.models, entry)).write(root)
+        Index(models=(*old_index.models, entry)).write(root)
 
 
 def _publish_remotely(package: Package, root: str, entry: Entry) -> None:
-    place = f"{root}/{index.FILE}"
-    raw = _read_if_there(place, index.MAX_BYTES)
-    known = Index() if raw is None else Index.parse(raw, place)
-    if _is_listed(known, entry, root):
+    index_url = f"{root}/{index.FILE}"
+    raw = _read_if_exists(index_url, index.MAX_BYTES)
+    old_index = Index() if raw is None else Index.parse(raw, index_url)
+    if _is_listed(old_index, entry, root):
         return
     base = f"{root}/{entry.path}"
-    there = _read_if_there(f"{base}/card.yaml", MAX_BYTES)
-    if there is not None and hashlib.sha256(there).hexdigest() != entry.card_sha256:
+    old_card = _read_if_exists(f"{base}/card.yaml", MAX_BYTES)
+    if old_card is not None and hashlib.sha256(old_card).hexdigest() != entry.card_sha256:
         raise _other_content(entry, root)
     with progress(f"uploading {entry.name}", entry.bytes) as advance:
         for name, file in _card_last(entry):
-            remote.put(package.folder / name, f"{base}/{name}")
+            remote.upload(package.folder / name, f"{base}/{name}")
             advance(file.bytes)
     with tempfile.TemporaryDirectory() as folder:
         new = Path(folder) / index.FILE
-        new.write_text(Index(models=(*known.models, entry)).to_json(), encoding="utf-8")
-        remote.put(new, place)
+        new.write_text(Index(models=(*old_index.models, entry)).to_json(), encoding="utf-8")
+        remote.upload(new, index_url)
 
 
-def _is_listed(known: Index, entry: Entry, root: str) -> bool:
-    """Whether the same package is there already; versions never change, so that what was pulled stays what is published."""
-    for other in known.models:
+def _is_listed(old_index: Index, entry: Entry, root: str) -> bool:
+    """Return whether the index has the package. Another package of the same version is an error: a version never changes."""
+    for other in old_index.models:
         if other.name == entry.name:
             if other.key != entry.key:
                 raise _other_content(entry, root)
-            say(f"{entry.name} is in {root} already, with the same content; nothing to do")
+            say(f"{entry.name} is already in {root}, with the same content; nothing to do")
             return True
     return False
 
@@ -152,10 +155,12 @@ def _same_card(path: Path, entry: Entry) -> bool:
 
 
 def _other_content(entry: Entry, root: str) -> PackageError:
-    return PackageError(f"{root} has another package as {entry.name}; a published version never changes. Give yours a new version.")
+    return PackageError(
+        f"{root} has another package as {entry.name}, and a published version never changes. Give your package a new version."
+    )
 
 
-def _read_if_there(url: str, limit: int) -> bytes | None:
+def _read_if_exists(url: str, limit: int) -> bytes | None:
     try:
         return remote.read(url, limit)
     except SourceError as error:
@@ -164,5 +169,5 @@ def _read_if_there(url: str, limit: int) -> bytes | None:
         raise
 
 
-def _card_last(entry: Entry) -> list[tuple[str, index.FileEntry]]:
+def _card_last(entry: Entry) -> list[tuple[str, FileEntry]]:
     return sorted(entry.files.items(), key=lambda item: item[0] == "card.yaml")

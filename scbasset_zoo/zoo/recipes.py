@@ -1,4 +1,4 @@
-"""Recipes: models that are made on the user's machine from files that others published elsewhere."""
+"""Recipes: instructions to make a model on the user's machine from a file that its authors published."""
 
 from __future__ import annotations
 
@@ -13,20 +13,22 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, ValidationError, model_validator
 
-from scbasset_zoo.errors import PackageError
+from scbasset_zoo.errors import InputError, PackageError
 from scbasset_zoo.package.card_fields import Count, License, ModelId, Sha256, Tag, Text, Version
 from scbasset_zoo.package.reading import Package
 from scbasset_zoo.zoo import remote
-from scbasset_zoo.zoo.schema import Section
+from scbasset_zoo.zoo.download import Download, download_all
+from scbasset_zoo.zoo.schema import StrictModel
+from scbasset_zoo.zoo.urls import check_url
 
 MAX_BYTES = 2**20
 PLAIN_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 
 
-class SourceFile(Section):
-    """The published file, by address and hash."""
+class SourceFile(StrictModel):
+    """The URL and the hash of the published file."""
 
-    url: Annotated[str, AfterValidator(remote.check_url)]
+    url: Annotated[str, AfterValidator(check_url)]
     sha256: Sha256 | None = None
     md5: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] | None = None
     bytes: Count | None = None
@@ -39,12 +41,12 @@ class SourceFile(Section):
 
     @property
     def digest(self) -> tuple[str, str]:
-        """The hash's algorithm and value."""
+        """The algorithm and the value of the hash."""
         return ("sha256", self.sha256) if self.sha256 else ("md5", str(self.md5))
 
 
 class About(BaseModel):
-    """The card's fields that the file itself does not tell; those not named here go to the importer as they are."""
+    """Fields of the card that are not in the published file. The importer also gets fields that are not listed here."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
@@ -58,28 +60,28 @@ class About(BaseModel):
 
     @property
     def assembly(self) -> str | None:
-        """Name of the assembly, where the recipe gives it."""
+        """The name of the assembly, or None if the recipe does not give it."""
         return self.genome.get("assembly")
 
 
-class Recipe(Section):
-    """recipe.yaml: which importer makes which model of which file."""
+class Recipe(StrictModel):
+    """The content of recipe.yaml: an importer, the published file, and the model that is made of it."""
 
     importer: Text
     source: SourceFile
     options: dict[str, Any] = {}
     about: About
 
-    def cook(self, work: Path, out: Path) -> Package:
-        """Download the file into the folder `work` and import it into the package `out`.
+    def build_package(self, work: Path, out: Path) -> Package:
+        """Download the published file into the folder `work`, and import it into the package `out`.
 
         Raises
         ------
         PackageError
-            The importer is not installed or does not take the options, one of them is a path, or the file is not the one that was
-            published.
+            The importer is not installed or does not accept the options, an option is a path, or the file does not have the hash
+            in the recipe.
         SourceError
-            The file cannot be had.
+            The file cannot be downloaded.
         InputError
             The importer cannot read the file.
         """
@@ -87,20 +89,20 @@ class Recipe(Section):
         try:
             options = importer.Options.model_validate(self.options)
         except ValidationError as error:
-            raise PackageError(f"The importer {self.importer} does not take the recipe's options: {error}") from None
+            raise PackageError(f"The importer {self.importer} does not accept the recipe's options: {error}") from None
         paths = [name for name in sorted(options.model_fields_set) if _takes_path(importer.Options, name)]
         if paths:
             raise PackageError(
-                f"The recipe sets {', '.join(paths)}, which names a file of this machine; a recipe may not, since it would put "
-                f"your files into its model. Convert with your own files by `scbasset-zoo import {self.importer}`."
+                f"The recipe sets {', '.join(paths)}, which is a path on your machine. A recipe may not read your files. "
+                f"To convert with your own files, use `scbasset-zoo import {self.importer}`."
             )
-        # Importers tell formats apart by suffix, so the published file keeps its name.
+        # The published file keeps its name, because importers recognise formats by the suffix.
         name = urllib.parse.urlsplit(self.source.url).path.rpartition("/")[2]
         name = name if PLAIN_NAME.fullmatch(name) else "source"
         size = remote.size(self.source.url) if self.source.bytes is None else self.source.bytes
         algorithm, digest = self.source.digest
         path = work / "source" / name
-        remote.download_all([remote.Wanted(self.source.url, path, size, digest, algorithm)], f"downloading {name}")
+        download_all([Download(self.source.url, path, size, digest, algorithm)], f"downloading {name}")
         return importer().convert(path, options, out=out, about=self.about.model_dump(exclude_unset=True), overwrite=True)
 
 
@@ -108,12 +110,13 @@ def _importer(name: str) -> Any:
     from scbasset_zoo import plugin_manager
 
     importers = plugin_manager.importers()
-    if name not in importers:
+    try:
+        return importers.get(name)
+    except InputError:
         raise PackageError(
-            f"The recipe needs the importer {name!r}, and there is none of that name "
-            f"(there are: {', '.join(sorted(importers)) or 'none'}). Install the plugin that brings it."
-        )
-    return importers[name]
+            f"The recipe needs the importer {name!r}, which is not installed "
+            f"(installed: {', '.join(sorted(importers.names())) or 'none'}). Install the plugin that provides it."
+        ) from None
 
 
 def _takes_path(options: type[BaseModel], name: str) -> bool:
@@ -121,7 +124,7 @@ def _takes_path(options: type[BaseModel], name: str) -> bool:
 
 
 def _has_path(kind: Any) -> bool:
-    """Whether a type is a path, or has one among its parts."""
+    """Return whether a type is a path or contains one."""
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         return any(_takes_path(kind, name) for name in kind.model_fields)
     return (isinstance(kind, type) and issubclass(kind, os.PathLike)) or any(map(_has_path, typing.get_args(kind)))

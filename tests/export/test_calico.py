@@ -13,13 +13,16 @@ import pandas as pd
 import pytest
 import yaml
 from helpers import toy
-from scbasset_zoo_export.calico import KERNELS_AND_POOLS, Calico, CalicoOptions
+from scbasset_zoo_export.calico import Calico, CalicoOptions
+from scbasset_zoo_export.calico_network import KERNELS_AND_POOLS
 from scipy.special import expit
 
 import scbasset_zoo as sz
 from scbasset_zoo.errors import InputError
-from scbasset_zoo.graph.building import build_trunk, fold_batch_normalisation
-from scbasset_zoo.graph.layers import Block, TrunkLayers, read_layers
+from scbasset_zoo.graph.building import build_trunk
+from scbasset_zoo.graph.folding import fold_batch_normalisation
+from scbasset_zoo.graph.layer_reader import read_layers
+from scbasset_zoo.graph.layers import Block, TrunkLayers
 from scbasset_zoo.inputs import dna
 from scbasset_zoo.package.verifying import verify_package
 from scbasset_zoo.plugin_manager import importers
@@ -30,7 +33,7 @@ RECIPE = Path(__file__).parents[2] / "model_cards/scbasset/buenrostro2018/recipe
 BY_CELL = np.array([[1, 0, 1, 1, 0, 0], [0, 1, 0, 0, 1, 1]], np.float32)
 
 
-def published_network(n_cells=N_CELLS, width=0.04, bottleneck=5, by_cell=None, seed=0, gain=1.4):
+def published_network(n_cells=N_CELLS, width=0.04, embedding_size=5, by_cell=None, seed=0, gain=1.4):
     """The published network in Keras' own layers, with random weights and batch statistics: as is, and without its batch path."""
     import keras
 
@@ -44,7 +47,7 @@ def published_network(n_cells=N_CELLS, width=0.04, bottleneck=5, by_cell=None, s
         x = keras.layers.BatchNormalization(momentum=0.9)(x)
         if pool > 1:
             x = keras.layers.MaxPooling1D(pool, padding="same")(x)
-    x = keras.layers.Dense(bottleneck, use_bias=False)(keras.layers.Reshape((1, -1))(gelu(x)))
+    x = keras.layers.Dense(embedding_size, use_bias=False)(keras.layers.Reshape((1, -1))(gelu(x)))
     x = gelu(keras.layers.Dropout(0.2)(keras.layers.BatchNormalization(momentum=0.9)(x)))
     logits = keras.layers.Dense(n_cells)(x)
     corrected = keras.Model(sequence, keras.layers.Flatten()(keras.layers.Activation("sigmoid")(logits)))
@@ -149,7 +152,7 @@ def test_a_corrected_model_predicts_the_originals_values_with_batch_effects_and_
     np.testing.assert_allclose(expit(logits), original, rtol=0, atol=1e-5)
     assert package.card.batch_correction.column == "batch"
     assert package.card.batch_correction.n_batches == 2
-    assert package.card.batch_correction.lambda_cell is None
+    assert package.card.batch_correction.l2_cell is None
     assert package.cells()["batch"].tolist() == [BATCHES[i] for i in BY_CELL.argmax(axis=0)]
 
 
@@ -158,17 +161,17 @@ def test_mutations_take_the_fast_way_and_are_full_passes(weights, tmp_path, caps
     capsys.readouterr()
     (reference,) = toy.random_sequences(1, seed=5)
     starts = [0, 660, 1340]
-    found = model.mutate(reference, starts, "ACGT", quiet=True)
+    embedding = model.mutate(reference, starts, "ACGT", quiet=True)
     assert "full passes" not in capsys.readouterr().err
     edited = [reference[:start] + "ACGT" + reference[start + 4 :] for start in starts]
-    np.testing.assert_allclose(found, model.embed(edited), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(embedding, model.embed(edited), rtol=0, atol=1e-5)
 
 
 def test_the_published_recipe_makes_the_published_shape_at_full_width(sequences, tmp_path):
     recipe = yaml.safe_load(RECIPE.read_text())
-    network, _ = published_network(2034, width=1, bottleneck=32, gain=1.2)
+    network, _ = published_network(2034, width=1, embedding_size=32, gain=1.2)
     source = save_weights(network, tmp_path / "buen_model_sc.h5")
-    importer = importers()[recipe["importer"]]
+    importer = importers().get(recipe["importer"])
     options = importer.Options(**recipe.get("options", {}))
     package = importer().convert(source, options, out=tmp_path / "package", about=recipe["about"])
     card = package.card
@@ -256,7 +259,7 @@ def test_a_column_named_barcode_wins_over_the_index_of_an_h5ad(weights, tmp_path
     assert package.cells().columns.tolist() == (["cell", "cluster"] if index == "cell" else ["cluster"])
 
 
-def test_blank_lines_after_the_last_cell_are_none_and_rows_may_be_named_without_a_title(weights, tmp_path):
+def test_blank_lines_after_the_last_cell_are_ignored_and_the_first_column_needs_no_name(weights, tmp_path):
     (tmp_path / "cells.tsv").write_text("cell_type\n" + "".join(f"{barcode}\tT\n" for barcode in "abcdef") + "\n\n")
     cells = convert(weights, tmp_path / "package", cells=tmp_path / "cells.tsv").cells()
     assert cells.index.tolist() == list("abcdef")
@@ -267,7 +270,7 @@ def test_blank_lines_after_the_last_cell_are_none_and_rows_may_be_named_without_
     ("text", "message"),
     [
         ("barcode\n" + "\n".join("abcdefg"), "has 7 cells, the weights have 6 outputs"),
-        ("\n".join("abcdef"), "has 5 cells, the weights have 6 outputs.*first line was taken for the names"),
+        ("\n".join("abcdef"), "has 5 cells, the weights have 6 outputs.*first line was read as the names"),
         ("barcode\n" + "\n".join("abcdee"), "barcode 'e' appears more than once"),
         ("barcode,x\na,1\nb,1\n,1\nd,1\ne,1\nf,1", r"cell 3: the barcode \(column 'barcode'\) is missing"),
         ("barcode\na\nb\n\nd\ne\nf\n", "cells.csv, row 3 after the first line: it has no value"),
@@ -316,9 +319,9 @@ BODY = ["0,1,0", "1,0,1", "2,1,0", "3,1,0", "4,0,1", "5,0,1"]
         ([",x,y,z", *(f"{line},0" for line in BODY)], "has 3 columns of batches; the weights have 2"),
         ([",x,y", *BODY[:2], "2,1,2", *BODY[3:]], "cell 'c', column 'y': expected 0 or 1, found '2'"),
         ([",x,y", *BODY[:2], "2,,1", *BODY[3:]], "cell 'c', column 'x': expected 0 or 1, found 'nan'"),
-        ([",x,y", *(f"other{line}" for line in BODY)], "no row is named as a cell of the model; found 'other0', expected 'a'"),
-        ([",x,y", *(cell + line[1:] for cell, line in zip("abcdeX", BODY, strict=True))], "the cell 'X' is not among"),
-        ([",x,y", *(cell + line[1:] for cell, line in zip("abcdee", BODY, strict=True))], "the cell 'e' is twice among"),
+        ([",x,y", *(f"other{line}" for line in BODY)], "no row has the name of a cell of the model; found 'other0', expected 'a'"),
+        ([",x,y", *(cell + line[1:] for cell, line in zip("abcdeX", BODY, strict=True))], "the model has no cell 'X'"),
+        ([",x,y", *(cell + line[1:] for cell, line in zip("abcdee", BODY, strict=True))], "the cell 'e' has more than one row"),
     ],
 )
 def test_batches_that_do_not_fit_are_refused(corrected_weights, tmp_path, lines, message):
@@ -329,15 +332,15 @@ def test_batches_that_do_not_fit_are_refused(corrected_weights, tmp_path, lines,
 
 
 def test_batches_are_needed_exactly_where_there_is_a_batch_path(weights, corrected_weights, batches, tmp_path):
-    with pytest.raises(InputError, match="batch-corrected, for 2 batches: give --batches"):
+    with pytest.raises(InputError, match="batch-corrected, for 2 batches: give a table of them with batches"):
         convert(corrected_weights, tmp_path / "package")
-    with pytest.raises(InputError, match="has no batch path.*without --batches"):
+    with pytest.raises(InputError, match="has no batch path.*without batches"):
         convert(weights, tmp_path / "package", batches=batches)
 
 
-def test_a_batch_column_that_says_otherwise_is_refused(corrected_weights, batches, tmp_path):
+def test_a_batch_column_with_other_values_is_refused(corrected_weights, batches, tmp_path):
     pd.DataFrame({"barcode": list("abcdef"), "batch": range(6)}).to_csv(tmp_path / "cells.csv", index=False)
-    with pytest.raises(InputError, match="column 'batch' has other values"):
+    with pytest.raises(InputError, match="column 'batch' whose values differ"):
         convert(corrected_weights, tmp_path / "package", cells=tmp_path / "cells.csv", batches=batches)
 
 
@@ -410,19 +413,22 @@ def be_keras_3(file):
         (put("dense_1/kernel", np.zeros((4, 6))), r"dense_1/kernel has shape \(4, 6\); expected \(5, any\)"),
         (put("dense_1/bias", np.zeros(7)), "dense_1/kernel has 6 outputs, dense_1/bias 7"),
         (put("batch_normalization/gamma", np.ones(3)), r"batch_normalization/gamma has shape \(3,\); expected \(12\)"),
-        (put("batch_normalization/moving_variance", -np.ones(12)), "moving_variance is -1 at its lowest"),
+        (
+            put("batch_normalization/moving_variance", -np.ones(12)),
+            "moving_variance has the value -1; a variance",
+        ),
         (put("dense_1/bias", [np.nan, np.nan, np.inf, 0, 0, 0]), "dense_1/bias has 3 of 6 weights that are not finite"),
         (put("dense/kernel", h5py.SoftLink("/dense_1")), "is a link to '/dense_1'; links are not followed"),
         (put("dense/kernel", h5py.ExternalLink("/etc/passwd", "/x")), "is a link to '/x'; links are not followed"),
-        (keep_outside, "the values of /dense/dense/kernel:0 lie in another file"),
-        (declare_much, r"declares 4,000,000,\S* bytes of weights, more than the file has"),
-        (hold_texts, "kernel:0 is no array of floating-point numbers"),
+        (keep_outside, "the values of /dense/dense/kernel:0 are in another file"),
+        (declare_much, r"declares 4,000,000,\S* bytes of weights, more than the size of the file"),
+        (hold_texts, "kernel:0 is not an array of floating-point numbers"),
         (drop_layer, r"expected 8 layers conv1d, found 7 \(conv1d, conv1d_1"),
-        (add_layer, "the layer 'lstm' is none of the published network"),
+        (add_layer, "the published network has no layer 'lstm'"),
         (list_another_weight, "lists 'conv1d/bias:0' in /conv1d, but does not have it"),
         (add_a_bias, "conv1d has the weights bias, kernel; expected kernel"),
         (be_a_whole_model, "is a whole model, not weights alone.*save_weights"),
-        (be_other_hdf5, "HDF5, but no Keras weights"),
+        (be_other_hdf5, "HDF5, but not Keras weights"),
         (be_keras_3, "is Keras 3 weights; expected the weights of a Keras 2 model"),
     ],
 )
@@ -434,7 +440,7 @@ def test_files_that_are_not_the_published_weights_are_refused(broken, tmp_path, 
     assert not (tmp_path / "package").exists()
 
 
-def test_a_file_that_is_no_hdf5_cut_short_or_not_there_is_refused(weights, tmp_path):
+def test_a_file_that_is_not_hdf5_or_cut_short_or_missing_is_refused(weights, tmp_path):
     short = tmp_path / "short.h5"
     short.write_bytes(weights.read_bytes()[:-1000])
     (tmp_path / "text.h5").write_text("weights")
@@ -443,7 +449,7 @@ def test_a_file_that_is_no_hdf5_cut_short_or_not_there_is_refused(weights, tmp_p
             convert(tmp_path / name, tmp_path / "package")
 
 
-def test_the_card_says_what_is_known_and_what_the_user_says(weights, tmp_path):
+def test_the_card_has_what_the_weights_say_and_what_the_user_gives(weights, tmp_path):
     about = {"id": "lab/model", "license": "CC0-1.0", "data": {"description": "Our cells."}, "description": "Ours."}
     card = convert(weights, tmp_path / "package", about=about).card
     assert (card.id, card.license, card.version) == ("lab/model", "CC0-1.0", "0.1.0")
@@ -457,29 +463,29 @@ def test_the_card_says_what_is_known_and_what_the_user_says(weights, tmp_path):
     assert default.authors[0].name == "not stated by the weights"
 
 
-def test_an_assembly_that_nobody_said_is_unknown_in_the_card_and_when_predicting(weights, tmp_path, capsys):
+def test_an_assembly_that_is_not_given_is_unknown_in_the_card_and_when_predicting(weights, tmp_path, capsys):
     package = convert(weights, tmp_path / "package", assembly=None)
     assert (package.card.genome.assembly, package.card.genome.chromosome_sizes) == ("unknown", {})
-    assert "--assembly hg19" in capsys.readouterr().err
+    assert "assembly='hg19'" in capsys.readouterr().err
     genome = toy.toy_genome(tmp_path / "toy.fa")
     sz.open_model(package.folder, device="cpu").predict(["chr1:5000-5500"], genome)
-    assert "it cannot be checked whether this is that genome" in capsys.readouterr().err
+    assert "so the assembly of the FASTA cannot be checked" in capsys.readouterr().err
 
 
-def test_the_assembly_must_be_known(weights, tmp_path):
-    with pytest.raises(InputError, match="chromosome lengths of xenLae2 are not known, only those of hg19"):
+def test_the_assembly_must_be_built_in_or_come_with_its_chromosomes(weights, tmp_path):
+    with pytest.raises(InputError, match="chromosome lengths of xenLae2 are not built in, only those of hg19"):
         convert(weights, tmp_path / "package", assembly="xenLae2")
-    with pytest.raises(InputError, match="--assembly says hg19, what is said about the model mm10"):
+    with pytest.raises(InputError, match="assembly='hg19', but genome.assembly in about is mm10"):
         convert(weights, tmp_path / "package", about={"genome": {"assembly": "mm10"}})
-    said = {"genome": {"assembly": "toad", "chromosome_sizes": {"1": 1000}}}
-    genome = convert(weights, tmp_path / "package", assembly=None, about=said).card.genome
+    about = {"genome": {"assembly": "toad", "chromosome_sizes": {"1": 1000}}}
+    genome = convert(weights, tmp_path / "package", assembly=None, about=about).card.genome
     assert (genome.assembly, genome.naming, genome.chromosome_sizes) == ("toad", "ensembl", {"1": 1000})
 
 
-def test_what_is_said_must_make_a_card(weights, tmp_path):
+def test_about_must_have_fields_of_a_card(weights, tmp_path):
     with pytest.raises(InputError, match="data must be a mapping of fields; found 'GEO'"):
         convert(weights, tmp_path / "package", about={"data": "GEO"})
-    with pytest.raises(InputError, match="has 'nonsense', which a card has not"):
+    with pytest.raises(InputError, match="about: 'nonsense' is not a field of the card"):
         convert(weights, tmp_path / "package", about={"nonsense": 1})
     assert list(tmp_path.iterdir()) == []
 
@@ -502,7 +508,7 @@ def test_the_command_imports_without_tensorflow(weights, tmp_path):
     assert "already exists" in again.stderr
     code = (
         "import sys\nfrom pathlib import Path\nfrom scbasset_zoo.plugin_manager import importers\n"
-        "calico = importers()['calico']\n"
+        "calico = importers().get('calico')\n"
         f"calico().convert(Path({str(weights)!r}), calico.Options(assembly='hg19'), out=Path({str(tmp_path / 'other')!r}))\n"
         "print({'tensorflow', 'keras', 'tf2onnx'} & set(sys.modules))"
     )

@@ -20,6 +20,8 @@ import scbasset_zoo as sz
 from scbasset_zoo.errors import InputError, PackageError
 from scbasset_zoo.inputs import dna
 from scbasset_zoo.package.verifying import verify_package
+from scbasset_zoo.training.checkpoint import read_arrays
+from scbasset_zoo.training.run_folder import read_record
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +29,7 @@ def prepared(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
     simulation = sz.simulate(folder / "simulated", n_cells=40, n_peaks=240, n_types=3, n_batches=2, density=0.2, quiet=True)
     return sz.prepare(
-        simulation.matrix, fasta=simulation.fasta, assembly="simulated", out=folder / "prepared", split="70/15/15", quiet=True
+        simulation.matrix, genome=simulation.genome, assembly="simulated", out=folder / "prepared", split="70/15/15", quiet=True
     )
 
 
@@ -48,12 +50,10 @@ def package(run, tmp_path_factory):
 
 
 def keras_network(run, prepared):
-    from scbasset_zoo_export.export import _restore
+    from scbasset_zoo_export.export import restore_network
 
-    from scbasset_zoo.training import checkpoint
-
-    weights, _ = checkpoint.read_arrays(run.folder / "best.npz")
-    return _restore(checkpoint.read_run(run.folder), prepared, weights)
+    weights, _ = read_arrays(run.folder / "best.npz")
+    return restore_network(read_record(run.folder), prepared, weights)
 
 
 def windows(prepared, split):
@@ -71,12 +71,12 @@ def run_onnx(package, sequence):
 def test_the_three_outputs_are_those_of_keras(run, prepared, package):
     network, _ = keras_network(run, prepared)
     codes = np.concatenate([windows(prepared, "test"), np.full((1, 1344), dna.N, np.int8)])
-    found = run_onnx(package, dna.one_hot(codes))
-    assert list(found) == ["accessibility", "logits", "peak_embedding"]
+    outputs = run_onnx(package, dna.one_hot(codes))
+    assert list(outputs) == ["accessibility", "logits", "peak_embedding"]
     logits = network(dna.one_hot(codes)).numpy()
-    np.testing.assert_allclose(found["peak_embedding"], network.trunk(dna.one_hot(codes)).numpy(), atol=1e-5)
-    np.testing.assert_allclose(found["logits"], logits, atol=1e-5)
-    np.testing.assert_allclose(found["accessibility"], expit(logits), atol=2.5e-6)  # a quarter of the logits' tolerance
+    np.testing.assert_allclose(outputs["peak_embedding"], network.trunk(dna.one_hot(codes)).numpy(), atol=1e-5)
+    np.testing.assert_allclose(outputs["logits"], logits, atol=1e-5)
+    np.testing.assert_allclose(outputs["accessibility"], expit(logits), atol=2.5e-6)  # a quarter of the logits' tolerance
 
 
 def test_logits_are_the_product_of_the_embeddings_and_the_intercept(package, prepared):
@@ -84,9 +84,9 @@ def test_logits_are_the_product_of_the_embeddings_and_the_intercept(package, pre
     weights = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     assert weights["cell_embedding"].shape == (6, 40)
     assert weights["cell_intercept"].shape == (40,)
-    found = run_onnx(package, dna.one_hot(windows(prepared, "test")))
-    expected = found["peak_embedding"] @ weights["cell_embedding"] + weights["cell_intercept"]
-    np.testing.assert_allclose(found["logits"], expected, atol=1e-5)
+    outputs = run_onnx(package, dna.one_hot(windows(prepared, "test")))
+    expected = outputs["peak_embedding"] @ weights["cell_embedding"] + weights["cell_intercept"]
+    np.testing.assert_allclose(outputs["logits"], expected, atol=1e-5)
 
 
 def test_training_only_layers_are_gone_and_operators_are_standard(package):
@@ -104,7 +104,7 @@ def test_the_package_verifies_and_keeps_all_cells_and_peaks(package, prepared):
 
 
 def test_evaluation_on_held_out_peaks_is_scikit_learns(package, prepared):
-    found = {(row.metric, row.split): row for row in package.card.evaluation}
+    evaluation = {(row.metric, row.split): row for row in package.card.evaluation}
     for split in ("validation", "test"):
         scores = run_onnx(package, dna.one_hot(windows(prepared, split)))["accessibility"]
         labels = prepared.labels(prepared.rows(split)).toarray()
@@ -112,12 +112,12 @@ def test_evaluation_on_held_out_peaks_is_scikit_learns(package, prepared):
             for metric, function in (("AUROC", roc_auc_score), ("AUPR", average_precision_score)):
                 pairs = [(labels.take(i, axis), scores.take(i, axis)) for i in range(labels.shape[axis])]
                 values = [function(label, score) for label, score in pairs if 0 < label.sum() < len(label)]
-                row = found[f"{metric} per {unit}, mean", split]
+                row = evaluation[f"{metric} per {unit}, mean", split]
                 assert row.value == pytest.approx(np.mean(values), abs=1e-4)
                 assert row.n == len(values)
     weights = {t.name: onnx.numpy_helper.to_array(t) for t in onnx.load(package.folder / "model.onnx").graph.initializer}
     expected = np.corrcoef(weights["cell_intercept"], np.log(prepared.cells["n_open_peaks"]))[0, 1]
-    assert found["Pearson r of cell intercept and log depth", "all"].value == pytest.approx(expected, abs=1e-6)
+    assert evaluation["Pearson r of cell intercept and log depth", "all"].value == pytest.approx(expected, abs=1e-6)
 
 
 def test_the_card_says_how_it_was_made(package, run):
@@ -137,9 +137,9 @@ def test_batch_corrected_packages_keep_the_batch_path_apart_and_evaluate_with_it
     network, batch_of_cell = keras_network(corrected_run, prepared)
     sequence = dna.one_hot(windows(prepared, "test"))
     z = network.trunk(sequence).numpy()
-    found = run_onnx(package, sequence)
-    np.testing.assert_allclose(found["logits"], network.cell_head(z).numpy(), atol=1e-5)
-    np.testing.assert_allclose(found["batch_logits"], network(sequence).numpy(), atol=1e-5)
+    outputs = run_onnx(package, sequence)
+    np.testing.assert_allclose(outputs["logits"], network.cell_head(z).numpy(), atol=1e-5)
+    np.testing.assert_allclose(outputs["batch_logits"], network(sequence).numpy(), atol=1e-5)
     labels = prepared.labels(prepared.rows("test")).toarray()
     scores = network(sequence).numpy()
     cells = [c for c in range(40) if 0 < labels[:, c].sum() < len(labels)]
@@ -148,7 +148,7 @@ def test_batch_corrected_packages_keep_the_batch_path_apart_and_evaluate_with_it
     assert row.value == pytest.approx(expected, abs=1e-4)
     assert "with the batch path" in row.note
     assert package.card.batch_correction.column == "batch"
-    assert package.card.batch_correction.lambda_cell == 1e-4
+    assert package.card.batch_correction.l2_cell == 1e-4
 
 
 def test_a_graph_that_differs_from_keras_is_not_written(run, prepared, tmp_path, monkeypatch):
@@ -166,31 +166,31 @@ def test_a_graph_that_differs_from_keras_is_not_written(run, prepared, tmp_path,
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_only_the_author_knows_goes_into_the_card(run, tmp_path):
+def test_fields_of_about_go_into_the_card(run, tmp_path):
     about = {"id": "scbasset/mine", "version": "2.1.0", "license": "MIT", "authors": [{"name": "A. Author"}]}
     (tmp_path / "about.yaml").write_text(yaml.safe_dump(about))
     card = sz.export(run.folder, out=tmp_path / "package", about=tmp_path / "about.yaml").card
     assert (card.id, card.version, card.license, card.authors[0].name) == ("scbasset/mine", "2.1.0", "MIT", "A. Author")
 
 
-def test_bad_requests_are_refused_and_leave_nothing(run, prepared, package, tmp_path):
-    with pytest.raises(InputError, match="--overwrite"):
+def test_wrong_arguments_are_refused_and_leave_nothing(run, prepared, package, tmp_path):
+    with pytest.raises(InputError, match="overwrite=True"):
         sz.export(run.folder, out=package.folder)
     with pytest.raises(InputError, match="not the folder of a training run"):
         sz.export(tmp_path, out=tmp_path / "package")
     with pytest.raises(PackageError, match=r"license.*SPDX"):
         sz.export(run.folder, out=tmp_path / "package", about={"license": "my own"})
-    with pytest.raises(InputError, match="training"):
+    with pytest.raises(InputError, match="about: leave out training"):
         sz.export(run.folder, out=tmp_path / "package", about={"training": {}})
     (tmp_path / "list.yaml").write_text("- 1")
     with pytest.raises(InputError, match="mapping of card fields"):
         sz.export(run.folder, out=tmp_path / "package", about=tmp_path / "list.yaml")
     moved = tmp_path / "moved"
     shutil.copytree(run.folder, moved)
-    facts = json.loads((moved / "run.json").read_text())
-    facts["data"]["folder"] = str(tmp_path / "gone")
-    (moved / "run.json").write_text(json.dumps(facts))
-    with pytest.raises(InputError, match="--data DIR"):
+    record = json.loads((moved / "run.json").read_text())
+    record["data"]["folder"] = str(tmp_path / "gone")
+    (moved / "run.json").write_text(json.dumps(record))
+    with pytest.raises(InputError, match="where it is with data"):
         sz.export(moved, out=tmp_path / "package")
     assert not (tmp_path / "package").exists()
     assert sz.export(moved, out=tmp_path / "package", data=prepared.folder).card.cells.n_cells == 40
@@ -200,7 +200,7 @@ def test_a_run_without_a_finished_epoch_cannot_be_exported(run, tmp_path):
     unfinished = tmp_path / "run"
     shutil.copytree(run.folder, unfinished)
     (unfinished / "best.npz").unlink()
-    with pytest.raises(InputError, match="no epoch of this run was finished"):
+    with pytest.raises(InputError, match="this run has finished no epoch"):
         sz.export(unfinished, out=tmp_path / "package")
 
 
@@ -217,7 +217,7 @@ for name in ("scbasset_zoo", "tensorflow", "kipoi", "keras"):
         __import__(name)
     except ImportError:
         continue
-    sys.exit(f"{name} is installed here")
+    sys.exit(f"{name} is installed")
 model, sequence, out = sys.argv[1:]
 session = onnxruntime.InferenceSession(model)
 accessibility, logits, peak_embedding = session.run(None, {"sequence": numpy.load(sequence)})
@@ -226,9 +226,9 @@ numpy.savez(out, accessibility=accessibility, logits=logits, peak_embedding=peak
     arguments = [package.folder / "model.onnx", tmp_path / "sequence.npy", tmp_path / "out.npz"]
     subprocess.run([python, "-I", "-c", code, *map(str, arguments)], check=True, cwd=tmp_path)
     expected = run_onnx(package, sequence)
-    with np.load(tmp_path / "out.npz") as found:
+    with np.load(tmp_path / "out.npz") as outputs:
         for name in ("accessibility", "logits", "peak_embedding"):
-            np.testing.assert_allclose(found[name], expected[name], atol=1e-5)
+            np.testing.assert_allclose(outputs[name], expected[name], atol=1e-5)
 
 
 def test_exporting_from_the_command_line_names_the_next_step(run, tmp_path):

@@ -1,4 +1,4 @@
-"""kill -9 while a package is made: it is whole or absent, and what the dead leave behind is hidden and harms nobody."""
+"""kill -9 while a package is made: the package is whole or absent, and leftovers are hidden and do no damage."""
 
 import os
 import signal
@@ -31,7 +31,7 @@ def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
     simulation = sz.simulate(folder / "simulated", n_cells=40, n_peaks=240, n_types=3, density=0.2, quiet=True)
     prepared = sz.prepare(
-        simulation.matrix, fasta=simulation.fasta, assembly="simulated", out=folder / "prepared", split="70/15/15", quiet=True
+        simulation.matrix, genome=simulation.genome, assembly="simulated", out=folder / "prepared", split="70/15/15", quiet=True
     )
     return sz.train(prepared.folder, out=folder / "run", epochs=1, **TINY).folder
 
@@ -41,7 +41,7 @@ def start(*command):
 
 
 def kill_when(process, folder, delay, *, writing):
-    """Kill after a while: of the start, or of the first moment at which something is being written."""
+    """Kill a process some time after its start, or after it begins to write."""
     while writing and process.poll() is None and not any(folder.glob(".package*")):
         time.sleep(0.002)
     time.sleep(delay)
@@ -50,7 +50,7 @@ def kill_when(process, folder, delay, *, writing):
 
 
 def check(folder):
-    """Names that a reader may see are whole packages; returns how many there are, and how many leftovers."""
+    """Check that all visible folders are whole packages; return their number, and the number of leftovers."""
     names = os.listdir(folder)
     visible = [name for name in names if not name.startswith(".")]
     for name in visible:
@@ -76,7 +76,7 @@ def test_a_killed_export_leaves_a_whole_package_or_none(run, tmp_path):
     assert package.verify() == []
 
 
-def test_a_killed_writer_leaves_whole_packages_only_and_its_leftovers_are_in_nobodys_way(tmp_path):
+def test_a_killed_writer_leaves_whole_packages_only_and_its_leftovers_do_not_matter(tmp_path):
     rng = np.random.default_rng(1)
     tests = str(Path(__file__).parents[1])
     whole, left = 0, 0
@@ -85,9 +85,9 @@ def test_a_killed_writer_leaves_whole_packages_only_and_its_leftovers_are_in_nob
         folder.mkdir()
         process = start(sys.executable, "-c", WRITE, tests, str(folder))
         assert kill_when(process, folder, rng.uniform(0, 1.0), writing=True)
-        found = check(folder)
-        whole, left = whole + found[0], left + found[1]
+        n_whole, n_leftovers = check(folder)
+        whole, left = whole + n_whole, left + n_leftovers
     assert whole >= 1
     assert left >= 1
-    again = toy.toy_package(folder / f"package-{found[0]}", overwrite=True)
+    again = toy.toy_package(folder / f"package-{n_whole}", overwrite=True)
     assert Package.open(again.folder).verify() == []

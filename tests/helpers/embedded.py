@@ -1,4 +1,4 @@
-"""Packages whose cells lie where a test puts them, with or without a batch path; and groups of cells to put there."""
+"""Packages with given cell embeddings, with or without a batch path, and simulated groups of cells."""
 
 from __future__ import annotations
 
@@ -19,14 +19,17 @@ PENALTY = 1e-6
 
 
 def embedded_package(folder, embedding, cells, *, batch: str | None = None, penalty=PENALTY, **card) -> Package:
-    """A complete package of a toy trunk and cells at `embedding` (n_cells, 8); batch-corrected if a column is named."""
+    """Write a complete package: a toy trunk, and cells with the given embedding of shape (n_cells, 8).
+
+    If `batch` names a column of the cells, the model is batch-corrected.
+    """
     rng = np.random.default_rng(0)
     path = None
     if batch is not None:
         codes, names = pd.factorize(cells[batch], sort=True)
         by_cell = np.eye(len(names), dtype=np.float32)[:, codes]
         path = BatchPath(*(rng.normal(size=size).astype(np.float32) for size in ((SIZE, len(names)), len(names))), by_cell)
-        card["batch_correction"] = {"column": batch, "n_batches": len(names), "lambda_cell": penalty, "lambda_batch": 0.0}
+        card["batch_correction"] = {"column": batch, "n_batches": len(names), "l2_cell": penalty, "l2_batch": 0.0}
     whole = toy.toy_model(n_cells=1, embedding_size=SIZE)
     trunk = extract_trunk(whole)
     trunk.producer_name, trunk.producer_version = whole.producer_name, whole.producer_version
@@ -41,7 +44,7 @@ def embedded_package(folder, embedding, cells, *, batch: str | None = None, pena
 
 
 def groups(n_cells=240, n_types=4, spread=0.5, shift=0.0, seed=0) -> tuple[np.ndarray, pd.DataFrame]:
-    """Cells around the corner of their type, those of the second batch moved by `shift` in a dimension of its own."""
+    """Return embeddings around one point for each cell type. A separate dimension moves the second batch by `shift`."""
     rng = np.random.default_rng(seed)
     types, batches = rng.permutation(np.arange(n_cells) % n_types), rng.permutation(np.arange(n_cells) % 2)
     embedding = 3 * np.eye(SIZE)[types] + rng.normal(0, spread, (n_cells, SIZE))
@@ -52,10 +55,23 @@ def groups(n_cells=240, n_types=4, spread=0.5, shift=0.0, seed=0) -> tuple[np.nd
     return embedding.astype(np.float32), cells
 
 
+def distances(points) -> np.ndarray:
+    """Return Euclidean distances in float64; infinite from a cell to itself."""
+    points = np.asarray(points, dtype=float)
+    between = np.sqrt(((points[:, None] - points[None]) ** 2).sum(axis=2))
+    np.fill_diagonal(between, np.inf)
+    return between
+
+
+def nearest(points, k) -> np.ndarray:
+    """Return the positions (n_cells, k) of the k nearest other cells of each cell."""
+    return np.argsort(distances(points), axis=1)[:, :k]
+
+
 def fitted(folder, simulated: dict, trained: dict) -> Model:
-    """A model fitted to 400 simulated cells of strong signal."""
+    """Return a model that is fitted to 400 simulated cells with strong signal."""
     data = sz.simulate(folder / "data", n_cells=400, n_peaks=4_000, density=0.15, signal=1.5, quiet=True, **simulated)
-    sz.prepare(data.matrix, fasta=data.fasta, assembly="simulated", out=folder / "prepared")
+    sz.prepare(data.matrix, genome=data.genome, assembly="simulated", out=folder / "prepared")
     sz.train(folder / "prepared", out=folder / "run", width=0.25, epochs=24, batch_size=32, **trained)
     about = {name: value for name, value in toy.toy_card().items() if name not in ("architecture", "genome", "cells")}
     sz.export(folder / "run", out=folder / "model", about=about)

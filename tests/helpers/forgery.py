@@ -1,12 +1,14 @@
-"""Changing a package and covering it up, as somebody would who can write every file of it; and what is found of that."""
+"""Changes packages as an attacker can, who also renews hashes and digest; and collects the findings."""
 
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 import yaml
+from onnx import numpy_helper
 
 from scbasset_zoo import files
 from scbasset_zoo.errors import PackageError
@@ -19,7 +21,7 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="
 
 
 def change_card(folder, change):
-    """Apply `change` to the card's fields and sign the card again."""
+    """Apply `change` to the fields of the card and renew its digest."""
     path = folder / "card.yaml"
     card = yaml.safe_load(unseal(path.read_bytes())[0])
     change(card)
@@ -27,7 +29,7 @@ def change_card(folder, change):
 
 
 def rehash(folder):
-    """Make the card agree with the files as they are."""
+    """Renew the sizes and hashes in the card."""
 
     def change(card):
         for name, entry in card["files"].items():
@@ -37,7 +39,7 @@ def rehash(folder):
 
 
 def change_model(folder, change):
-    """Apply `change` to the network and make the card agree."""
+    """Apply `change` to the network and renew its size and hash in the card."""
     model = onnx.load(folder / "model.onnx", load_external_data=False)
     change(model)
     (folder / "model.onnx").write_bytes(model.SerializeToString())
@@ -45,7 +47,7 @@ def change_model(folder, change):
 
 
 def peak_memory(folder, code):
-    """MiB that a process of its own needs at most for `code`, which finds the package as `package`."""
+    """Return the peak memory in MiB of a new process that runs `code`, where `package` is the opened package."""
     code = f"""
 import sys
 from scbasset_zoo.package.reading import Package
@@ -62,8 +64,37 @@ def findings(folder):
 
 
 def refused(folder, reason):
-    """The reason is a finding, and neither opening nor sealing gets past it."""
+    """Assert that the reason is a finding, and that the package can neither be opened nor sealed."""
     assert reason in findings(folder)
     for use in (Package.open, seal_package):
         with pytest.raises(PackageError):
             use(folder)
+
+
+def make_weights_not_finite(model):
+    """Set a weight to NaN and another to infinity."""
+    tensor = next(t for t in model.graph.initializer if t.name == "w_2")
+    values = numpy_helper.to_array(tensor).copy()
+    values.flat[:2] = np.nan, np.inf
+    tensor.CopyFrom(numpy_helper.from_array(values, "w_2"))
+
+
+def move_weights_outside(model):
+    """Declare that the weights `w_2` are in /etc/passwd."""
+    tensor = next(t for t in model.graph.initializer if t.name == "w_2")
+    tensor.ClearField("raw_data")
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    entry = tensor.external_data.add()
+    entry.key, entry.value = "location", "/etc/passwd"
+
+
+def reverse_outputs(model):
+    """Reverse the order of the outputs."""
+    outputs = list(model.graph.output)
+    del model.graph.output[:]
+    model.graph.output.extend(outputs[::-1])
+
+
+def rename_cell_embedding(model):
+    """Give the initializer `cell_embedding` another name."""
+    next(t for t in model.graph.initializer if t.name == "cell_embedding").name = "weights"

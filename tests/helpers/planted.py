@@ -1,4 +1,4 @@
-"""A package whose truth is known without training: its trunk finds a simulation's motifs, its cells are the true activities."""
+"""A package that is right without training: its filters are the motifs of a simulation, its cells the true activities."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from scbasset_zoo.package.reading import Package
 from scbasset_zoo.package.writing import write_package
 from scbasset_zoo.simulation.experiment import ASSEMBLY, Simulation
 
-# A site counts from this share of its motif's best log-odds on; GELU leaves what lies well above 0 as it is.
+# A site counts if its log odds are above this share of the best ones of its motif. GELU does not change values well above 0.
 THRESHOLD, GAIN, LATENT_SCALE = 0.55, 12.0, 2.0
 
 
 def planted_package(folder, simulation: Simulation) -> Package:
-    """Complete and verified; dimension k of its latent space is how strongly the k-th factor's motif is present."""
+    """Write a complete package. Dimension k of its latent space is how strongly the motif of factor k is present."""
     factors = list(simulation.tfs.index)
     filters, bias = _filters([simulation.motifs[factor] for factor in factors])
     model = toy.toy_model(n_cells=len(simulation.cells), widths=(2 * len(factors),) * 8)
@@ -31,7 +31,7 @@ def planted_package(folder, simulation: Simulation) -> Package:
         identity[..., shape[2] // 2] = np.eye(shape[0])
         _put(weights[f"w_{block}"], identity)
         _put(weights[f"b_{block}"], np.zeros(shape[0], np.float32))
-    # Position by position: both strands of a factor are summed into its dimension.
+    # At each position, both strands of a factor are summed into its dimension.
     strands = np.tile(np.eye(len(factors), 32, dtype=np.float32), (2, 1)) * np.float32(LATENT_SCALE)
     _put(weights["dense"], np.tile(strands, (7, 1)))
     _put(weights["dense_bias"], np.zeros(32, np.float32))
@@ -39,7 +39,7 @@ def planted_package(folder, simulation: Simulation) -> Package:
     activities[: len(factors)] = simulation.activities.to_numpy().T / (LATENT_SCALE * GAIN * (1 - THRESHOLD))
     _put(weights["cell_embedding"], activities)
     _put(weights["cell_intercept"], np.log(simulation.cells["depth"].to_numpy()).astype(np.float32) - 2)
-    sizes = Genome(simulation.fasta).chromosome_sizes
+    sizes = Genome(simulation.genome).chromosome_sizes
     return write_package(
         folder,
         card=toy.toy_card(
@@ -54,9 +54,9 @@ def planted_package(folder, simulation: Simulation) -> Package:
 
 
 def _filters(pwms) -> tuple[np.ndarray, np.ndarray]:
-    """First-layer weights (2 n, 4, 17) and biases: log-odds of each motif and its reverse complement, over a threshold."""
+    """Return weights (2 n, 4, 17) and biases of the first layer: log odds of motifs and reverse complements, less a threshold."""
     filters, bias = np.zeros((2 * len(pwms), 4, 17), np.float32), np.zeros(2 * len(pwms), np.float32)
-    one = 1 / (1 + np.exp(-1.702))  # what the first GELU makes of a one-hot 1
+    one = 1 / (1 + np.exp(-1.702))  # value of a one-hot 1 after the first GELU
     for number, pwm in enumerate(pwms):
         log_odds = np.log2(pwm / 0.25)
         share = GAIN * log_odds / log_odds.max(axis=1).sum() / one

@@ -1,3 +1,3 @@
 """Options of fits that take seconds."""
 
-TINY = {"width": 0.03, "bottleneck": 6, "precision": "float32", "batch_size": 32, "quiet": True}
+TINY = {"width": 0.03, "embedding_size": 6, "precision": "float32", "batch_size": 32, "quiet": True}

@@ -1,4 +1,4 @@
-"""Small random models with the structure of the real network, complete packages of them, and a genome to go with them."""
+"""Small random models with the structure of scBasset, packages of such models, and a genome that fits them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ POOLS = (3, 2, 2, 2, 2, 2, 2, 1)
 
 
 def toy_model(n_cells=7, widths=(8,) * 8, embedding_size=32, seed=0) -> onnx.ModelProto:
-    """The real network's graph with random weights: GELU, convolution and max pool for each width, then the bottleneck."""
+    """Return scBasset's graph with random weights: GELU, convolution and max pool for each width, then the bottleneck."""
     rng = np.random.default_rng(seed)
     nodes, weights = [], []
 
@@ -80,7 +80,7 @@ def toy_model(n_cells=7, widths=(8,) * 8, embedding_size=32, seed=0) -> onnx.Mod
 
 
 def toy_card(**fields):
-    """The fields of a card that its author writes."""
+    """Return the fields of a card that its author writes; `fields` replace some of them."""
     return {
         "id": "scbasset/toy",
         "version": "1.0.0",
@@ -102,7 +102,7 @@ def toy_card(**fields):
 
 
 def toy_cells(n_cells=7) -> pd.DataFrame:
-    """Cells of three types and two batches."""
+    """Return cells of three types and two batches."""
     number = np.arange(n_cells)
     return pd.DataFrame(
         {"cell_type": pd.Categorical(np.array(["B", "HSC", "T"])[number % 3]), "batch": np.array(["b1", "b2"])[number % 2]},
@@ -111,7 +111,7 @@ def toy_cells(n_cells=7) -> pd.DataFrame:
 
 
 def toy_peaks(n_peaks=12, seed=0) -> pd.DataFrame:
-    """Peaks of 500 bp on the toy genome, the first and last of which reach beyond a chromosome's end with their windows."""
+    """Return peaks of 500 bp on the toy genome. The windows of the first and the last reach beyond the end of a chromosome."""
     rng = np.random.default_rng(seed)
     chrom = np.where(np.arange(n_peaks) < n_peaks // 2, "chr1", "chr2")
     start = np.array([rng.integers(0, CHROMOSOME_SIZES[name] - 500) for name in chrom])
@@ -123,7 +123,7 @@ def toy_peaks(n_peaks=12, seed=0) -> pd.DataFrame:
 def toy_package(
     folder, n_cells=7, widths=(8,) * 8, embedding_size=32, seed=0, overwrite=False, cells=None, **card_fields
 ) -> Package:
-    """A complete, verified package of a toy model in `folder`."""
+    """Write a package of a toy model to `folder`."""
     return write_package(
         folder,
         card=toy_card(**card_fields),
@@ -135,7 +135,7 @@ def toy_package(
 
 
 def toy_corrected_package(folder, n_cells=7, seed=0) -> Package:
-    """A package of a toy model whose cells are of two batches with large effects."""
+    """Write a package of a batch-corrected toy model. Its two batches have large effects."""
     cells, rng = toy_cells(n_cells), np.random.default_rng(seed + 1)
     by_cell = np.array([cells["batch"] == "b1", cells["batch"] == "b2"], dtype=np.float32)
     head = _normal(rng, (32, n_cells), 0.5), _normal(rng, n_cells, 0.5)
@@ -146,7 +146,7 @@ def toy_corrected_package(folder, n_cells=7, seed=0) -> Package:
 
 
 def toy_genome(path, seed=0) -> Path:
-    """A random FASTA with the chromosomes of the toy assembly, and some N."""
+    """Write a random FASTA with the chromosomes of the toy assembly and 50 N in each."""
     rng = np.random.default_rng(seed)
     with Path(path).open("w") as file:
         for name, size in CHROMOSOME_SIZES.items():
@@ -158,7 +158,7 @@ def toy_genome(path, seed=0) -> Path:
 
 
 def random_sequences(n, seed=1) -> list[str]:
-    """Random sequences of the toy model's length."""
+    """Return random sequences of the toy model's length."""
     return [dna.decode(codes) for codes in np.random.default_rng(seed).integers(0, 4, (n, LENGTH), dtype=np.int8)]
 
 

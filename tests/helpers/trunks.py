@@ -1,9 +1,9 @@
-"""scBasset trunks with random weights, of any length and width, drawn the way different exporters draw them."""
+"""scBasset trunks with random weights, of any length and width, written as different exporters write them."""
 
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
-# Channels, kernel and pool of each block: lengths that do not divide, a last block that only mixes channels.
+# Channels, kernel and pool of each block. Lengths are no multiples of the pools, and the last block only mixes channels.
 SMALL = ((6, 7, 3), (5, 5, 2), (7, 5, 2), (4, 1, 1))
 
 
@@ -24,8 +24,8 @@ def draw_trunk(
     shape="constant",
     scale=1.7,
 ):
-    """A trunk as an ONNX model; keywords choose among ways to draw the same network."""
-    draw = _Drawing(np.random.default_rng(seed))
+    """Return a trunk as an ONNX model. Keywords choose among the ways in which exporters write the same network."""
+    draw = _Graph(np.random.default_rng(seed))
     x = "sequence"
     if channels_last and rank == 4:
         x = draw.node("Unsqueeze", x, draw.weight([row_axis - 1]))
@@ -71,12 +71,12 @@ def draw_trunk(
 
 
 def edit_node(model, op_type, change, number=0):
-    """The model with `change` applied to one of its nodes of a type."""
+    """Apply `change` to one of the model's nodes of a type, and return the model."""
     change([node for node in model.graph.node if node.op_type == op_type][number])
     return model
 
 
-class _Drawing:
+class _Graph:
     def __init__(self, rng):
         self.rng, self.nodes, self.weights = rng, [], []
 

@@ -1,4 +1,4 @@
-"""A web server on localhost over a folder, with ranges, that can be told to misbehave, and counts what it sends."""
+"""A web server on localhost for the files of a folder. It supports ranges, counts what it sends, and fails on request."""
 
 import contextlib
 import re
@@ -10,29 +10,29 @@ from pathlib import Path
 
 
 class Server:
-    """Serves `folder` at `url` while it is entered as a context.
+    """A context manager that serves `folder` at `url`.
 
     Attributes
     ----------
     sent : Counter
-        Body bytes written, by path.
-    asked : list of (path, first byte)
-        Every GET.
+        The number of body bytes that were sent, by path.
+    requests : list of (path, first byte)
+        All GET requests.
     drops : dict
-        By path, after how many bytes to drop each of the next connections.
+        By path, after how many bytes each of the next connections is dropped.
     statuses : dict
-        By path, statuses of the next answers.
+        By path, the status codes of the next answers.
     redirects, replaced : dict
-        By path, where to point on to; other bytes to serve.
+        By path, the address to redirect to, or other bytes to serve.
     ranges : bool
-        Whether ranges are known.
+        Whether ranges are supported.
     pause : float
-        Seconds after every kilobyte.
+        Seconds to wait after every kilobyte.
     """
 
     def __init__(self, folder, context=None):
         self.folder = Path(folder)
-        self.sent, self.asked = Counter(), []
+        self.sent, self.requests = Counter(), []
         self.drops, self.statuses, self.redirects, self.replaced = {}, {}, {}, {}
         self.ranges, self.pause = True, 0.0
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
@@ -56,7 +56,7 @@ def _handler(server):
             path = self.path.lstrip("/")
             first = re.match(r"bytes=(\d+)-", self.headers.get("Range", ""))
             start = int(first[1]) if first and server.ranges else 0
-            server.asked.append((path, start))
+            server.requests.append((path, start))
             if path in server.redirects:
                 self.send_response(302)
                 self.send_header("Location", server.redirects[path])
@@ -78,7 +78,7 @@ def _handler(server):
             if not server.drops.get(path):
                 return self._send(path, body[start:])
             self._send(path, body[start : start + server.drops[path].pop(0)])
-            # A client may forget what it has not read when the connection breaks.
+            # A client may drop bytes that it has not read yet when the connection breaks.
             return time.sleep(0.2)
 
         def do_HEAD(self):

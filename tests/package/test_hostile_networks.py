@@ -1,6 +1,6 @@
-"""Networks made to harm: each is refused with its reason, before it is run or grows.
+"""Hostile networks are refused with a reason, before they run or use much memory.
 
-Every attack is signed: hashes and digest agree, as those of somebody who can write the whole package.
+Hashes and digest of each package fit, since an attacker can write the whole package.
 """
 
 import numpy as np
@@ -242,7 +242,7 @@ def test_values_that_grow_with_the_sequences_squared_are_made_for_one_sequence_a
 
 def test_a_head_of_a_shape_that_its_data_have_not_is_not_opened(folder):
     change_model(folder, lambda model: _weight(model, "cell_embedding").dims.__setitem__(0, 2**40))
-    with pytest.raises(PackageError, match="not of the shape they declare"):
+    with pytest.raises(PackageError, match="do not have the shape that they declare"):
         Model(Package.open(folder), "cpu")
 
 

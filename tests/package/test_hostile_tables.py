@@ -1,6 +1,6 @@
-"""Tables made to harm: each is refused with its reason, before anything is unpacked.
+"""Hostile tables are refused with a reason, before anything is unpacked.
 
-Every attack is signed: hashes and digest agree, as those of somebody who can write the whole package.
+Hashes and digest of each package fit, since an attacker can write the whole package.
 """
 
 import struct
@@ -12,7 +12,7 @@ import pytest
 from helpers.forgery import findings, needs_proc, peak_memory, rehash
 
 from scbasset_zoo.errors import PackageError
-from scbasset_zoo.package.parquet_pages import _unpacked_sizes
+from scbasset_zoo.package.parquet_pages import unpacked_sizes
 from scbasset_zoo.package.reading import Package
 from scbasset_zoo.package.verifying import verify_package
 
@@ -123,12 +123,12 @@ def test_texts_that_are_made_of_those_before_them(folder):
 
 def test_the_numbers_of_a_page_are_those_that_pyarrow_reads():
     chunk = bytes([0x15, 4, 0x15, 20, 0x15, 6, 0x4C, 0x15, 2, 0x15, 0, 0, 0]) + b"abc"
-    assert list(_unpacked_sizes(chunk)) == [10 + 8]
+    assert list(unpacked_sizes(chunk)) == [10 + 8]
     twice = chunk[:4] + bytes([0x05, 4, 2]) + chunk[4:]
     beyond = bytes([0x15, 4, 0x15, 0x80 | 20, 0x80, 0x80, 0x80, 0x80, 1]) + chunk[4:]
     for damaged in (twice, beyond, chunk[:7], chunk + b"\0"):
         with pytest.raises(ValueError, match="header of a page is damaged"):
-            list(_unpacked_sizes(damaged))
+            list(unpacked_sizes(damaged))
 
 
 @pytest.mark.parametrize("raw", [b"", b"PAR1", b"PAR1" + b"\xff" * 100 + b"PAR1", b"PAR1" + struct.pack("<I", 2**31 - 1) + b"PAR1"])

@@ -72,14 +72,14 @@ def test_the_hub_reads_licence_library_tags_and_results_in_the_front_matter(pack
     ],
 )
 def test_licences_have_the_hubs_names_where_it_knows_them(package, license, front):
-    found = front_matter(readme.render(with_fields(package.card, license=license), package.cells()))
-    assert {key: value for key, value in found.items() if key.startswith("license")} == front
+    fields = front_matter(readme.render(with_fields(package.card, license=license), package.cells()))
+    assert {key: value for key, value in fields.items() if key.startswith("license")} == front
 
 
 def test_text_that_looks_like_yaml_cannot_escape_the_front_matter(package):
     data = package.card.data.model_dump() | {"description": "x\n---\nlicense: mit\n# y: [z"}
-    found = front_matter(readme.render(with_fields(package.card, data=data), package.cells()))
-    assert found["model-index"][0]["results"][0]["dataset"]["name"] == data["description"]
+    fields = front_matter(readme.render(with_fields(package.card, data=data), package.cells()))
+    assert fields["model-index"][0]["results"][0]["dataset"]["name"] == data["description"]
 
 
 def test_a_model_without_evaluation_has_no_results(package):

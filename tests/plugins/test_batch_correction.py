@@ -55,7 +55,7 @@ def counts(model):
 def result(model, folder, counts, tmp_path_factory):
     """Everything compared, as read from its file."""
     out = tmp_path_factory.mktemp("result") / "cells.h5ad"
-    options = {"label": "cell_type", "plain": folder / "plain", "models": [str(folder / "strong")], "counts": counts}
+    options = {"group_by": "cell_type", "plain": folder / "plain", "models": [str(folder / "strong")], "counts": counts}
     sz.run("batch-correction", model, out=out, n_components=10, quiet=True, **options)
     return ad.read_h5ad(out)
 
@@ -70,7 +70,7 @@ def test_everything_asked_for_is_compared_and_kept(result, model):
         "scBasset-BC, λ = 1e-06": "scBasset-BC",
         "scBasset-BC, λ = 0.0001": "scBasset-BC",
     }
-    assert table["lambda_cell"].dropna().tolist() == [PENALTY, 1e-4]
+    assert table["l2_cell"].dropna().tolist() == [PENALTY, 1e-4]
     assert list(result.obs_names) == list(model.cells.index)
     for key in table["obsm"]:
         assert len(result.obsm[key]) == 240
@@ -184,7 +184,7 @@ class Plugin:
 def test_a_plugins_method_is_compared_and_one_that_fails_costs_only_itself(model, folder, capsys):
     plugin_manager.register(Plugin(), "test")
     try:
-        options = {"label": "cell_type", "plain": folder / "plain", "umap": False, "quiet": True}
+        options = {"group_by": "cell_type", "plain": folder / "plain", "umap": False, "quiet": True}
         table = sz.run("batch-correction", model, **options).uns["comparison"]
         fewer = sz.run("batch-correction", model, methods=["centred"], **options).uns["comparison"]
     finally:
@@ -192,24 +192,29 @@ def test_a_plugins_method_is_compared_and_one_that_fails_costs_only_itself(model
     assert list(table.index) == ["scBasset", "Harmony on scBasset", "centred on scBasset", "scBasset-BC"]
     assert table.loc["centred on scBasset", "iLISI"] > table.loc["scBasset", "iLISI"] + 0.3
     assert list(fewer.index) == ["scBasset", "centred on scBasset", "scBasset-BC"]
-    said = "integration method 'short' of this process failed and is left out: ValueError: it must return finite numbers of shape"
-    assert said in capsys.readouterr().err
+    message = (
+        "integration method 'short' of this process failed and is left out: ValueError: it must return finite numbers of shape"
+    )
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"batch": "lane"}, "batch: the cells of scbasset/toy have no column 'lane'; they have cell_type, batch, alone"),
-        ({"batch": "alone"}, "batch: all 240 cells have the alone"),
-        ({"label": "tissue"}, "label: the cells of scbasset/toy have no column 'tissue'"),
-        ({"plain": "corrected"}, "plain: scbasset/toy 1.0.0 is batch-corrected; give it among models"),
-        ({"plain": "fewer"}, "plain: scbasset/toy 1.0.0 has 100 cells, of which 100 are among the 240 of"),
-        ({"models": ["plain"]}, "scbasset/toy 1.0.0 was fitted without batches"),
-        ({"methods": ["scVI"]}, "methods: 'scVI' is not installed; installed are Harmony"),
+        ({"batch_key": "lane"}, "batch_key: the cells of scbasset/toy have no column 'lane'; they have cell_type, batch, alone"),
+        ({"batch_key": "alone"}, "batch_key: all 240 cells have the alone"),
+        ({"group_by": "tissue"}, "group_by: the cells of scbasset/toy have no column 'tissue'"),
+        ({"plain": "corrected"}, "plain: scbasset/toy 1.0.0 is batch-corrected; give it as one of models"),
+        ({"plain": "fewer"}, "plain: scbasset/toy 1.0.0 has 100 cells, of which 100 are among the 240 cells of"),
+        ({"models": ["plain"]}, "scbasset/toy 1.0.0 was trained without batch correction"),
+        ({"methods": ["scVI"]}, "methods: 'scVI' is not installed; installed methods are Harmony"),
         ({"counts": "few"}, "counts lacks 40 of the model's 240 cells, such as 'cell"),
-        ({"counts": "all", "n_components": 240}, "n_components must be less than the counts' 240 cells or peaks"),
+        (
+            {"counts": "all", "n_components": 240},
+            "n_components must be less than the number of cells and of peaks in counts, 240; found 240",
+        ),
         ({"counts": "all", "n_components": 1}, "n_components: .*greater than or equal to 2"),
-        ({"n_neighbours": 500}, "n_neighbours must be less than the 240 cells; found 500"),
+        ({"n_neighbours": 500}, "n_neighbours=500: the model has 240 cells; give a number below that"),
     ],
 )
 def test_what_cannot_be_used_is_refused_before_any_work(model, folder, counts, tmp_path, options, message):
@@ -222,7 +227,10 @@ def test_what_cannot_be_used_is_refused_before_any_work(model, folder, counts, t
 
 
 def test_a_model_without_batches_is_refused_with_the_way_out(folder, tmp_path):
-    with pytest.raises(InputError, match=r"was fitted without batches: give a model that was trained.*--batch-key.*as plain"):
+    with pytest.raises(
+        InputError,
+        match=r"was trained without batch correction. Give a model that was trained with batch_key, and this one as plain",
+    ):
         sz.run("batch-correction", folder / "plain", device="cpu", out=tmp_path / "out.h5ad")
     assert not list(tmp_path.iterdir())
 
@@ -245,7 +253,7 @@ def test_a_fitted_batch_corrected_model_mixes_batches_and_keeps_types(tmp_path):
     """Two batches that differ in depth and in a stress factor; docs/batch-correction.md shows the same and more."""
     plain = fitted(tmp_path / "plain", {"n_batches": 2}, {})
     corrected = fitted(tmp_path / "corrected", {"n_batches": 2}, {"batch_key": "batch", "l2_cell": 1e-5})
-    table = sz.run("batch-correction", corrected, plain=plain, label="cell_type", methods=[], umap=False, quiet=True)
+    table = sz.run("batch-correction", corrected, plain=plain, group_by="cell_type", methods=[], umap=False, quiet=True)
     uncorrected, mixed = (table.uns["comparison"].loc[name] for name in ("scBasset", "scBasset-BC"))
     assert mixed["iLISI"] > uncorrected["iLISI"] + 0.3
     assert mixed["kBET acceptance"] > uncorrected["kBET acceptance"] + 0.2

@@ -8,10 +8,10 @@ import onnxruntime
 import pandas as pd
 import pytest
 from helpers import toy
+from helpers.gtf import GTF_LINE
 from helpers.planted import planted_package
 from scbasset_zoo_plugins.denoise.agreement import Correlations, Profiles, rank_distances
 from scbasset_zoo_plugins.denoise.analysis import Denoise
-from scbasset_zoo_plugins.genes import promoter_weights, read_start_sites
 from scipy import sparse
 from scipy.spatial.distance import pdist, squareform
 from scipy.special import expit
@@ -24,7 +24,6 @@ from scbasset_zoo.inputs import dna
 from scbasset_zoo.inputs.genome import Genome
 
 N_CELLS, N_PEAKS = 60, 40
-GTF_LINE = '{}\ttest\t{}\t{}\t{}\t.\t{}\t.\tgene_id "{}"; gene_name "{}"; level 2;\n'
 
 
 @pytest.fixture(scope="module")
@@ -138,25 +137,6 @@ def test_gene_scores_are_means_over_peaks_near_the_start(model, genome, peaks, l
     np.testing.assert_allclose(result.X, expected, atol=1e-4)
 
 
-def test_start_sites_follow_the_strand_and_transcripts_serve_where_genes_are_missing(tmp_path):
-    path = tmp_path / "t.gtf"
-    lines = [("chr1", "transcript", 101, 200, "+", "A", ""), ("chr1", "transcript", 301, 900, "-", "A", "")]
-    path.write_text("".join(GTF_LINE.format(*line) for line in lines))
-    sites = read_start_sites(path)
-    assert sites["tss"].tolist() == [100, 899]
-    assert sites["gene_name"].tolist() == ["A", "A"]
-    table = pd.DataFrame({"chrom": "chr1", "start": [0, 109, 880, 2_000], "end": [90, 120, 889, 2_010]})
-    for reach, near in ((8, []), (9, [1]), (11, [0, 1, 2]), (1_200, [0, 1, 2, 3])):
-        if not near:
-            with pytest.raises(sz.InputError, match="No peak lies within 8 bp"):
-                promoter_weights(sites, table, reach)
-            continue
-        genes, weights = promoter_weights(sites, table, reach)
-        assert weights.indices.tolist() == near
-        np.testing.assert_allclose(weights.data, 1 / len(near))
-        assert genes["n_peaks"].tolist() == [len(near)]
-
-
 def test_agreement_with_rna_is_pearsons_before_and_after(model, genome, counts, logits, gtf, peaks, rna):
     result = sz.run("denoise", model, genome=genome, counts=counts, gtf=gtf, rna=rna)
     measured = ad.read_h5ad(rna)
@@ -185,7 +165,7 @@ def test_agreement_with_rna_is_pearsons_before_and_after(model, genome, counts, 
 
 @pytest.mark.parametrize("output", ["logits", "accessibility"])
 def test_agreement_with_labels_is_scikit_learns(model, genome, counts, logits, output):
-    result = sz.run("denoise", model, genome=genome, counts=counts, label="cell_type", output=output)
+    result = sz.run("denoise", model, genome=genome, counts=counts, group_by="cell_type", output=output)
     position = np.sort(model.cells.index.get_indexer(counts.obs_names))
     labels = model.cells["cell_type"].iloc[position].astype(str).to_numpy()
     profiles = {
@@ -259,9 +239,11 @@ def test_rank_distances_count_whose_rna_is_nearer(model, genome, tmp_path):
 
 
 def test_of_many_cells_a_seeded_draw_is_compared(model, genome):
-    metrics = sz.run("denoise", model, genome=genome, label="cell_type", max_cells=40).uns["metrics"]
+    metrics = sz.run("denoise", model, genome=genome, group_by="cell_type", max_cells=40).uns["metrics"]
     assert set(metrics["n_cells"]) == {40}
-    pd.testing.assert_frame_equal(metrics, sz.run("denoise", model, genome=genome, label="cell_type", max_cells=40).uns["metrics"])
+    pd.testing.assert_frame_equal(
+        metrics, sz.run("denoise", model, genome=genome, group_by="cell_type", max_cells=40).uns["metrics"]
+    )
 
 
 def test_a_model_of_known_truth_is_nearer_to_labels_and_rna_than_the_counts(tmp_path):
@@ -277,8 +259,8 @@ def test_a_model_of_known_truth_is_nearer_to_labels_and_rna_than_the_counts(tmp_
     (tmp_path / "genes.gtf").write_text("".join(lines))
     noise = np.random.default_rng(0).normal(size=(200, 100))
     rna = ad.AnnData(truth[:, genes] + noise, obs=simulation.cells[[]], var=pd.DataFrame(index=[f"G{i}" for i in genes]))
-    options = {"gtf": tmp_path / "genes.gtf", "reach": 250, "rna": rna, "label": "cell_type", "quiet": True}
-    result = sz.run("denoise", model, genome=simulation.fasta, counts=simulation.matrix, **options)
+    options = {"gtf": tmp_path / "genes.gtf", "reach": 250, "rna": rna, "group_by": "cell_type", "quiet": True}
+    result = sz.run("denoise", model, genome=simulation.genome, counts=simulation.matrix, **options)
     varying = truth.std(axis=0) > 0.3
     of_peaks = [pearsonr(x, y)[0] for x, y in zip(result.X.T[varying], truth.T[varying], strict=True)]
     assert np.mean(of_peaks) > 0.8
@@ -297,7 +279,7 @@ def test_real_counts_are_compared_from_end_to_end(shared_data, hg19_fasta, tmp_p
     with pytest.raises(sz.InputError, match=r"no chromosome chr1\."):
         sz.run("denoise", model, genome=hg19_fasta, counts=counts)
     part = counts[:, counts.var_names.str.match("chr(20|22)[-_:]")][:, ::4].copy()
-    result = sz.run("denoise", model, genome=hg19_fasta, counts=part, label="cell_type", out=tmp_path / "d.zarr", quiet=True)
+    result = sz.run("denoise", model, genome=hg19_fasta, counts=part, group_by="cell_type", out=tmp_path / "d.zarr", quiet=True)
     assert result.shape == part.shape
     found = result.uns["metrics"].loc["silhouette width of labels, 1 - Pearson, as 0..1"]
     is_open = (part.X.toarray() if sparse.issparse(part.X) else part.X) > 0
@@ -308,7 +290,7 @@ def test_real_counts_are_compared_from_end_to_end(shared_data, hg19_fasta, tmp_p
 
 def test_every_figure_is_drawn_of_what_the_file_holds(model, genome, counts, gtf, rna, tmp_path):
     joint = ad.AnnData(obs=model.cells[[]], obsm={"X_atac": model.cell_embedding, "X_rna": model.cell_embedding})
-    options = {"counts": counts, "gtf": gtf, "rna": rna, "joint": joint, "label": "cell_type"}
+    options = {"counts": counts, "gtf": gtf, "rna": rna, "joint": joint, "group_by": "cell_type"}
     sz.run("denoise", model, genome=genome, out=tmp_path / "d.h5ad", plot=tmp_path / "figures", **options)
     names = {"heat_map", "correlation_with_RNA", "rank_distance"}
     assert {path.stem for path in (tmp_path / "figures").iterdir()} == names
@@ -337,7 +319,7 @@ def test_what_cannot_be_done_is_refused_before_any_work(genome, peaks, counts, g
     cells = toy.toy_cells(N_CELLS).assign(gaps=[None, *["a", "b"] * 29, "a"], one="a")
     model = sz.open_model(toy.toy_package(tmp_path / "toy", n_cells=N_CELLS, cells=cells).folder, "cpu")
     monkeypatch.setattr(type(model), "embed", lambda *_: pytest.fail("work was begun"))
-    strangers = ad.AnnData(np.ones((3, 2)), obs=pd.DataFrame(index=["x", "y", "z"]))
+    unknown_cells = ad.AnnData(np.ones((3, 2)), obs=pd.DataFrame(index=["x", "y", "z"]))
     twice = ad.AnnData(np.ones((2, 2)), obs=pd.DataFrame(index=["cell-1", "cell-1"]))
     (tmp_path / "bad.gtf").write_text("chr1\tgene\n")
     (tmp_path / "empty.gtf").write_text("# nothing\n")
@@ -345,35 +327,35 @@ def test_what_cannot_be_done_is_refused_before_any_work(genome, peaks, counts, g
     (tmp_path / "outside.bed").write_text("chr1\t90000\t90500\n")
     other_genes = ad.AnnData(np.ones((N_CELLS, 2)), obs=model.cells[[]], var=pd.DataFrame(index=["p", "q"]))
     ad.AnnData(var=peaks[:0].set_axis([], axis=0)).write_h5ad(tmp_path / "empty.h5ad")
-    spoilt = ad.read_h5ad(rna)
-    spoilt[spoilt.obs_names.isin(["cell-7", "cell-30"]), 0] = np.nan
+    with_nan = ad.read_h5ad(rna)
+    with_nan.X[with_nan.obs_names.isin(["cell-7", "cell-30"]), 0] = np.nan
 
     def joint(n_atac, n_rna, value=0.0):
         profiles = {"X_atac": np.zeros((N_CELLS, n_atac)), "X_rna": np.full((N_CELLS, n_rna), value)}
         return ad.AnnData(obs=model.cells[[]], obsm=profiles)
 
     for options, message in (
-        ({"label": "nothing"}, "no column 'nothing'"),
-        ({"label": "gaps"}, "1 of 60 cells have no gaps, such as 'cell-0'"),
-        ({"label": "one"}, "all 60 cells have the one 'a'"),
+        ({"group_by": "nothing"}, "no column 'nothing'"),
+        ({"group_by": "gaps"}, "1 of 60 cells have no gaps, such as 'cell-0'"),
+        ({"group_by": "one"}, "all 60 cells have the one 'a'"),
         ({"peaks": tmp_path / "outside.bed"}, "chr1:90000-90500"),
         ({"peaks": peaks, "counts": counts}, "peaks or counts, not both"),
-        ({"rna": rna}, "gtf must be given for rna"),
-        ({"columns": "genes"}, "gtf must be given for columns=genes"),
-        ({"gtf": gtf}, "gtf needs columns=genes or rna"),
+        ({"rna": rna}, "rna needs gtf"),
+        ({"columns": "genes"}, "columns='genes' needs gtf"),
+        ({"gtf": gtf}, "give also columns='genes' or rna"),
         ({"gtf": tmp_path / "absent.gtf", "columns": "genes"}, "absent.gtf cannot be read"),
-        ({"gtf": tmp_path / "bad.gtf", "columns": "genes"}, "bad.gtf, line 1: a GTF has nine columns"),
+        ({"gtf": tmp_path / "bad.gtf", "columns": "genes"}, "bad.gtf, line 1: expected nine columns"),
         ({"gtf": tmp_path / "empty.gtf", "columns": "genes"}, "no line of a gene"),
         ({"gtf": tmp_path / "far.gtf", "columns": "genes", "peaks": peaks}, "peaks are on chr1, chr2, genes on 1"),
         ({"peaks": tmp_path / "empty.h5ad"}, "There are no peaks: give at least one"),
         ({"peaks": peaks[:0]}, "There are no peaks"),
-        ({"counts": tmp_path / "absent.h5ad"}, "counts: .*absent.h5ad must be an .h5ad"),
-        ({"counts": tmp_path / "absent.csv"}, "must be an .h5ad or .zarr"),
-        ({"rna": strangers, "gtf": gtf, "peaks": peaks}, "rna holds 0 of the model's 60 cells. Its barcodes look like 'x'"),
-        ({"rna": twice, "gtf": gtf, "peaks": peaks}, "'cell-1' stands there twice"),
-        ({"rna": other_genes, "gtf": gtf, "peaks": peaks}, "share 0 genes that have peaks: rna names genes like 'p'"),
+        ({"counts": tmp_path / "absent.h5ad"}, "counts: there is no .h5ad or .zarr .*absent.h5ad"),
+        ({"counts": tmp_path / "absent.csv"}, "counts: there is no .h5ad or .zarr .*absent.csv"),
+        ({"rna": unknown_cells, "gtf": gtf, "peaks": peaks}, "rna holds 0 of the model's 60 cells. Its barcodes look like 'x'"),
+        ({"rna": twice, "gtf": gtf, "peaks": peaks}, "'cell-1' occurs more than once"),
+        ({"rna": other_genes, "gtf": gtf, "peaks": peaks}, "share 0 genes that have peaks. The RNA names genes like 'p'"),
         ({"rna": other_genes[:, :0].copy(), "gtf": gtf, "peaks": peaks}, "rna has no values: its X has no columns"),
-        ({"rna": spoilt, "gtf": gtf, "peaks": peaks}, "rna: the cell 'cell-7' has NaN or infinite values in X"),
+        ({"rna": with_nan, "gtf": gtf, "peaks": peaks}, "rna: the cell 'cell-7' has NaN or infinite values in X"),
         ({"joint": other_genes}, "no .obsm X_atac and X_rna"),
         ({"joint": joint(3, 4)}, "X_atac and X_rna must lie in one space; they have 3 and 4 dimensions"),
         ({"joint": joint(3, 3, np.nan)}, "joint: .obsm 'X_rna' must be cells x dimensions of finite numbers"),

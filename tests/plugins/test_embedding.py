@@ -1,4 +1,4 @@
-"""The analysis `embedding`, and every score of an embedding against an independent computation."""
+"""The analysis `embedding`: its result, figures and errors, from Python and from the command line."""
 
 import subprocess
 import sys
@@ -8,18 +8,13 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
-from helpers.embedded import SIZE, embedded_package, fitted, groups
-from scbasset_zoo_plugins import metrics
+from helpers.embedded import SIZE, embedded_package, fitted, groups, nearest
 from scbasset_zoo_plugins.embedding.analysis import Embedding
 from scbasset_zoo_plugins.embedding.leiden import search_resolution
-from scipy.optimize import brentq
-from scipy.stats import chisquare
-from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score, homogeneity_score, silhouette_samples
+from sklearn.metrics import adjusted_rand_score
 
 import scbasset_zoo as sz
-from scbasset_zoo import InputError, hookimpl, plugin_manager
-from scbasset_zoo.analyses.embedding_scores import score_embedding
-from scbasset_zoo.extend.embedding import EmbeddedCells
+from scbasset_zoo import InputError
 
 
 @pytest.fixture(scope="module")
@@ -55,170 +50,11 @@ def written(package, rna, tmp_path_factory):
     code = "import sys; from scbasset_zoo.cli.main import main\ntry: main()\nfinally: print(*sys.modules)"
     places = {"out": "cells.h5ad", "plot": "figures", "report": "page.html", "rna": "rna.h5ad"}
     options = [part for name, place in places.items() for part in (f"--{name}", folder / place)]
-    command = ["run", "embedding", package.folder, "--label", "cell_type", "--device", "cpu", *options]
+    command = ["run", "embedding", package.folder, "--group-by", "cell_type", "--device", "cpu", *options]
     ran = subprocess.run([sys.executable, "-c", code, *map(str, command)], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     (folder / "loaded.txt").write_text(ran.stdout.splitlines()[-1])
     return folder
-
-
-def distances(points):
-    """Euclidean distances in float64, infinite from a cell to itself."""
-    points = np.asarray(points, dtype=float)
-    found = np.sqrt(((points[:, None] - points[None]) ** 2).sum(axis=2))
-    np.fill_diagonal(found, np.inf)
-    return found
-
-
-def nearest(points, k):
-    return np.argsort(distances(points), axis=1)[:, :k]
-
-
-@pytest.fixture(scope="module")
-def cells():
-    """300 cells that overlap, with labels, clusters, three uneven batches and RNA."""
-    rng = np.random.default_rng(3)
-    embedding, table = groups(300, 3, spread=1.5, seed=3)
-    batches = np.where(rng.random(300) < 0.2, "c", np.where(embedding[:, 0] > 1, "a", "b"))
-    return {
-        "embedding": embedding,
-        "labels": table["cell_type"].to_numpy(),
-        "clusters": rng.integers(0, 4, 300),
-        "batches": batches,
-        "rna": embedding + rng.normal(0, 1, embedding.shape),
-    }
-
-
-@pytest.fixture(scope="module")
-def found(cells):
-    return score_embedding(EmbeddedCells(**cells))
-
-
-@pytest.mark.parametrize("k", [10, 50, 100])
-def test_the_label_score_is_the_mean_share_of_neighbours_of_the_cells_label(cells, found, k):
-    labels, neighbours = cells["labels"], nearest(cells["embedding"], k)
-    expected = np.mean([np.mean([labels[j] == labels[i] for j in neighbours[i]]) for i in range(300)])
-    assert found[f"label score at {k}"] == pytest.approx(expected, abs=1e-12)
-
-
-@pytest.mark.parametrize("k", [10, 50, 100])
-def test_the_neighbour_score_is_the_mean_share_of_neighbours_that_are_neighbours_in_rna(cells, found, k):
-    here, there = nearest(cells["embedding"], k), nearest(cells["rna"], k)
-    expected = np.mean([len(set(here[i]) & set(there[i])) / k for i in range(300)])
-    assert found[f"neighbour score at {k}"] == pytest.approx(expected, abs=1e-12)
-
-
-def test_agreement_with_labels_is_scikit_learns(cells, found):
-    labels, clusters = cells["labels"], cells["clusters"]
-    assert found["ARI"] == pytest.approx(adjusted_rand_score(labels, clusters))
-    assert found["AMI"] == pytest.approx(adjusted_mutual_info_score(labels, clusters))
-    assert found["homogeneity"] == pytest.approx(homogeneity_score(labels, clusters))
-    assert found["cell-type ASW"] == pytest.approx((silhouette_samples(cells["embedding"], labels).mean() + 1) / 2)
-
-
-def test_kbet_is_the_share_of_neighbourhoods_that_a_chi_squared_test_accepts(cells, found):
-    batches, k = cells["batches"], 25  # a quarter of 300 / 3
-    names, counts = np.unique(batches, return_counts=True)
-    neighbours = nearest(cells["embedding"], k - 1)
-    accepted = 0
-    for i in range(300):
-        around = batches[[i, *neighbours[i]]]
-        accepted += chisquare([(around == name).sum() for name in names], k * counts / 300).pvalue >= 0.05
-    assert 0 < accepted < 300
-    assert found["kBET acceptance"] == pytest.approx(accepted / 300)
-
-
-@pytest.mark.parametrize(("n_cells", "n_batches", "expected"), [(300, 3, 25), (30, 3, 10), (10_000, 2, 70), (8, 2, 8)])
-def test_kbets_neighbourhoods_are_a_quarter_of_a_batch_within_limits(n_cells, n_batches, expected):
-    assert metrics.kbet_neighbours(n_cells, n_batches) == expected
-
-
-def test_ilisi_is_the_median_inverse_simpson_index_of_the_batches_at_perplexity_30(cells, found):
-    """Written out from Korsunsky et al. 2019: the 89 nearest weigh as exp(-beta * distance), beta for an entropy of log 30."""
-    batches, all_distances = cells["batches"], distances(cells["embedding"])
-    indices = []
-    for i in range(300):
-        order = np.argsort(all_distances[i])[:89]
-        to = all_distances[i][order]
-
-        def weights(beta, to=to):
-            weight = np.exp(-beta * (to - to.min()))
-            return weight / weight.sum()
-
-        def excess(log_beta, weights=weights):
-            p = weights(np.exp(log_beta))
-            return -(p * np.log(p + 1e-300)).sum() - np.log(30)
-
-        p = weights(np.exp(brentq(excess, -10, 10)))
-        indices.append(1 / sum(p[batches[order] == name].sum() ** 2 for name in "abc"))
-    assert found["iLISI"] == pytest.approx(np.median(indices), rel=1e-3)
-    assert found["iLISI, rescaled"] == pytest.approx((np.median(indices) - 1) / 2, rel=2e-3)
-
-
-@pytest.mark.parametrize(
-    ("known", "expected"),
-    [
-        ({"labels"}, {"cell-type ASW", *(f"label score at {k}" for k in (10, 50, 100))}),
-        ({"clusters"}, set()),
-        ({"batches"}, {"kBET acceptance", "iLISI", "iLISI, rescaled"}),
-        ({"rna"}, {f"neighbour score at {k}" for k in (10, 50, 100)}),
-    ],
-)
-def test_scores_are_those_that_what_is_known_allows(cells, known, expected):
-    assert set(score_embedding(EmbeddedCells(cells["embedding"], **{name: cells[name] for name in known}))) == expected
-
-
-def test_of_few_cells_only_the_scores_with_fewer_neighbours_are_taken():
-    embedding, table = groups(40)
-    assert [name for name in score_embedding(EmbeddedCells(embedding, labels=table["cell_type"])) if "score" in name] == [
-        "label score at 10"
-    ]
-
-
-def test_neighbours_leave_the_cell_out_even_among_copies_of_it():
-    points = np.repeat(np.arange(3.0)[:, None], 5, axis=0)
-    found = EmbeddedCells(points).neighbours(4)
-    for cell, neighbours in enumerate(found):
-        assert cell not in neighbours
-        assert set(neighbours) == set(range(cell // 5 * 5, cell // 5 * 5 + 5)) - {cell}
-
-
-def test_of_many_cells_some_are_drawn_and_their_neighbours_sought_among_all(cells):
-    drawn = EmbeddedCells(cells["embedding"], labels=cells["labels"], seed=5, most_cells=60)
-    assert len(np.unique(drawn.sample)) == 60
-    assert (drawn.sample == EmbeddedCells(cells["embedding"], seed=5, most_cells=60).sample).all()
-    assert (drawn.sample != EmbeddedCells(cells["embedding"], seed=6, most_cells=60).sample).any()
-    expected = nearest(cells["embedding"], 10)[drawn.sample]
-    assert (drawn.neighbours(10) == expected).all()
-    same = cells["labels"][expected] == cells["labels"][drawn.sample][:, None]
-    assert score_embedding(drawn)["label score at 10"] == pytest.approx(same.mean())
-
-
-def test_a_plugins_metric_joins_and_one_that_fails_costs_only_itself(cells, capsys):
-    class Width(sz.EmbeddingMetric):
-        name = "width"
-
-        def score(self, cells):
-            return {"width": np.ptp(cells.embedding)}
-
-    class Broken(sz.EmbeddingMetric):
-        name = "broken"
-
-        def score(self, cells):
-            raise RuntimeError("no such luck")
-
-    class Plugin:
-        @hookimpl
-        def register_embedding_metrics(self):
-            return [Broken, Width]
-
-    plugin_manager.register(Plugin(), "test")
-    try:
-        found = score_embedding(EmbeddedCells(cells["embedding"]))
-    finally:
-        plugin_manager.unregister("test")
-    assert found == {"width": pytest.approx(np.ptp(cells["embedding"]))}
-    assert "metric 'broken' of this process failed and is left out: RuntimeError: no such luck" in capsys.readouterr().err
 
 
 def test_the_result_is_cells_that_scanpy_reads_as_they_are(model, written):
@@ -244,7 +80,7 @@ def test_types_that_lie_apart_are_found_with_as_many_clusters_as_labels(written)
 
 
 def test_the_resolution_rises_until_there_are_as_many_clusters_as_labels(model):
-    result = sz.run("embedding", model, label="pair", umap=False, quiet=True)
+    result = sz.run("embedding", model, group_by="pair", umap=False, quiet=True)
     assert result.obs["leiden"].nunique() == 120
     assert result.uns["leiden"]["params"]["resolution"] > 1
 
@@ -252,9 +88,9 @@ def test_the_resolution_rises_until_there_are_as_many_clusters_as_labels(model):
 def test_rna_is_matched_by_barcode_and_may_lack_cells(model, rna, written):
     table = ad.read_h5ad(written / "cells.h5ad").uns["metrics"]
     assert table["n_cells"].to_dict() == {name: 230 if "neighbour" in name else 240 for name in table.index}
-    here = nearest(model.cell_embedding[model.cells.index.get_indexer(rna.obs_names)], 50)
-    there = nearest(rna.obsm["X_pca"], 50)
-    expected = np.mean([len(set(a) & set(b)) / 50 for a, b in zip(here, there, strict=True)])
+    in_embedding = nearest(model.cell_embedding[model.cells.index.get_indexer(rna.obs_names)], 50)
+    in_rna = nearest(rna.obsm["X_pca"], 50)
+    expected = np.mean([len(set(a) & set(b)) / 50 for a, b in zip(in_embedding, in_rna, strict=True)])
     assert table["score"]["neighbour score at 50"] == pytest.approx(expected)
 
 
@@ -280,8 +116,8 @@ def test_columns_of_the_model_are_kept_beside_ours(tmp_path):
     embedding, cells = groups()
     cells = cells.assign(leiden=cells["cell_type"].str.replace("type", "old"), depth_intercept=7.0)
     package = embedded_package(tmp_path / "model", embedding, cells)
-    result = sz.run("embedding", package.folder, label="leiden", umap=False, device="cpu", quiet=True)
-    assert result.uns["embedding"]["label"] == "leiden_of_model"
+    result = sz.run("embedding", package.folder, group_by="leiden", umap=False, device="cpu", quiet=True)
+    assert result.uns["embedding"]["group_by"] == "leiden_of_model"
     assert result.obs["leiden_of_model"].astype(str).tolist() == cells["leiden"].tolist()
     assert (result.obs["depth_intercept_of_model"] == 7).all()
     assert adjusted_rand_score(result.obs["leiden"], cells["leiden"]) == 1
@@ -297,41 +133,41 @@ def test_the_seed_decides(model):
     assert (once != other).any()
 
 
-@pytest.mark.parametrize(("n_wanted", "expected"), [(3, 3), (7, 8), (5, 4), (1, 1)])
-def test_the_resolution_is_searched_for_the_number_of_clusters_or_the_nearest(n_wanted, expected):
+@pytest.mark.parametrize(("n_clusters", "expected"), [(3, 3), (7, 8), (5, 4), (1, 1)])
+def test_the_resolution_is_searched_for_the_number_of_clusters_or_the_nearest(n_clusters, expected):
     def clusters(resolution):
         n = next((n for n, most in ((1, 0.3), (3, 0.9), (4, 5.0)) if resolution <= most), 8)
         return np.arange(16) % n
 
-    found, resolution = search_resolution(clusters, n_wanted)
+    found, resolution = search_resolution(clusters, n_clusters)
     assert found.max() + 1 == expected
     assert (clusters(resolution) == found).all()
 
 
-def test_a_number_of_clusters_out_of_reach_is_said(tmp_path, capsys):
+def test_a_number_of_clusters_out_of_reach_is_reported(tmp_path, capsys):
     """Cells of which each is as far from every other: Leiden joins all or none."""
     cells = pd.DataFrame({"cell_type": list("aaabbbcc")}, index=[f"cell{i}" for i in range(SIZE)])
     package = embedded_package(tmp_path / "model", np.eye(SIZE), cells)
-    result = sz.run("embedding", package.folder, label="cell_type", umap=False, n_neighbours=7, device="cpu", quiet=True)
+    result = sz.run("embedding", package.folder, group_by="cell_type", umap=False, n_neighbours=7, device="cpu", quiet=True)
     n = result.obs["leiden"].nunique()
     assert n != 3
-    assert f"No resolution of Leiden gives 3 clusters, as there are labels; {n} are nearest." in capsys.readouterr().err
+    assert f"No resolution of Leiden gives 3 clusters, the number of groups; the nearest is {n}." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         (
-            {"label": "tissue"},
-            "label: the cells of scbasset/toy have no column 'tissue'; they have cell_type, batch, some, same, pair",
+            {"group_by": "tissue"},
+            "group_by: the cells of scbasset/toy have no column 'tissue'; they have cell_type, batch, some, same, pair",
         ),
-        ({"label": "some"}, r"label: 1 of 240 cells have no some, such as 'cell7' \(row 8\)"),
-        ({"label": "same"}, "label: all 240 cells have the same 'one'; expected two or more"),
-        ({"n_neighbours": 240}, "n_neighbours must be less than the 240 cells; found 240"),
+        ({"group_by": "some"}, r"group_by: 1 of 240 cells have no some, such as 'cell7' \(row 8\)"),
+        ({"group_by": "same"}, "group_by: all 240 cells have the same 'one'; expected two or more"),
+        ({"n_neighbours": 240}, "n_neighbours=240: the model has 240 cells; give a number below that"),
         ({"n_neighbours": 1}, "n_neighbours: .*greater than or equal to 2"),
         ({"resolution": 0}, "resolution: .*greater than 0"),
-        ({"rna": "missing.h5ad"}, "rna: missing.h5ad must be an .h5ad or .zarr that is there"),
-        ({"rna_key": "X_umap"}, "rna has no .obsm 'X_umap'; it has X_pca, X_holes: choose with rna_key"),
+        ({"rna": "missing.h5ad"}, "rna: there is no .h5ad or .zarr missing.h5ad"),
+        ({"rna_key": "X_umap"}, "rna has no .obsm 'X_umap'; it has X_pca, X_holes. Choose one with rna_key"),
         ({"rna_key": "X_holes"}, "rna: .obsm 'X_holes' must be cells x dimensions of finite numbers"),
         ({"labels": "cell_type"}, "labels is not an option"),
     ],
@@ -353,7 +189,7 @@ def test_the_command_maps_without_loading_tensorflow(written):
 def test_a_fitted_model_finds_the_simulated_cell_types(tmp_path):
     """Six types along a lineage, with settings that two cores fit in minutes (docs/embedding.md)."""
     model = fitted(tmp_path, {}, {})
-    found = sz.run("embedding", model, label="cell_type", umap=False, quiet=True).uns["metrics"]["score"]
+    found = sz.run("embedding", model, group_by="cell_type", umap=False, quiet=True).uns["metrics"]["score"]
     assert found["ARI"] > 0.8
     assert found["label score at 10"] > 0.9
 
@@ -366,7 +202,7 @@ from helpers import embedded, scbasset_zoo as sz
 folder, n_cells = sys.argv[2], 1_000_000
 embedding, cells = embedded.groups(n_cells, n_types=6)
 embedded.embedded_package(folder + "/million", embedding, cells.astype("category"))
-sz.run("embedding", folder + "/million", label="cell_type", resolution=0.1, umap=False, device="cpu", out=folder + "/r.h5ad")
+sz.run("embedding", folder + "/million", group_by="cell_type", resolution=0.1, umap=False, device="cpu", out=folder + "/r.h5ad")
 print(json.dumps(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024))
 """
 

@@ -1,5 +1,6 @@
-"""Plugins of other distributions, pip-installed beside the project's wheel into a fresh environment, run on the command line."""
+"""Plugins of other distributions run on the command line, installed by pip with the project's wheel into a new environment."""
 
+import ast
 import gzip
 import os
 import re
@@ -156,6 +157,20 @@ def test_a_contradicted_reference_is_refused_on_the_command_line(command, packag
     assert not (tmp_path / "e.h5ad").exists()
 
 
+def test_the_plugin_imports_only_the_public_interface_and_libraries():
+    folder = ROOT / "plugins" / "example" / "scbasset_zoo_vcf"
+    for path in folder.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom):
+                assert node.level == 0, path
+                modules = [node.module]
+            for module in modules:
+                is_internal = module.startswith("scbasset_zoo.") and not module.startswith("scbasset_zoo.extend.")
+                assert not is_internal, f"{path.name} imports {module}, which is not public"
+                assert module.partition(".")[0] not in ("scbasset_zoo_plugins", "scbasset_zoo_export"), path
+
+
 def test_variants_that_cannot_be_scored_are_refused_before_any_work(package, genome, variants, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "plugins" / "example"))
     from scbasset_zoo_vcf.variant_effect import VariantEffect
@@ -174,8 +189,8 @@ def test_variants_that_cannot_be_scored_are_refused_before_any_work(package, gen
         ("unknown", [("chr2", 9_500, "N", "C")], "lies outside chr2"),
         ("end", [("chr2", 9_000, "NN", "C")], "lies outside chr2"),
         ("zero", [("chr2", 0, "N", "C")], "REF N at position 0 lies outside chr2"),
-        ("twice", [variants[1], variants[0], variants[0]], f"line 5: chr1:5000:{ref}>{alt} stands on line 4 too"),
-        ("comma", [(chrom, position, ref, f"{alt},{alt.lower()}")], "stands on line 3 too"),
+        ("twice", [variants[1], variants[0], variants[0]], f"line 5: chr1:5000:{ref}>{alt} is also on line 4"),
+        ("comma", [(chrom, position, ref, f"{alt},{alt.lower()}")], "is also on line 3"),
         ("nothing", [], "has no variants"),
         ("text", [(chrom, "here", ref, alt)], "line 3: expected CHROM, POS"),
     ):
@@ -199,8 +214,8 @@ def test_variants_that_cannot_be_scored_are_refused_before_any_work(package, gen
 
 def test_the_template_of_the_page_runs_as_the_page_says(command, package, tmp_path):
     listed = command("plugins").stdout
-    assert "my-plugin (my-plugin 0.1.0): register_analyses" in listed
-    assert "vcf (scbasset-zoo-vcf 0.1.0): register_analyses" in listed
+    assert "my-plugin (my-plugin 0.1.0)\n  analyses: depth" in listed
+    assert "vcf (scbasset-zoo-vcf 0.1.0)\n  analyses: variant-effect" in listed
     assert "--scale" in command("run", "depth", "--help").stdout
     line = re.search(r"scbasset-zoo run depth MODEL (.*)", PAGE.read_text())[1].split()
     ran = command("run", "depth", package.folder, *line, "--device", "cpu")

@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 from helpers import toy
 from scbasset_zoo_plugins.ism.analysis import Ism
-from scbasset_zoo_plugins.ism.motif_labels import Labelling, MotifLabels, find_matches, window_scores
+from scbasset_zoo_plugins.ism.motif_matches import MatchSearch, MotifMatches, find_matches, window_scores
 from scbasset_zoo_plugins.ism.tables import table
 from scbasset_zoo_plugins.motifs.motif import Motif
 from scipy import stats
@@ -75,16 +75,16 @@ def test_scores_are_those_of_a_loop_over_plain_onnxruntime(model):
     for result in (by_cell, by_group, latent):
         np.testing.assert_allclose(result["scores"].sum("base"), 0, atol=1e-4)
         importance = result["importance"][0].to_numpy()
-        known = codes < dna.N
-        np.testing.assert_array_equal(importance[known], result["scores"][0].to_numpy()[known, codes[known]])
-        assert (importance[~known] == 0).all()
+        is_base = codes < dna.N
+        np.testing.assert_array_equal(importance[is_base], result["scores"][0].to_numpy()[is_base, codes[is_base]])
+        assert (importance[~is_base] == 0).all()
         np.testing.assert_array_equal(result["reference"][0], codes)
 
 
 def test_regions_are_windows_of_the_genome_from_bed_or_by_name(model, genome, tmp_path):
     (tmp_path / "r.bed").write_text("chr1\t5000\t5500\nchr2\t100\t700\n")
     from_bed = run(model, regions=tmp_path / "r.bed", genome=genome, group_by="cell_type")
-    by_name = run(model, names=["chr1:5000-5500", "chr2:100-700"], genome=genome, group_by="cell_type")
+    by_name = run(model, region_names=["chr1:5000-5500", "chr2:100-700"], genome=genome, group_by="cell_type")
     xr.testing.assert_equal(from_bed, by_name)
     assert from_bed["region"].to_numpy().tolist() == ["chr1:5000-5500", "chr2:100-700"]
     assert from_bed["window_start"].to_numpy().tolist() == [5250 - 672, 400 - 672]
@@ -102,7 +102,7 @@ def test_sequences_come_from_fasta(model, tmp_path):
 @pytest.fixture(scope="module")
 def planted_options(planted):
     simulation, package = planted
-    options = {"names": list(simulation.peaks.index[:12]), "genome": simulation.fasta, "group_by": "cell_type"}
+    options = {"region_names": list(simulation.peaks.index[:12]), "genome": simulation.genome, "group_by": "cell_type"}
     return simulation, sz.open_model(package, "cpu"), {**options, "motifs": str(simulation.folder / "motifs.meme")}
 
 
@@ -181,8 +181,8 @@ def test_a_motifs_scores_by_group_are_those_at_its_strongest_match_and_tested_as
         if len(found):
             best = found.sort_values("fimo_p", kind="stable").iloc[0]
             oriented = pwm[::-1, ::-1] if best["is_reverse"] else pwm
-            here = result["scores"][region, best["start"] : best["end"]].to_numpy()
-            values.append([((oriented - 0.25)[..., None] * here)[..., g].sum() for g in range(here.shape[2])])
+            in_match = result["scores"][region, best["start"] : best["end"]].to_numpy()
+            values.append([((oriented - 0.25)[..., None] * in_match)[..., g].sum() for g in range(in_match.shape[2])])
     values = np.array(values)
     groups = result["group"].to_numpy().tolist()
     own = groups.index("GMP")
@@ -207,9 +207,9 @@ def test_fimo_matches_are_where_a_plain_scan_finds_them():
     expected = set()
     for region, sequence in enumerate(codes):
         for start in range(1344 - 5):
-            here = sequence[start : start + 6]
-            for is_reverse, word in ((False, here), (True, dna.reverse_complement(here))):
-                if (here < dna.N).all():
+            word_in_sequence = sequence[start : start + 6]
+            for is_reverse, word in ((False, word_in_sequence), (True, dna.reverse_complement(word_in_sequence))):
+                if (word_in_sequence < dna.N).all():
                     p = (by_word >= odds[np.arange(6), word].sum() - 1e-9).mean()
                     expected |= {(region, start, is_reverse)} if p < 3e-3 else set()
     found = find_matches([Motif("M", "M", pwm)], codes, 3e-3)
@@ -246,15 +246,15 @@ def test_window_scores_are_those_of_a_loop(measure):
                 assert found[kind, start, column] == pytest.approx(expected, abs=1e-5)
 
 
-def labelled(scores, codes, **changes):
+def matches_in(scores, codes, **changes):
     pwm = np.full((8, 4), 0.05)
     pwm[np.arange(8), [0, 1, 2, 3, 3, 1, 0, 2]] = 0.85
-    labelling = Labelling(
-        [Motif("M", "M", pwm)], **{"measure": "dot", "fimo_p": 0.01, "n_shuffles": 5, "most_p": 1, "seed": 0, **changes}
+    search = MatchSearch(
+        [Motif("M", "M", pwm)], **{"measure": "dot", "fimo_p": 0.01, "n_shuffles": 5, "list_p": 1, "seed": 0, **changes}
     )
-    labels = MotifLabels(labelling, ["g"])
-    labels.add([str(i) for i in range(len(codes))], range(len(codes)), codes, list(scores))
-    return labels.matches()
+    matches = MotifMatches(search, ["g"])
+    matches.add([str(i) for i in range(len(codes))], range(len(codes)), codes, list(scores))
+    return matches.matches()
 
 
 def test_matches_in_noise_have_uniform_p_and_no_discoveries():
@@ -262,7 +262,7 @@ def test_matches_in_noise_have_uniform_p_and_no_discoveries():
     codes = rng.integers(0, 4, (30, 1344), dtype=np.int8)
     scores = rng.normal(size=(30, 1344, 4, 1)).astype(np.float32)
     scores -= scores.mean(axis=2, keepdims=True)
-    matches, found, p, q = labelled(scores, codes)
+    matches, found, p, q = matches_in(scores, codes)
     assert len(matches) > 300
     assert stats.kstest(p.ravel(), "uniform").pvalue > 0.01
     assert (q < 0.05).sum() <= 1
@@ -274,8 +274,8 @@ def test_listing_fewer_matches_changes_no_p_and_no_q_up_to_the_limit():
     codes = rng.integers(0, 4, (5, 1344), dtype=np.int8)
     scores = rng.normal(size=(5, 1344, 4, 1)).astype(np.float32)
     scores[np.arange(5)[:, None], np.arange(0, 1344), codes] += (np.arange(1344) % 200 < 100)[:, None] * np.float32(3)
-    all_matches, _, p, q = labelled(scores, codes)
-    some, _, p_some, q_some = labelled(scores, codes, most_p=0.2)
+    all_matches, _, p, q = matches_in(scores, codes)
+    some, _, p_some, q_some = matches_in(scores, codes, list_p=0.2)
     np.testing.assert_allclose(q[:, 0], stats.false_discovery_control(p[:, 0].astype(np.float64)), rtol=1e-5)
     kept = p[:, 0] <= 0.2
     assert 0 < len(some) < len(all_matches)
@@ -299,7 +299,7 @@ def test_regions_without_matches_make_empty_tables(model, tmp_path):
 
 def test_figures_show_a_logo_for_each_group_with_matches_marked(planted_options, tmp_path):
     simulation, model, options = planted_options
-    run(model, **{**options, "names": options["names"][:2]}, out=tmp_path / "r.zarr")
+    run(model, **{**options, "region_names": options["region_names"][:2]}, out=tmp_path / "r.zarr")
     result = xr.open_zarr(tmp_path / "r.zarr")
     figures = Ism().plot(result)
     assert len(figures) == 2
@@ -311,7 +311,7 @@ def test_figures_show_a_logo_for_each_group_with_matches_marked(planted_options,
     assert written
     assert {text.split()[0] for text in written} <= set(simulation.motifs)
     assert marks.get_xlabel().startswith("position on chrS1")
-    assert Ism().plot(run(model, names=options["names"][:1], genome=options["genome"])) == {}
+    assert Ism().plot(run(model, region_names=options["region_names"][:1], genome=options["genome"])) == {}
 
 
 def bad_options(folder, genome):
@@ -319,17 +319,17 @@ def bad_options(folder, genome):
     (folder / "outside.bed").write_text("chr1\t19000\t25000\n")
     (folder / "short.fa").write_text(">s\nACGT\n")
     (folder / "wide.meme").write_text("MEME version 4\n\nMOTIF W\nletter-probability matrix:\n" + "1 0 0 0\n" * 1345)
-    sequences, good = {"sequences": toy.random_sequences(1)}, {"names": ["chr1:100-600"], "genome": genome}
+    sequences, good = {"sequences": toy.random_sequences(1)}, {"region_names": ["chr1:100-600"], "genome": genome}
     return [
-        ({}, "give one of regions, names and sequences"),
+        ({}, "give one of regions, region_names and sequences"),
         ({**good, **sequences}, "give one of regions"),
-        ({"names": ["chr1:100-600"]}, "regions need genome"),
+        ({"region_names": ["chr1:100-600"]}, "regions need genome"),
         ({"regions": folder / "empty.bed", "genome": genome}, "empty.bed has no intervals"),
         ({"regions": pd.DataFrame({"chrom": [], "start": [], "end": []}), "genome": genome}, "no regions"),
-        ({"names": [], "genome": genome}, "no regions"),
+        ({"region_names": [], "genome": genome}, "no regions"),
         ({"sequences": []}, "no sequences"),
         ({"regions": folder / "outside.bed", "genome": genome}, "beyond the chromosome's end"),
-        ({"names": ["chr9:1-500"], "genome": genome}, "no chromosome chr9"),
+        ({"region_names": ["chr9:1-500"], "genome": genome}, "no chromosome chr9"),
         ({"sequences": folder / "short.fa"}, "has 4 bp; the model takes 1,344"),
         ({"sequences": ["ACGT"]}, "4 bp; expected 1,344"),
         ({**good, "group_by": "treatment"}, "no column 'treatment'"),
@@ -337,8 +337,8 @@ def bad_options(folder, genome):
         ({**good, "group_by": "single"}, "all 7 cells have the single '1.5'"),
         ({**good, "cells": ["cell-9"]}, "no cell cell-9"),
         ({**good, "cells": ["cell-1"], "group_by": "cell_type"}, "group_by or cells, not both"),
-        ({**good, "motifs": "jaspar-vertebrates"}, "motifs need group_by or cells"),
-        ({**good, "group_by": "cell_type", "motif_names": ["SPI1"]}, "motif_names need motifs"),
+        ({**good, "motifs": "jaspar-vertebrates"}, "motifs needs group_by or cells"),
+        ({**good, "group_by": "cell_type", "motif_names": ["SPI1"]}, "motif_names needs motifs"),
         ({**good, "group_by": "cell_type", "motifs": "jaspar-vertebrates", "motif_names": []}, "no motif is chosen"),
         ({**good, "group_by": "cell_type", "motifs": str(folder / "wide.meme")}, "1,345 bp wide"),
         ({**good, "group_by": "cell_type", "motifs": str(folder / "short.fa")}, "not a MEME file"),
@@ -352,8 +352,8 @@ def test_what_cannot_be_done_is_refused_before_any_work(genome, tmp_path, monkey
     cells["single"] = np.float32(1.5)
     model = sz.open_model(toy.toy_package(tmp_path / "toy", cells=cells).folder, "cpu")
     monkeypatch.setattr(type(model.mutations), "saturation_mutagenesis_blocks", lambda *_, **__: pytest.fail("work was begun"))
-    for number, (options, said) in enumerate(bad_options(tmp_path, genome)):
-        with pytest.raises(InputError, match=said):
+    for number, (options, message) in enumerate(bad_options(tmp_path, genome)):
+        with pytest.raises(InputError, match=message):
             run(model, **options, out=tmp_path / f"{number}.zarr")
     with pytest.raises(InputError, match=".nc or .zarr"):
         run(model, sequences=toy.random_sequences(1), out=tmp_path / "r.h5ad")
@@ -369,7 +369,7 @@ def test_a_result_larger_than_memory_is_refused_unless_streamed(model, monkeypat
 
 
 def test_it_runs_from_the_command_line(package, genome, tmp_path):
-    arguments = ["--names=chr1:5000-5500", f"--genome={genome}", "--group-by=cell_type", f"--out={tmp_path}/r.nc"]
+    arguments = ["--region-names=chr1:5000-5500", f"--genome={genome}", "--group-by=cell_type", f"--out={tmp_path}/r.nc"]
     done = CliRunner().invoke(app, ["ism", str(package.folder), *arguments])
     assert done.exit_code == 0, done.output
     assert xr.open_dataset(tmp_path / "r.nc", engine="h5netcdf").sizes["group"] == 3

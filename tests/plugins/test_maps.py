@@ -15,7 +15,7 @@ def test_labels_that_are_numbers_or_booleans_get_a_legend_and_no_colour_bar(labe
     obs = pd.DataFrame(
         {"kind": labels, "leiden": pd.Categorical(list("0110")), "depth_intercept": [0.1, 0.2, 0.3, 0.4]}, list("abcd")
     )
-    result = ad.AnnData(obs=obs, obsm={"X_umap": np.arange(8.0).reshape(4, 2)}, uns={"embedding": {"label": "kind"}})
+    result = ad.AnnData(obs=obs, obsm={"X_umap": np.arange(8.0).reshape(4, 2)}, uns={"embedding": {"group_by": "kind"}})
     figures = Embedding().plot(result)
     (ax,) = figures["umap_labels"].axes
     assert [text.get_text() for text in ax.get_legend().get_texts()] == written

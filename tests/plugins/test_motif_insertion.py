@@ -122,7 +122,7 @@ def test_the_result_is_cells_by_motifs_and_opens_in_scanpy(model, files, tmp_pat
 @pytest.mark.parametrize("suffix", [".h5ad", ".zarr"])
 def test_a_streamed_file_holds_what_is_returned_in_memory(model, files, tmp_path, monkeypatch, scale, suffix):
     expected = run(model, files[1], scale=scale)
-    monkeypatch.setattr(motif_insertion, "MOST_RAW_VALUES", 1)
+    monkeypatch.setattr(motif_insertion, "MAX_RAW_VALUES", 1)
     monkeypatch.setattr("scbasset_zoo_plugins.motif_insertion.scores.BLOCK_CELLS", 3)
     run(model, files[1], scale=scale, out=tmp_path / f"r{suffix}")
     result = (ad.read_h5ad if suffix == ".h5ad" else ad.read_zarr)(tmp_path / f"r{suffix}")
@@ -136,7 +136,7 @@ def test_a_streamed_file_holds_what_is_returned_in_memory(model, files, tmp_path
 
 
 def test_a_motifs_score_depends_on_the_seed_and_on_no_other_motif(model, files):
-    both, alone = run(model, files[1]), run(model, files[1], names=["bar"])
+    both, alone = run(model, files[1]), run(model, files[1], motif_names=["bar"])
     np.testing.assert_allclose(alone.layers["score"][:, 0], both.layers["score"][:, 1], atol=1e-5)
     np.testing.assert_array_equal(run(model, files[1]).X, both.X)
     assert np.abs(run(model, files[1], seed=1).layers["score"] - both.layers["score"]).max() > 1e-3
@@ -146,11 +146,11 @@ def test_backgrounds_keep_the_dinucleotides_of_distinct_peaks(model, files):
     windows = model.peak_windows(toy.toy_peaks(), files[1]["genome"])
     counts = lambda codes: tuple(np.bincount(codes[:-1].astype(int) * 5 + codes[1:], minlength=25))  # noqa: E731
     originals = {counts(codes): row for row, codes in enumerate(windows.read(0, len(windows)))}
-    known = [row for row in range(len(windows)) if (windows.read(row, row + 1) == dna.N).mean() <= 0.25]
-    assert len(known) == len(windows) - 2
-    backgrounds = shuffled_backgrounds(windows, len(known), 0)
+    with_sequence = [row for row in range(len(windows)) if (windows.read(row, row + 1) == dna.N).mean() <= 0.25]
+    assert len(with_sequence) == len(windows) - 2
+    backgrounds = shuffled_backgrounds(windows, len(with_sequence), 0)
     rows = [originals[counts(codes)] for codes in backgrounds]
-    assert sorted(rows) == known
+    assert sorted(rows) == with_sequence
     assert rows != sorted(rows)
     assert all((windows.read(row, row + 1)[0] != codes).mean() > 0.3 for row, codes in zip(rows, backgrounds, strict=True))
     assert len(np.unique(shuffled_backgrounds(windows, 30, 0), axis=0)) == 30
@@ -169,7 +169,7 @@ def test_peaks_of_unknown_sequence_are_passed_over(model, files, tmp_path):
         shuffled_backgrounds(windows, 10, 0)
 
 
-def test_training_peaks_on_missing_chromosomes_are_left_out_and_said(model, files, tmp_path, capsys):
+def test_training_peaks_on_missing_chromosomes_are_reported_as_left_out(model, files, tmp_path, capsys):
     genome = Genome(files[1]["genome"])
     fasta = tmp_path / "one.fa"
     fasta.write_text(f">chr2\n{dna.decode(genome.codes('chr2', 0, 9_000))}\n")
@@ -181,7 +181,7 @@ def test_training_peaks_on_missing_chromosomes_are_left_out_and_said(model, file
 def planted_result(planted):
     simulation, package = planted
     model = sz.open_model(package, "cpu")
-    options = {"motifs": str(simulation.folder / "motifs.meme"), "genome": simulation.fasta, "n_backgrounds": 30}
+    options = {"motifs": str(simulation.folder / "motifs.meme"), "genome": simulation.genome, "n_backgrounds": 30}
     return simulation, model, options, run(model, options, contrast="cell_type:GMP:CLP")
 
 
@@ -294,7 +294,7 @@ def bad_options(folder):
         ({"motifs": str(folder / "wide.meme")}, "1,345 bp wide"),
         ({"motifs": str(folder / "bad.meme")}, "bad.meme, line 6, motif M1"),
         ({"motifs": "nothing"}, "neither a MEME file"),
-        ({"names": ["SPI1"]}, "no motif SPI1"),
+        ({"motif_names": ["SPI1"]}, "no motif SPI1"),
         ({"show": ["SPI1"]}, "show: there is no motif SPI1"),
         ({"genome": folder / "other.fa"}, "chr1 is 400 bp"),
         ({"n_backgrounds": 0}, "n_backgrounds"),
@@ -319,7 +319,7 @@ def bad_options(folder):
             "rna has no values: its X is missing",
         ),
         ({"peaks": pd.DataFrame({"chrom": [], "start": [], "end": []})}, "There are no peaks"),
-        ({"names": []}, "no motif is chosen"),
+        ({"motif_names": []}, "no motif is chosen"),
         ({"compare_with": measured(cells, np.ones((7, 1)), ["FOO"])}, "compare_with needs rna"),
         ({"unknown": 1}, "unknown is not an option"),
     ]
@@ -331,8 +331,8 @@ def test_what_cannot_be_done_is_refused_before_any_work(files, tmp_path, monkeyp
     cells["single"] = "s"
     model = sz.open_model(toy.toy_package(tmp_path / "toy", cells=cells).folder, "cpu")
     monkeypatch.setattr(type(model), "embed", lambda *_, **__: pytest.fail("work was begun"))
-    for number, (options, said) in enumerate(bad_options(tmp_path)):
-        with pytest.raises(InputError, match=said):
+    for number, (options, message) in enumerate(bad_options(tmp_path)):
+        with pytest.raises(InputError, match=message):
             run(model, {**files[1], **options}, out=tmp_path / f"{number}.h5ad")
     assert not list(tmp_path.glob("*.h5ad"))
 
@@ -350,7 +350,8 @@ def test_it_runs_from_the_command_line(files, tmp_path):
     package, options = files
     arguments = [f"--{name}={value}" for name, value in options.items()]
     done = CliRunner().invoke(
-        app, ["motif-insertion", str(package.folder), *arguments, "--n-backgrounds=3", "--names=FOO", f"--out={tmp_path}/r.h5ad"]
+        app,
+        ["motif-insertion", str(package.folder), *arguments, "--n-backgrounds=3", "--motif-names=FOO", f"--out={tmp_path}/r.h5ad"],
     )
     assert done.exit_code == 0, done.output
     assert ad.read_h5ad(tmp_path / "r.h5ad").shape == (7, 1)

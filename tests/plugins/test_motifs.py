@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 from Bio import motifs as bio_motifs
-from scbasset_zoo_plugins.motifs.loading import load_motifs
+from scbasset_zoo_plugins.motifs.loading import READERS, load_motifs
 from scbasset_zoo_plugins.motifs.meme import read_meme
+from scbasset_zoo_plugins.motifs.motif import Motif
 
 from scbasset_zoo import hookimpl, plugin_manager
 from scbasset_zoo.errors import InputError
@@ -54,7 +55,7 @@ def test_a_matrix_without_a_width_ends_where_the_numbers_end(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("MOTIF A\n" + MATRIX, "MEME version"),
         (HEAD, "no motif"),
@@ -71,19 +72,17 @@ def test_a_matrix_without_a_width_ends_where_the_numbers_end(tmp_path):
         (HEAD + "MOTIF A\n" + MATRIX.replace("0.7", "nan"), "position 1 of A"),
         (HEAD + "MOTIF A\n" + MATRIX + "MOTIF A\n" + MATRIX, "twice"),
         (HEAD + "MOTIF A one\n" + MATRIX + "MOTIF A two\n" + MATRIX, "two motifs have the identifier A"),
-        (HEAD + MATRIX, "without a MOTIF line"),
+        (HEAD + MATRIX, "expected a MOTIF line above each matrix"),
     ],
 )
-def test_malformed_files_are_refused_with_the_place(tmp_path, text, said):
+def test_malformed_files_are_refused_with_the_place(tmp_path, text, message):
     path = written(tmp_path, text)
-    with pytest.raises(InputError, match=f"(?s)motifs.meme.*{said.replace('(', '[(]').replace(')', '[)]')}"):
+    with pytest.raises(InputError, match=f"(?s)motifs.meme.*{message.replace('(', '[(]').replace(')', '[)]')}"):
         read_meme(path)
 
 
 def test_instances_follow_the_matrix():
     pwm = np.array([[0.7, 0.1, 0.1, 0.1], [0, 0, 1, 0]])
-    from scbasset_zoo_plugins.motifs.motif import Motif
-
     motif = Motif("A", "A", pwm)
     drawn = motif.sample(20_000, np.random.default_rng(0))
     np.testing.assert_allclose([(drawn[:, 0] == base).mean() for base in range(4)], pwm[0], atol=0.015)
@@ -100,6 +99,14 @@ def test_jaspar_is_loaded_by_name_and_motifs_chosen_by_factor():
     assert "GGAA" in letters or "TTCC" in letters
 
 
+def test_the_suffix_chooses_the_reader_and_other_files_are_read_as_meme(tmp_path, monkeypatch):
+    path = written(tmp_path, HEAD + "MOTIF A TF1\n" + MATRIX)
+    monkeypatch.setitem(READERS, ".pfm", lambda path: [Motif("B", "B", np.eye(4))])
+    assert [motif.name for motif in load_motifs(path.rename(tmp_path / "motifs.txt"))] == ["A"]
+    (tmp_path / "motifs.pfm").write_text("")
+    assert [motif.name for motif in load_motifs(tmp_path / "motifs.pfm")] == ["B"]
+
+
 def test_unknown_sources_names_and_wide_motifs_are_refused(tmp_path):
     path = written(tmp_path, HEAD + "MOTIF A TF1\n" + MATRIX)
     with pytest.raises(InputError, match="neither a MEME file nowhere.meme nor a motif collection.*jaspar"):
@@ -109,7 +116,7 @@ def test_unknown_sources_names_and_wide_motifs_are_refused(tmp_path):
     with pytest.raises(InputError, match="motifs.meme: no motif is chosen, since the list of names is empty"):
         load_motifs(path, [])
     with pytest.raises(InputError, match="A is 3 bp wide; the model's sequences have 2 bp"):
-        load_motifs(path, longest=2)
+        load_motifs(path, max_width=2)
 
 
 class Collection:
@@ -152,5 +159,5 @@ def test_a_plugins_malformed_collection_is_refused_by_name(registered, values):
 
 def test_a_plugin_that_returns_no_functions_is_reported_and_left_out(registered, capsys):
     registered("not a function")
-    assert "mine" not in plugin_manager.motif_collections()
+    assert "mine" not in plugin_manager.motif_collections().names()
     assert "functions by name" in capsys.readouterr().err

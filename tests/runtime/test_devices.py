@@ -1,4 +1,4 @@
-"""Choosing a device: said once, never swapped in silence, quiet without a GPU, clear without ONNX Runtime."""
+"""Devices: chosen once, named in one line, never replaced silently; errors say what to install."""
 
 import ctypes
 import os
@@ -31,11 +31,10 @@ def python(code, *arguments):
 @no_gpu
 def test_auto_falls_back_to_the_cpu_and_says_why_in_one_line_and_nothing_else():
     code = """
-from scbasset_zoo.runtime.devices import choose_device, open_session
-from scbasset_zoo.runtime.devices import _convolution
+from scbasset_zoo.runtime.devices import choose_device, one_convolution, open_session
 for _ in range(2):
     device = choose_device("auto")
-    session = open_session(_convolution(), device)
+    session = open_session(one_convolution(), device)
 print(device.name, session.get_providers())
 """
     done = python(code)
@@ -64,9 +63,9 @@ def test_an_unknown_device_is_refused():
 
 @pytest.mark.filterwarnings("ignore:Specified provider")
 def test_a_session_that_left_its_device_is_an_error():
-    device = devices.Device("cuda", (("AzureOrNothing", {}), ("CPUExecutionProvider", {})), "asked")
+    device = devices.Device("cuda", (("AzureOrNothing", {}), ("CPUExecutionProvider", {})), "as requested")
     with pytest.raises(DeviceError, match="AzureOrNothing"):
-        devices.open_session(devices._convolution(), device)
+        devices.open_session(devices.one_convolution(), device)
 
 
 def test_a_session_uses_the_cores_that_the_process_may_use():
@@ -75,7 +74,7 @@ def test_a_session_uses_the_cores_that_the_process_may_use():
     allowed = os.sched_getaffinity(0)
     try:
         os.sched_setaffinity(0, {min(allowed)})
-        session = devices.open_session(devices._convolution(), devices.choose_device("cpu"))
+        session = devices.open_session(devices.one_convolution(), devices.choose_device("cpu"))
         assert session.get_session_options().intra_op_num_threads == 1
     finally:
         os.sched_setaffinity(0, allowed)

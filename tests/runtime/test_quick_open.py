@@ -1,4 +1,4 @@
-"""Opening a model for one sequence stays quick: what it imports and computes is bounded."""
+"""A model opens quickly: importing, opening and predicting one sequence take little processor time."""
 
 import resource
 import subprocess
@@ -24,7 +24,7 @@ def folder(tmp_path_factory):
 
 
 def processor_seconds(command):
-    """What a whole process takes, and what it prints; other work on the machine stretches the clock's seconds, not these."""
+    """Processor time of a whole process, in seconds, and its output. Unlike wall time, other work hardly lengthens it."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -32,8 +32,8 @@ def processor_seconds(command):
 
 
 def test_one_sequence_needs_no_table(folder):
-    seconds, printed = processor_seconds([sys.executable, "-c", CODE, folder])
-    shape, modules = printed.splitlines()
+    seconds, output = processor_seconds([sys.executable, "-c", CODE, folder])
+    shape, modules = output.splitlines()
     assert shape == "(1, 2034)"
     assert not HEAVY.intersection(modules.split())
     assert seconds < 2.5
@@ -42,7 +42,7 @@ def test_one_sequence_needs_no_table(folder):
 def test_predicting_one_sequence_on_the_command_line_takes_little_time(folder, tmp_path):
     (tmp_path / "one.fa").write_text(">one\n" + "ACGT" * 336 + "\n")
     program = Path(sys.executable).with_name("scbasset-zoo")
-    command = [program, "predict", folder, "--fasta-sequences", tmp_path / "one.fa"]
-    taken = [processor_seconds([*command, "--out", tmp_path / f"{i}.parquet"])[0] for i in range(3)]
+    command = [program, "predict", folder, "--sequences", tmp_path / "one.fa"]
+    seconds = [processor_seconds([*command, "--out", tmp_path / f"{i}.parquet"])[0] for i in range(3)]
     assert (tmp_path / "0.parquet").is_file()
-    assert min(taken) < 1.5  # 0.8 when this was written
+    assert min(seconds) < 1.5  # 0.8 when this was written

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from scbasset_zoo.training.trainer import require_tensorflow
+from scbasset_zoo.training.tensorflow_setup import require_tensorflow
 
 require_tensorflow()
 import keras  # noqa: E402
@@ -11,7 +11,7 @@ import tensorflow as tf  # noqa: E402
 
 from scbasset_zoo.training.architecture import Architecture, BatchNormalization, Network, n_trainable  # noqa: E402
 
-SMALL = {"width": 0.03, "bottleneck": 5}
+SMALL = {"width": 0.03, "embedding_size": 5}
 
 
 def one_hot(n, length, seed=0):

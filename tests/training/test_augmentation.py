@@ -3,7 +3,7 @@
 import numpy as np
 
 from scbasset_zoo.inputs import dna
-from scbasset_zoo.training.trainer import require_tensorflow
+from scbasset_zoo.training.tensorflow_setup import require_tensorflow
 
 require_tensorflow()
 import tensorflow as tf  # noqa: E402

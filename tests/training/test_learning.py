@@ -31,7 +31,7 @@ def same_type_share(embedding, cell_type, k=10):
 
 def fitted(simulation, matrix, folder, epochs):
     prepared = sz.prepare(
-        matrix, fasta=simulation.fasta, assembly="simulated", out=folder / "prepared", split="70/10/20", quiet=True
+        matrix, genome=simulation.genome, assembly="simulated", out=folder / "prepared", split="70/10/20", quiet=True
     )
     run = sz.train(prepared.folder, out=folder / "run", epochs=epochs, **SMALL)
     return sz.export(run.folder, out=folder / "package")
@@ -72,7 +72,12 @@ def test_full_width_recipe_separates_cell_types_over_epochs(tmp_path):
     """
     simulation = sz.simulate(tmp_path / "simulated", signal=1.5, quiet=True)
     prepared = sz.prepare(
-        simulation.matrix, fasta=simulation.fasta, assembly="simulated", out=tmp_path / "prepared", min_cell_fraction=0, quiet=True
+        simulation.matrix,
+        genome=simulation.genome,
+        assembly="simulated",
+        out=tmp_path / "prepared",
+        min_cell_fraction=0,
+        quiet=True,
     )
     assert (prepared.n_cells, prepared.n_peaks) == (400, 4000)
     cell_type = simulation.cells["cell_type"].astype(str).to_numpy()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from scbasset_zoo.training.trainer import require_tensorflow
+from scbasset_zoo.training.tensorflow_setup import require_tensorflow
 
 require_tensorflow()
 import keras  # noqa: E402

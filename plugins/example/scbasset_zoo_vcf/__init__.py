@@ -1,1 +1,1 @@
-"""Effects of variants on accessibility: a plugin of scbasset_zoo."""
+"""A plugin of scbasset_zoo that predicts the effects of variants on accessibility."""

@@ -1,4 +1,4 @@
-"""What scbasset_zoo calls; the analysis is imported when it is asked for."""
+"""The hooks that scbasset_zoo calls. They import an analysis when they are called, so that loading the plugin stays quick."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from scbasset_zoo import Analysis, hookimpl
 
 @hookimpl
 def register_analyses() -> list[type[Analysis]]:
-    """Variant effects."""
+    """Return the analysis of variant effects."""
     from scbasset_zoo_vcf.variant_effect import VariantEffect
 
     return [VariantEffect]

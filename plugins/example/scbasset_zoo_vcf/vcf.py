@@ -1,87 +1,108 @@
-"""Variants of a VCF: one row an alternative allele, checked against the genome."""
+"""Reads variants from a VCF, and checks them against the genome."""
 
 from __future__ import annotations
 
-import gzip
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from scbasset_zoo import InputError
+from scbasset_zoo.extend.files import open_text
 from scbasset_zoo.extend.sequences import Genome, decode
+
+COLUMNS = ["chrom", "position", "ref", "alt", "line"]
 
 
 def read_variants(path: Path, longest: int) -> pd.DataFrame:
-    """Alternative alleles in the file's order.
+    """Read the variants of a VCF, one row for each alternative allele, in the order of the file.
 
     Parameters
     ----------
     path : Path
         VCF, plain or gzip.
     longest : int
-        Of an allele, in bp.
+        Length that no allele may exceed, in bp.
 
     Returns
     -------
     DataFrame
-        chrom, position (0-based), ref, alt, line (of the file); indexed by chrom:position:ref>alt, 1-based as in the file.
+        Columns chrom, position (from 0), ref, alt, and line (in the file). The index is chrom:position:ref>alt with the position
+        of the file (from 1).
 
     Raises
     ------
     InputError
-        No VCF, no variant, or an allele that is not a sequence, too long or there twice: the message has the line.
+        The file is not a VCF or has no variants, or an allele is not a sequence, too long, or a duplicate. The message names the
+        line.
     """
     rows: dict[str, tuple[str, int, str, str, int]] = {}
     try:
-        with path.open("rb") as file:
-            zipped = file.read(2) == b"\x1f\x8b"
-        with gzip.open(path, "rt") if zipped else path.open() as text:
-            for number, line in enumerate(text, 1):
+        with open_text(path) as file:
+            for number, line in enumerate(file, 1):
                 if number == 1 and not line.startswith("##fileformat=VCF"):
                     raise InputError(f"{path} is not a VCF: its first line must begin with ##fileformat=VCF.")
                 if line.startswith("#") or not line.strip():
                     continue
-                fields = line.rstrip("\r\n").split("\t")
-                if len(fields) < 5 or not fields[1].isdigit():
-                    raise InputError(f"{path}, line {number}: expected CHROM, POS, ID, REF and ALT; found {line[:80]!r}.")
-                chrom, position, _, ref, alts = fields[:5]
-                ref, alts = ref.upper(), alts.upper().split(",")
-                for allele in [ref, *alts]:
-                    if not allele or not set(allele) <= set("ACGTN"):
-                        raise InputError(f"{path}, line {number}: the allele {allele!r} is not a sequence; leave it out.")
-                    if len(allele) > longest:
-                        raise InputError(f"{path}, line {number}: an allele has {len(allele):,} bp; at most {longest:,} fit.")
-                for alt in alts:
-                    name = f"{chrom}:{int(position)}:{ref}>{alt}"
+                place = f"{path}, line {number}"
+                for chrom, position, ref, alt in _alleles(line, longest, place):
+                    name = f"{chrom}:{position}:{ref}>{alt}"
                     if name in rows:
-                        raise InputError(f"{path}, line {number}: {name} stands on line {rows[name][-1]} too; leave one out.")
-                    rows[name] = chrom, int(position) - 1, ref, alt, number
+                        raise InputError(f"{place}: {name} is also on line {rows[name][-1]}. Remove one of them.")
+                    rows[name] = chrom, position - 1, ref, alt, number
     except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         raise InputError(f"The VCF {path} cannot be read: {error}.") from error
     if not rows:
         raise InputError(f"{path} has no variants.")
-    return pd.DataFrame(list(rows.values()), columns=["chrom", "position", "ref", "alt", "line"], index=list(rows))
+    return pd.DataFrame(list(rows.values()), columns=COLUMNS, index=list(rows))
 
 
 def require_reference(variants: pd.DataFrame, genome: Genome, path: Path) -> None:
-    """Raise InputError unless the genome has each variant's REF where the VCF says."""
+    """Raise InputError if the genome has other bases than the REF of a variant.
+
+    Parameters
+    ----------
+    variants : DataFrame
+        As :func:`read_variants` returns it.
+    genome : Genome
+    path : Path
+        The VCF, for error messages.
+    """
     genome.require(variants["chrom"])
-    first, size = variants["position"].to_numpy(), variants["chrom"].map(genome.chromosome_sizes).to_numpy()
-    outside = np.flatnonzero((first < 0) | (first + variants["ref"].str.len().to_numpy() > size))
+    starts = variants["position"].to_numpy()
+    chromosome_sizes = variants["chrom"].map(genome.chromosome_sizes).to_numpy()
+    lengths = variants["ref"].str.len().to_numpy()
+    outside = np.flatnonzero((starts < 0) | (starts + lengths > chromosome_sizes))
     if len(outside):
         row = variants.iloc[outside[0]]
         raise InputError(
             f"{path}, line {row['line']}: REF {row['ref']} at position {row['position'] + 1:,} lies outside {row['chrom']}, whose "
-            f"bases are 1 to {size[outside[0]]:,} in {genome.path}. Is the VCF of the model's assembly?"
+            f"bases are 1 to {chromosome_sizes[outside[0]]:,} in {genome.path}. Is the VCF of the model's assembly?"
         )
-    found = genome.windows(variants["chrom"].to_numpy(), first, int(variants["ref"].str.len().max()))
-    here = [decode(codes)[: len(ref)] for codes, ref in zip(found, variants["ref"], strict=True)]
-    wrong = np.flatnonzero(np.array(here) != variants["ref"].to_numpy())
-    if len(wrong):
-        row = variants.iloc[wrong[0]]
+    windows = genome.windows(variants["chrom"].to_numpy(), starts, int(lengths.max()))
+    genome_bases = [decode(codes)[:length] for codes, length in zip(windows, lengths, strict=True)]
+    differs = np.flatnonzero(np.array(genome_bases) != variants["ref"].to_numpy())
+    if len(differs):
+        row = variants.iloc[differs[0]]
         raise InputError(
-            f"{path}, line {row['line']}: REF is {row['ref']}, but {genome.path} has {here[wrong[0]]} at {row['chrom']}:"
-            f"{row['position'] + 1:,} ({len(wrong):,} of {len(variants):,} alleles differ). Is the VCF of the model's assembly?"
+            f"{path}, line {row['line']}: REF is {row['ref']}, but {genome.path} has {genome_bases[differs[0]]} at {row['chrom']}:"
+            f"{row['position'] + 1:,} ({len(differs):,} of {len(variants):,} alleles differ). Is the VCF of the model's assembly?"
         )
+
+
+def _alleles(line: str, longest: int, place: str) -> Iterator[tuple[str, int, str, str]]:
+    """Yield chromosome, position (from 1), REF and ALT of each alternative allele on a line."""
+    fields = line.rstrip("\r\n").split("\t")
+    if len(fields) < 5 or not fields[1].isdecimal():
+        raise InputError(f"{place}: expected CHROM, POS, ID, REF and ALT, separated by tabs; found {line[:80]!r}.")
+    chrom, position, _, ref, alts = fields[:5]
+    ref, *alternatives = ref.upper(), *alts.upper().split(",")
+    for allele in (ref, *alternatives):
+        if not allele or not set(allele) <= set("ACGTN"):
+            raise InputError(f"{place}: the allele {allele!r} is not a sequence. Remove it.")
+        if len(allele) > longest:
+            raise InputError(f"{place}: an allele has {len(allele):,} bp; at most {longest:,} fit.")
+    for alt in alternatives:
+        yield chrom, int(position), ref, alt

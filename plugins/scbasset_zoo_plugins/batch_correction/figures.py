@@ -1,65 +1,71 @@
-"""Figures of `batch-correction`."""
+"""Figures of `batch-correction`: mixing of batches against groups kept, and a UMAP for each correction."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 import anndata as ad
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
-from scbasset_zoo_plugins import maps
+from scbasset_zoo_plugins.maps import draw_cells
+from scbasset_zoo_plugins.palette import COLOURS, MARKERS
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-
-MIXING = ("iLISI, rescaled", "kBET acceptance")
-
-
-KEPT = "label score at 50"
+MIXING_SCORES = ("iLISI, rescaled", "kBET acceptance")
+LABEL_SCORE = "label score at 50"
+MAPS_PER_ROW = 4
 
 
-MAPS_A_ROW = 4
+def figures(result: ad.AnnData) -> Mapping[str, Figure]:
+    """Return every figure for which the result has data, by name."""
+    table, recorded = result.uns["comparison"], result.uns["batch_correction"]
+    drawn = {"trade_off": _trade_off(table)} if LABEL_SCORE in table else {}
+    if _umap_key(table["obsm"].iloc[0]) in result.obsm:
+        drawn["umaps"] = _umaps(result, table, [column for column in (recorded["batch_key"], recorded["group_by"]) if column])
+    return drawn
 
 
-def trade_off_figure(table: pd.DataFrame) -> Figure:
-    from matplotlib.figure import Figure
-
+def _trade_off(table: pd.DataFrame) -> Figure:
+    """Draw each correction by how well it mixes batches (x) and keeps groups (y); a line joins the models by their penalty."""
     figure = Figure(figsize=(9, 4.2), layout="constrained")
     kinds = list(dict.fromkeys(table["kind"]))
-    for ax, mixing in zip(figure.subplots(1, 2, sharey=True), MIXING, strict=True):
+    for ax, mixing in zip(figure.subplots(1, 2, sharey=True), MIXING_SCORES, strict=True):
         for i, name in enumerate(table.index):
             kind = kinds.index(table["kind"].iloc[i])
             ax.scatter(
-                table[mixing].iloc[i], table[KEPT].iloc[i],
-                s=70, color=maps.COLOURS[i % len(maps.COLOURS)], marker=maps.MARKERS[kind % len(maps.MARKERS)],
-                edgecolors="black", linewidths=0.5, label=name if mixing == MIXING[0] else None, zorder=3,
+                table[mixing].iloc[i], table[LABEL_SCORE].iloc[i],
+                s=70, color=COLOURS[i % len(COLOURS)], marker=MARKERS[kind % len(MARKERS)],
+                edgecolors="black", linewidths=0.5, label=name if mixing == MIXING_SCORES[0] else None, zorder=3,
             )  # fmt: skip
-        sweep = table[table["kind"] == "scBasset-BC"].sort_values("lambda_cell")
-        ax.plot(sweep[mixing], sweep[KEPT], color="0.6", linewidth=1, zorder=2)
+        sweep = table[table["kind"] == "scBasset-BC"].sort_values("l2_cell")
+        ax.plot(sweep[mixing], sweep[LABEL_SCORE], color="0.6", linewidth=1, zorder=2)
         ax.set(xlabel=f"{mixing} (right: batches mix)")
         ax.margins(0.12)
         ax.grid(color="0.92")
         ax.set_axisbelow(True)
         ax.spines[["top", "right"]].set_visible(False)
-    figure.axes[0].set_ylabel(f"{KEPT} neighbours (up: types kept)")
+    figure.axes[0].set_ylabel(f"{LABEL_SCORE} neighbours (up: types kept)")
     figure.legend(loc="outside right center", frameon=False)
     return figure
 
 
-def map_figures(result: ad.AnnData, table: pd.DataFrame, columns: list[str]) -> Figure:
-    from matplotlib.figure import Figure
-
-    width = min(len(table), MAPS_A_ROW)
+def _umaps(result: ad.AnnData, table: pd.DataFrame, columns: list[str]) -> Figure:
+    """Draw the UMAP of each correction, coloured by each of some columns of the cells."""
+    width = min(len(table), MAPS_PER_ROW)
     height = -(-len(table) // width)
     figure = Figure(figsize=(3.4 * width + 1.5, 3.3 * height * len(columns)), layout="constrained")
     blocks = figure.subplots(height * len(columns), width, squeeze=False).reshape(len(columns), height * width)
     for block, column in zip(blocks, columns, strict=True):
+        values = result.obs[column].astype(str)
         for i, (ax, name, key) in enumerate(zip(block, table.index, table["obsm"], strict=False)):
-            points = np.asarray(result.obsm[key.replace("X_", "X_umap_", 1)])
-            maps.draw_cells(figure, ax, points, result.obs[column].astype(str), name, legend=i == width - 1)
+            draw_cells(figure, ax, np.asarray(result.obsm[_umap_key(key)]), values, name, legend=i == width - 1)
             ax.set(title=name, xlabel="", ylabel=f"coloured by {column}" if i % width == 0 else "")
         for ax in block[len(table) :]:
             ax.set_axis_off()
     return figure
+
+
+def _umap_key(key: str) -> str:
+    """Key of the UMAP of the embedding with a key."""
+    return key.replace("X_", "X_umap_", 1)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-import scbasset_zoo as sz
-from scbasset_zoo_plugins.batch_correction.analysis import Array
+from scbasset_zoo import IntegrationMethod
+
+Array = NDArray[Any]
 
 
-class Harmony(sz.IntegrationMethod):
-    """Harmony (Korsunsky et al. 2019), as harmonypy computes it with its defaults."""
+class Harmony(IntegrationMethod):
+    """Harmony (Korsunsky et al. 2019) as computed by harmonypy with its defaults."""
 
     name = "Harmony"
 

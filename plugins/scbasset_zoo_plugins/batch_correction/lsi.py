@@ -9,26 +9,26 @@ from scipy import sparse
 
 from scbasset_zoo import InputError
 from scbasset_zoo.extend.companion_data import CompanionData
+from scbasset_zoo.extend.console import option
 
 COUNT_SCALE = 10_000
-
-
 DEPTH_CORRELATION = 0.5
 
 
 def lsi(is_open: sparse.csr_matrix, n_components: int = 50, seed: int = 0) -> NDArray[np.float32]:
-    """Latent semantic indexing of open peaks, without the component that follows depth.
+    """Compute latent semantic indexing of open peaks.
 
-    Open peaks are weighted by log(1 + 10,000 * TF * IDF): TF is 1 over the cell's open peaks, IDF the cells over those in
-    which the peak is open (Stuart et al. 2021). Of the truncated singular value decomposition the component most
-    correlated with log depth is left out, if its |r| is above 0.5.
+    Open peaks are weighted by log(1 + 10,000 * TF * IDF). TF is 1 divided by the number of the cell's open peaks. IDF is the
+    number of cells divided by the number of cells in which the peak is open (Stuart et al. 2021). The weights are reduced by
+    truncated singular value decomposition. The component that is most correlated with log depth is dropped if its |r| is
+    above 0.5.
 
     Parameters
     ----------
     is_open : csr_matrix (n_cells, n_peaks)
-        1 where a peak is open, and nothing else; no cell is empty.
+        1 where a peak is open, and no other stored values; every cell has an open peak.
     n_components : int
-        Including the one that may be left out.
+        Number of components, including the one that may be dropped.
     seed : int
 
     Returns
@@ -51,12 +51,15 @@ def lsi(is_open: sparse.csr_matrix, n_components: int = 50, seed: int = 0) -> ND
 
 
 def open_peaks(counts: CompanionData, barcodes: pd.Index) -> sparse.csr_matrix:
-    """Cells x peaks, 1 where above 0, in the model's order of cells."""
-    found = sparse.csr_matrix(counts.read(counts.cells))
-    # Made anew of its parts: only then have indices and indptr one type in a matrix that was read from a file.
-    is_open = sparse.csr_matrix(((found.data > 0).astype(np.float32), found.indices, found.indptr), shape=found.shape)
+    """Return cells x peaks, 1 where counts are above 0, in the model's order of cells; raise InputError if a cell is empty."""
+    values = sparse.csr_matrix(counts.read(counts.cells))
+    # In a matrix that was read from a file, indices and indptr may have different types; a new matrix gives them one type.
+    is_open = sparse.csr_matrix(((values.data > 0).astype(np.float32), values.indices, values.indptr), shape=values.shape)
     is_open.eliminate_zeros()
     empty = np.flatnonzero(np.diff(is_open.indptr) == 0)
     if len(empty):
-        raise InputError(f"counts: {len(empty):,} cells have no open peak, such as {barcodes[empty[0]]!r}.")
+        raise InputError(
+            f"{option('counts')}: {len(empty):,} cells have no open peak, such as {barcodes[empty[0]]!r}. Give counts that are "
+            "above 0 for each cell."
+        )
     return is_open

@@ -1,1 +1,1 @@
-"""The analysis `denoise`."""
+"""The analysis `denoise`: accessibility without each cell's depth, compared with counts, groups and RNA."""

@@ -1,4 +1,4 @@
-"""How well accessibility profiles agree with labels and with RNA: correlations, distances between profiles, ranks."""
+"""Measures of agreement of accessibility with labels and with RNA: correlations, distances between profiles, rank distances."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ Array = NDArray[np.float64]
 
 
 class Correlations:
-    """Pearson correlation of two matrices, cells x genes, that come a block of cells at a time.
+    """Pearson correlation of two matrices, cells x genes, that are added in blocks of cells.
 
     Attributes
     ----------
     per_cell : list of float arrays
-        Over genes, a block each.
+        Correlation over genes of each cell; an array for each block.
     """
 
     def __init__(self) -> None:
@@ -25,27 +25,29 @@ class Correlations:
         self._sums: Array | int = 0
 
     def add(self, first: NDArray[Any], second: NDArray[Any]) -> None:
-        """Take in the next cells, two arrays (cells, genes)."""
+        """Add the next block of cells: two arrays (cells, genes)."""
         a, b = first.astype(np.float64), second.astype(np.float64)
         self.per_cell.append(_pearson(_sums(a, b, axis=1), a.shape[1]))
         self._sums = self._sums + _sums(a, b, axis=0)
         self._n += len(a)
 
     def per_gene(self) -> Array:
-        """Over all cells taken in; NaN for a gene that does not vary."""
+        """Return the correlation over all cells of each gene; NaN for a gene that does not vary."""
         assert isinstance(self._sums, np.ndarray)
         return _pearson(self._sums, self._n)
 
 
 class Profiles:
-    """Cells by the inner products of their profiles, which are never held whole.
+    """Accessibility profiles of cells over peaks, given by their inner products.
+
+    Distances and principal components follow from the inner products, so the cells x peaks matrix is not needed.
 
     Parameters
     ----------
     products : float array (n_cells, n_cells)
-        Inner products of the profiles.
+        Inner product of each two profiles.
     sums : float array (n_cells,)
-        Each profile's sum.
+        Sum of each profile over peaks.
     n_peaks : int
     """
 
@@ -53,7 +55,7 @@ class Profiles:
         self.products, self.sums, self.n_peaks = products.astype(np.float64), sums.astype(np.float64), n_peaks
 
     def correlation_distances(self) -> Array:
-        """1 - Pearson correlation of each two profiles over the peaks; 1 where a profile does not vary."""
+        """Return 1 - Pearson correlation of each two profiles, (n_cells, n_cells); 1 if a profile does not vary."""
         covariance = self.products - np.outer(self.sums, self.sums) / self.n_peaks
         deviation = np.sqrt(np.maximum(covariance.diagonal(), 0))
         scale = np.outer(deviation, deviation)
@@ -63,49 +65,52 @@ class Profiles:
         return distances
 
     def principal_components(self, n: int = 50) -> Array:
-        """Scores of the cells on up to n principal components, (n_cells, components); those without variance are left out."""
-        of_cell = self.products.mean(axis=0)
-        values, vectors = np.linalg.eigh(self.products - of_cell - of_cell[:, None] + of_cell.mean())
+        """Return the scores of the cells on up to n principal components with variance, (n_cells, components)."""
+        mean = self.products.mean(axis=0)
+        values, vectors = np.linalg.eigh(self.products - mean - mean[:, None] + mean.mean())
         kept = np.flatnonzero(values > 1e-9 * max(values[-1], 0))[::-1][:n]
         scores: Array = vectors[:, kept] * np.sqrt(values[kept])
         return scores
 
 
 def rank_distances(first: NDArray[Any], second: NDArray[Any], cells: NDArray[np.intp], block: int = 512) -> Array:
-    """Rank of each cell's second profile among those of all cells, by distance to its first profile.
+    """Rank the second position of a cell among those of all cells, by distance to the cell's first position.
+
+    Yuan & Kelley 2022, Methods, use this to compare ATAC and RNA of the same cells.
 
     Parameters
     ----------
     first, second : float arrays (n_cells, dimensions)
-        Two profiles of the same cells in one space, such as ATAC and RNA.
-    cells : positions
-        The cells to rank, among all.
+        Two positions of each cell in one space, such as by ATAC and by RNA.
+    cells : int array
+        Positions of the cells to rank.
     block : int
-        Cells at once.
+        Cells per computation.
 
     Returns
     -------
-    float array, one for each of `cells`
-        0 where no other cell's second profile is nearer, 1 where all are; 0.5 is expected by chance. Ties count half.
+    float array (number of `cells`,)
+        Share of the other cells whose second position is nearer: 0 is best, 0.5 is expected by chance. Ties count half.
     """
     from scipy.spatial.distance import cdist
 
     ranks = []
     for start in range(0, len(cells), block):
-        of_block = cells[start : start + block]
-        distances = cdist(first[of_block], second, "sqeuclidean")
-        own = distances[np.arange(len(of_block)), of_block][:, None]
+        batch = cells[start : start + block]
+        distances = cdist(first[batch], second, "sqeuclidean")
+        own = distances[np.arange(len(batch)), batch][:, None]
         nearer = (distances < own).sum(axis=1) + ((distances == own).sum(axis=1) - 1) / 2
         ranks.append(nearer / (len(second) - 1))
     return np.concatenate(ranks)
 
 
 def _sums(a: Array, b: Array, axis: int) -> Array:
+    """Return the sums of a, b, a squared, b squared and a times b."""
     return np.stack([part.sum(axis=axis) for part in (a, b, a * a, b * b, a * b)])
 
 
 def _pearson(sums: Array, n: int) -> Array:
-    """From sums over n pairs, (5, ...); NaN where either side does not vary."""
+    """Return the correlation from sums over n pairs, (5, ...); NaN if a or b does not vary."""
     a, b, aa, bb, ab = sums
     scale = np.sqrt(np.maximum(aa - a * a / n, 0) * np.maximum(bb - b * b / n, 0))
     return np.divide(ab - a * b / n, scale, out=np.full(len(a), np.nan), where=scale > 1e-12 * np.sqrt(aa * bb))

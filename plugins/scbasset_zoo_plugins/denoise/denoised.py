@@ -1,4 +1,4 @@
-"""Denoised accessibility, computed where it is asked for and never whole."""
+"""The matrix of denoised accessibility, of which any part can be computed; the whole is never in memory."""
 
 from __future__ import annotations
 
@@ -14,69 +14,77 @@ from scbasset_zoo.extend.blocks import BLOCK_CELLS, PEAK_STEP, Block
 from scbasset_zoo_plugins.denoise.agreement import Profiles
 
 Array = NDArray[np.float32]
-COLUMNS_AT_ONCE = 1024
+COLUMNS_PER_BATCH = 1024
 
 
 class Denoised:
-    """Cells x peaks, or means over peaks, without the intercept; computed where asked, never whole.
+    """A matrix of cells x peaks, or of cells x genes: accessibility without the intercept.
 
     Parameters
     ----------
     cell_embedding : (n_cells, k)
     peak_embedding : (n_peaks, k)
-    probability : bool
-        Sigmoid of the logits, rather than the logits.
+    is_probability : bool
+        Values are probabilities, the sigmoid of the logits; otherwise they are logits.
     weights : csr_matrix (n_genes, n_peaks), optional
-        Columns are these sums over peaks.
+        Columns are genes: sums over peaks with these weights.
+
+    Attributes
+    ----------
+    column_embedding : (n_columns, k)
+        Embedding of the peaks, or of the genes.
     """
 
     def __init__(
-        self, cell_embedding: Array, peak_embedding: Array, probability: bool, weights: sparse.csr_matrix | None = None
+        self, cell_embedding: Array, peak_embedding: Array, is_probability: bool, weights: sparse.csr_matrix | None = None
     ) -> None:
-        self._cells, self._peaks, self._probability, self._weights = cell_embedding, peak_embedding, probability, weights
-        self.peak_embedding = peak_embedding if weights is None else weights @ peak_embedding
+        self._cells, self._peaks, self._is_probability, self._weights = cell_embedding, peak_embedding, is_probability, weights
+        self.column_embedding = peak_embedding if weights is None else weights @ peak_embedding
 
     @property
     def n_cells(self) -> int:
-        """Rows."""
+        """Number of rows."""
         return len(self._cells)
 
-    def means(self, weights: sparse.csr_matrix) -> Denoised:
-        """The same with genes for columns."""
-        return Denoised(self._cells, self._peaks, self._probability, weights)
+    def weighted(self, weights: sparse.csr_matrix) -> Denoised:
+        """Return the matrix whose columns are sums over peaks with these weights (n_genes, n_peaks)."""
+        return Denoised(self._cells, self._peaks, self._is_probability, weights)
 
     def values(self, cells: Any, columns: Any = slice(None)) -> Array:
-        """Part of the matrix, (cells, columns)."""
-        if self._weights is None or not self._probability:  # means of logits are logits of means
-            logits = self._cells[cells] @ self.peak_embedding[columns].T
-            return expit(logits) if self._probability else logits
+        """Compute the part (cells, columns) of the matrix."""
+        if self._weights is None or not self._is_probability:  # a mean of logits is the logit of the mean embedding
+            logits = self._cells[cells] @ self.column_embedding[columns].T
+            return expit(logits) if self._is_probability else logits
         weights = self._weights[columns].tocsc()
         used = np.flatnonzero(np.diff(weights.indptr))
         return np.ascontiguousarray((weights[:, used] @ expit(self._peaks[used] @ self._cells[cells].T)).T)
 
     def blocks(self) -> Iterator[Block]:
-        """All of it, a stretch of columns after the other."""
-        for first in range(0, len(self.peak_embedding), PEAK_STEP):
-            columns = slice(first, min(first + PEAK_STEP, len(self.peak_embedding)))
+        """Compute the whole matrix in blocks: all cells of some columns, then the next columns."""
+        for first in range(0, len(self.column_embedding), PEAK_STEP):
+            columns = slice(first, min(first + PEAK_STEP, len(self.column_embedding)))
             for start in range(0, len(self._cells), BLOCK_CELLS):
                 cells = slice(start, min(start + BLOCK_CELLS, len(self._cells)))
                 yield Block(cells, columns, self.values(cells, columns))
 
     def profiles(self, cells: NDArray[np.intp]) -> Profiles:
-        """Inner products of some cells' profiles, over the columns."""
-        if not self._probability:
-            embedding, columns = self._cells[cells].astype(np.float64), self.peak_embedding.astype(np.float64)
+        """Return the profiles of some cells over all columns."""
+        if not self._is_probability:
+            embedding, columns = self._cells[cells].astype(np.float64), self.column_embedding.astype(np.float64)
             products = embedding @ (columns.T @ columns) @ embedding.T
             return Profiles(products, embedding @ columns.sum(axis=0), len(columns))
         products, sums = np.zeros((len(cells), len(cells))), np.zeros(len(cells))
-        for first in range(0, len(self.peak_embedding), COLUMNS_AT_ONCE):
-            values = self.values(cells, slice(first, first + COLUMNS_AT_ONCE))
+        for first in range(0, len(self.column_embedding), COLUMNS_PER_BATCH):
+            values = self.values(cells, slice(first, first + COLUMNS_PER_BATCH))
             products += values @ values.T
             sums += values.sum(axis=1, dtype=np.float64)
-        return Profiles(products, sums, len(self.peak_embedding))
+        return Profiles(products, sums, len(self.column_embedding))
 
     def most_variable(self, n: int) -> NDArray[np.intp]:
-        """Columns whose logits vary most over cells, apart from what a cell adds to all of them; ascending."""
-        varying = self.peak_embedding - self.peak_embedding.mean(axis=0)
-        variance = np.einsum("pk,kl,pl->p", varying, np.cov(self._cells.T), varying)
+        """Return the n columns whose logits vary most over cells, in ascending order.
+
+        What a cell adds to all columns alike is not counted.
+        """
+        centred = self.column_embedding - self.column_embedding.mean(axis=0)
+        variance = np.einsum("pk,kl,pl->p", centred, np.cov(self._cells.T), centred)
         return np.sort(np.argsort(-variance, kind="stable")[:n])

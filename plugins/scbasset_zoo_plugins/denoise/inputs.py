@@ -1,4 +1,4 @@
-"""Options of `denoise`, and what they name: opened and checked."""
+"""Options of `denoise`, and the files and objects that they name: opened and checked."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from scbasset_zoo import InputError
 from scbasset_zoo.extend.analysis import Options
 from scbasset_zoo.extend.cell_groups import labels_of
 from scbasset_zoo.extend.companion_data import CompanionData
+from scbasset_zoo.extend.console import option
 from scbasset_zoo.extend.sequences import Windows
 from scbasset_zoo_plugins.genes import REACH, promoter_weights, read_start_sites
 
@@ -28,114 +29,153 @@ JOINT_KEYS = ("X_atac", "X_rna")
 
 
 class DenoiseOptions(Options):
-    """What to denoise, and what to compare it with."""
+    """What is denoised, and what it is compared with."""
 
     genome: Path | Any = Field(description="FASTA of the model's assembly, plain or bgzip.")
     peaks: Path | Any | None = Field(
-        None, description="Peaks: BED, or the .var of an .h5ad. By default those of the counts, or else those of training."
+        None, description="Peaks: BED, or the .var of an .h5ad. By default the peaks of the counts, or else the training peaks."
     )
     output: Literal["logits", "accessibility"] = Field("logits", description="Log odds without the intercept, or their sigmoid.")
-    columns: Literal["peaks", "genes"] = Field("peaks", description="What X holds: peaks, or each gene's mean over its peaks.")
+    columns: Literal["peaks", "genes"] = Field("peaks", description="Columns of X: peaks, or genes as means over their peaks.")
     gtf: Path | None = Field(None, description="Genes as GTF, plain or gzip, for gene scores.")
-    reach: int = Field(REACH, ge=0, description="Peaks within so many bp of a transcription start site count for its gene.")
-    counts: Path | Any | None = Field(None, description="Cells x peaks as measured (.h5ad), to compare with; above 0 is open.")
-    rna: Path | Any | None = Field(None, description="Expression of the same cells (.h5ad), log-normalised; needs --gtf.")
+    reach: int = Field(REACH, ge=0, description="A gene's peaks lie within this many bp of one of its transcription start sites.")
+    counts: Path | Any | None = Field(None, description="Counts, cells x peaks (.h5ad), to compare with; above 0 is open.")
+    rna: Path | Any | None = Field(None, description="Log-normalised expression of the same cells (.h5ad); needs a GTF.")
     joint: Path | Any | None = Field(
         None, description=f"A joint embedding of the same cells: an .h5ad with .obsm {' and '.join(JOINT_KEYS)}."
     )
-    label: str | None = Field(None, description="Column of the cells with their types, for silhouette widths and label scores.")
-    max_cells: int = Field(5_000, ge=10, description="Of more cells, so many are drawn for what compares cells in pairs.")
-    seed: int = Field(0, ge=0, description="Of the cells that are drawn.")
+    group_by: str | None = Field(
+        None, description="Column of the cells with their groups, such as cell types, for silhouette widths and label scores."
+    )
+    max_cells: int = Field(5_000, ge=10, description="Cells to draw, if there are more, for metrics that compare cells in pairs.")
+    seed: int = Field(0, ge=0, description="Seed of the draw of cells.")
 
     @model_validator(mode="after")
-    def _go_together(self) -> Self:
+    def _check_combination(self) -> Self:
         if self.gtf is None and (self.rna is not None or self.columns == "genes"):
-            raise ValueError(
-                f"gtf must be given for {'rna' if self.rna is not None else 'columns=genes'}: it says where genes start"
-            )
+            reason = option("rna") if self.rna is not None else option("columns", "genes")
+            raise ValueError(f"{reason} needs {option('gtf')}, which has the start sites of the genes")
         if self.gtf is not None and self.rna is None and self.columns == "peaks":
-            raise ValueError("gtf needs columns=genes or rna: gene scores are returned, or compared with expression")
+            raise ValueError(f"{option('gtf')} is for gene scores: give also {option('columns', 'genes')} or {option('rna')}")
         if self.counts is not None and self.peaks is not None:
-            raise ValueError("give peaks or counts, not both: with counts, their peaks are denoised")
+            raise ValueError(
+                f"give {option('peaks')} or {option('counts')}, not both: with {option('counts')}, their peaks are denoised"
+            )
         return self
 
 
 @dataclass(frozen=True)
 class DenoiseInputs:
+    """Inputs of `denoise`.
+
+    Attributes
+    ----------
+    windows : Windows
+        The peaks.
+    genes : DataFrame of n_genes rows
+        As :func:`promoter_weights` gives them; empty without a GTF.
+    weights : csr_matrix (n_genes, n_peaks), or None
+        Multiplied with peaks they give each gene's mean over its peaks.
+    labels : array of n_cells texts, or None
+        The group of each cell.
+    counts, rna, joint : CompanionData or None
+    scored_genes, expressed : int arrays (n_shared,)
+        Positions of the genes that have both peaks and expression: in `genes`, and among the columns of the RNA.
+    """
+
     windows: Windows
     genes: pd.DataFrame
     weights: sparse.csr_matrix | None
     labels: NDArray[np.object_] | None
     counts: CompanionData | None
     rna: CompanionData | None
-    gene_columns: NDArray[np.intp]
-    expressed: NDArray[np.intp]
     joint: CompanionData | None
+    scored_genes: NDArray[np.intp]
+    expressed: NDArray[np.intp]
 
 
-def read_inputs(model: Model, options: DenoiseOptions) -> DenoiseInputs:
+def open_inputs(model: Model, options: DenoiseOptions) -> DenoiseInputs:
+    """Open and check what the options name; raise InputError if it cannot be used."""
     barcodes = model.cells.index
     counts, rna, joint = (
-        None if data is None else CompanionData(data, barcodes, what)
-        for what, data in (("counts", options.counts), ("rna", options.rna), ("joint", options.joint))
+        None if data is None else CompanionData(data, barcodes, name)
+        for name, data in (("counts", options.counts), ("rna", options.rna), ("joint", options.joint))
     )
     if joint is not None:
-        _require_joint(joint)
+        _require_joint_embedding(joint)
+    windows = _windows(model, options, counts)
+    genes, weights = pd.DataFrame(), None
+    if options.gtf is not None:
+        genes, weights = promoter_weights(read_start_sites(options.gtf), windows.var, options.reach)
+    scored_genes, expressed = np.empty(0, np.intp), np.empty(0, np.intp)
+    if rna is not None:
+        scored_genes, expressed = _match_genes(genes, rna.columns)
+        if counts is not None and len(np.intersect1d(rna.cells, counts.cells)) < 2:
+            raise InputError(
+                f"{option('rna')} and {option('counts')} share fewer than two of the model's cells. Give data of the same cells."
+            )
+        rna.require_finite()
+    labels = None if options.group_by is None else _labels(model, options.group_by, counts)
+    return DenoiseInputs(windows, genes, weights, labels, counts, rna, joint, scored_genes, expressed)
+
+
+def _windows(model: Model, options: DenoiseOptions, counts: CompanionData | None) -> Windows:
+    """Open the peaks to denoise: those given, those of the counts, or the training peaks."""
     peaks: Any = options.peaks if options.peaks is not None else model.package.peaks()
     if counts is not None:
         peaks = ad.AnnData(var=counts.adata.var)
     if peaks is None:
-        raise InputError(f"{model.card.id} does not list its training peaks: give peaks.")
+        raise InputError(f"{model.card.id} does not list its training peaks: give {option('peaks')}.")
     windows = model.peak_windows(peaks, options.genome)
     if not len(windows):
         raise InputError("There are no peaks: give at least one.")
-    genes, weights = pd.DataFrame(), None
-    if options.gtf is not None:
-        genes, weights = promoter_weights(read_start_sites(options.gtf), windows.var, options.reach)
-    gene_columns, expressed = _matched(genes, rna.columns) if rna is not None else (np.empty(0, np.intp),) * 2
-    if rna is not None and counts is not None and len(np.intersect1d(rna.cells, counts.cells)) < 2:
-        raise InputError("rna and counts share fewer than two of the model's cells.")
-    return DenoiseInputs(
-        windows, genes, weights, _labels(model, options.label, counts), counts, rna, gene_columns, expressed, joint
-    )
+    return windows
 
 
-def _require_joint(joint: CompanionData) -> None:
-    """Raise InputError unless both profiles of all cells lie in one space."""
+def _require_joint_embedding(joint: CompanionData) -> None:
+    """Raise InputError unless the cells' ATAC and RNA have positions in one space."""
+    keys = " and ".join(JOINT_KEYS)
     if missing := [key for key in JOINT_KEYS if key not in joint.adata.obsm]:
-        raise InputError(f"joint has no .obsm {' and '.join(missing)}; it has {', '.join(joint.adata.obsm) or 'none'}.")
-    widths = [joint.obsm(key, joint.cells).shape[1] for key in JOINT_KEYS]
-    if widths[0] != widths[1]:
         raise InputError(
-            f"joint: .obsm {' and '.join(JOINT_KEYS)} must lie in one space; they have {widths[0]} and {widths[1]} dimensions."
+            f"{option('joint')} has no .obsm {' and '.join(missing)}; it has {', '.join(joint.adata.obsm) or 'none'}. "
+            f"Expected positions of the cells in .obsm {keys}."
         )
+    n_atac, n_rna = (joint.obsm(key, joint.cells).shape[1] for key in JOINT_KEYS)
+    if n_atac != n_rna:
+        raise InputError(f"{option('joint')}: .obsm {keys} must lie in one space; they have {n_atac} and {n_rna} dimensions.")
 
 
-def _matched(genes: pd.DataFrame, names: pd.Index) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Positions of the same genes in `genes` and in the RNA, by id or by name, whichever finds more; each gene once."""
-    found = []
+def _match_genes(genes: pd.DataFrame, names: pd.Index) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Match genes with the RNA by id or by name, whichever matches more.
+
+    Returns
+    -------
+    int array
+        Positions in `genes`; no gene occurs twice.
+    int array
+        Positions of the same genes in `names`.
+    """
+    is_first = ~names.duplicated()
+    matches = []
     for key in (genes.index, pd.Index(genes["gene_name"])):
-        first = ~key.duplicated()
-        column = names[~names.duplicated()].get_indexer(key)
-        column = np.where((column >= 0) & first, np.flatnonzero(~names.duplicated())[column], -1)
-        found.append((np.flatnonzero(column >= 0), column[column >= 0]))
-    best = max(found, key=lambda pair: len(pair[0]))
+        column = names[is_first].get_indexer(key)
+        column = np.where((column >= 0) & ~key.duplicated(), np.flatnonzero(is_first)[column], -1)
+        matches.append((np.flatnonzero(column >= 0), column[column >= 0]))
+    best = max(matches, key=lambda match: len(match[0]))
     if len(best[0]) < 2:
         raise InputError(
-            f"rna and the GTF share {len(best[0])} genes that have peaks: rna names genes like {names[0]!r}, the GTF like "
-            f"{genes.index[0]!r} or {genes['gene_name'].iloc[0]!r}."
+            f"{option('rna')} and the GTF share {len(best[0])} genes that have peaks. The RNA names genes like {names[0]!r}, the "
+            f"GTF like {genes.index[0]!r} or {genes['gene_name'].iloc[0]!r}: rename the genes of the RNA."
         )
     return best
 
 
-def _labels(model: Model, column: str | None, counts: CompanionData | None) -> NDArray[np.object_] | None:
-    if column is None:
-        return None
+def _labels(model: Model, column: str, counts: CompanionData | None) -> NDArray[np.object_]:
     labels = labels_of(model, column)
     compared = labels if counts is None else labels[counts.cells]
     if not 2 <= len(set(compared)) < len(compared):
         raise InputError(
-            f"label: the {len(compared):,} cells that are compared have {len(set(compared)):,} values of {column}, such as "
-            f"{compared[0]!r}; expected two or more, some of them shared."
+            f"{option('group_by')}: the {len(compared):,} cells that are compared have {len(set(compared)):,} values of {column}, "
+            f"such as {compared[0]!r}; expected two or more values, of which some are shared by cells."
         )
     return labels

@@ -1,1 +1,1 @@
-"""The analysis `embedding`."""
+"""The analysis `embedding`: cells in the model's latent space, clustered, mapped and scored."""

@@ -1,1 +1,1 @@
-"""The analysis `ism`."""
+"""The analysis `ism`: in silico saturation mutagenesis, and the motifs that explain it."""

@@ -1,4 +1,4 @@
-"""In silico saturation mutagenesis of regions: what every base of them does to accessibility, and which motifs explain it."""
+"""In silico saturation mutagenesis: the effect of every base of some regions on accessibility, and motifs that explain it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from scbasset_zoo.extend import sequences as dna
 from scbasset_zoo.extend.analysis import SUFFIXES, Analysis, Context
 from scbasset_zoo.extend.blocks import require_memory
-from scbasset_zoo_plugins.ism.inputs import IsmInputs, IsmOptions, read_inputs
-from scbasset_zoo_plugins.ism.motif_labels import MotifLabels
+from scbasset_zoo_plugins.ism.inputs import IsmInputs, IsmOptions, open_inputs
+from scbasset_zoo_plugins.ism.motif_matches import MotifMatches
 from scbasset_zoo_plugins.ism.scores import importance, normalised_scores
-from scbasset_zoo_plugins.ism.tables import match_tables, table
+from scbasset_zoo_plugins.ism.tables import match_variables, table
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -27,17 +27,17 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float32]
 
-_ZARR_FORMAT: Literal[2] = 2  # 3 has no settled type for texts
+_ZARR_FORMAT: Literal[2] = 2  # format 3 has no standard type for texts
 _TABLES = {"match": "motif_matches", "comparison": "motif_scores_by_group"}
 
 
 class Ism(Analysis):
-    """What each base at each position of some regions does to the logit of accessibility, for cells, groups or latent.
+    """Effect of each base at each position of some regions on the logit of accessibility, for cells or groups, or latent.
 
-    Yuan & Kelley 2022, Methods: every position is mutated to its three alternatives; from the four changes of a position, the
-    reference's being 0, their mean is taken, so that they sum to zero; what is left for the reference base is its importance.
-    A group's scores are its cells' means. With motifs, matches by FIMO are scored by dot product or correlation of PWM and
-    scores, and tested against scores at every place of regions whose positions are shuffled.
+    Every position is mutated to its three alternatives (Yuan & Kelley 2022, Methods). The mean of a position's four changes, of
+    which the reference's is 0, is subtracted, so that its scores sum to zero. The score of the reference base is its importance.
+    The scores of a group are the means over its cells. If motifs are given, FIMO's matches are scored by dot product or
+    correlation of PWM and scores, and tested against the same PWM at every place of regions whose positions are shuffled.
     """
 
     name = "ism"
@@ -45,7 +45,7 @@ class Ism(Analysis):
     suffixes = SUFFIXES["Dataset"]
 
     def open_inputs(self, model: Model, options: IsmOptions) -> IsmInputs:
-        return read_inputs(model, options)
+        return open_inputs(model, options)
 
     def run(self, model: Model, inputs: IsmInputs, options: IsmOptions, context: Context) -> xr.Dataset:
         import xarray as xr
@@ -61,18 +61,18 @@ class Ism(Analysis):
         else:
             _require_memory(shapes)
             arrays = {name: np.empty(tuple(sizes.values()), kind) for name, (sizes, kind) in shapes.items()}
-        labels = MotifLabels(inputs.labelling, inputs.columns) if inputs.labelling is not None else None
+        matches = MotifMatches(inputs.search, inputs.columns) if inputs.search is not None else None
         with context.progress("mutating regions", len(inputs.windows)) as advance:
             for regions, codes, scores in normalised_scores(model, inputs.windows, inputs.projection):
                 arrays["reference"][regions] = codes
-                for number, of_region in zip(range(regions.start, regions.stop), scores, strict=True):
-                    arrays["scores"][number] = of_region
-                    arrays["importance"][number] = importance(of_region, codes[number - regions.start])
-                if labels is not None:
-                    names = list(inputs.windows.var.index[regions])
-                    labels.add(names, range(regions.start, regions.stop), codes, scores)
+                numbers = range(regions.start, regions.stop)
+                for number, region_codes, region_scores in zip(numbers, codes, scores, strict=True):
+                    arrays["scores"][number] = region_scores
+                    arrays["importance"][number] = importance(region_scores, region_codes)
+                if matches is not None:
+                    matches.add(list(inputs.windows.var.index[regions]), numbers, codes, scores)
                 advance(len(codes))
-        tables = match_tables(labels, inputs) if labels is not None else xr.Dataset()
+        tables = match_variables(matches, inputs) if matches is not None else xr.Dataset()
         if to_zarr:
             assert context.out is not None
             head.merge(tables).to_zarr(context.out, mode="a", zarr_format=_ZARR_FORMAT, consolidated=True)
@@ -81,25 +81,26 @@ class Ism(Analysis):
         return head.assign(filled).merge(tables).assign_attrs(head.attrs)
 
     def plot(self, result: xr.Dataset) -> Mapping[str, Figure]:
-        from scbasset_zoo_plugins.ism import figures as ism_figures
+        from scbasset_zoo_plugins.ism.figures import figures
 
-        return ism_figures.figures(result)
+        return figures(result)
 
     def tables(self, result: xr.Dataset) -> Mapping[str, pd.DataFrame]:
         return {name: table(result, dimension) for dimension, name in _TABLES.items() if dimension in result.dims}
 
 
 def _shapes(inputs: IsmInputs, length: int) -> dict[str, tuple[dict[str, int], type]]:
-    """Sizes by dimension and type of each array of the result."""
-    place, columns = {"region": len(inputs.windows), "position": length}, {inputs.dimension: len(inputs.columns)}
+    """Return the dimensions with their sizes, and the type, of each array of the result."""
+    positions, columns = {"region": len(inputs.windows), "position": length}, {inputs.dimension: len(inputs.columns)}
     return {
-        "scores": (place | {"base": 4} | columns, np.float32),
-        "importance": (place | columns, np.float32),
-        "reference": (place, np.int8),
+        "scores": (positions | {"base": 4} | columns, np.float32),
+        "importance": (positions | columns, np.float32),
+        "reference": (positions, np.int8),
     }
 
 
 def _coordinates(inputs: IsmInputs, length: int) -> xr.Dataset:
+    """Return the coordinates of the result, without its arrays."""
     import xarray as xr
 
     var = inputs.windows.var
@@ -122,7 +123,7 @@ def _coordinates(inputs: IsmInputs, length: int) -> xr.Dataset:
 
 
 def _zarr_arrays(path: Path, shapes: Mapping[str, tuple[dict[str, int], type]]) -> dict[str, Any]:
-    """Arrays in a Zarr group that xarray wrote, to be filled; each region is a chunk."""
+    """Create empty arrays in a Zarr group that xarray wrote; each region is a chunk."""
     import zarr
 
     group = zarr.open_group(path, mode="r+")
@@ -132,7 +133,7 @@ def _zarr_arrays(path: Path, shapes: Mapping[str, tuple[dict[str, int], type]]) 
             shape=tuple(sizes.values()),
             dtype=kind,
             chunks=(1, *tuple(sizes.values())[1:]),
-            fill_value=None,  # xarray would take it for missing
+            fill_value=None,  # xarray would read it as missing
             attributes={"_ARRAY_DIMENSIONS": list(sizes)},
         )
         for name, (sizes, kind) in shapes.items()
@@ -140,5 +141,5 @@ def _zarr_arrays(path: Path, shapes: Mapping[str, tuple[dict[str, int], type]]) 
 
 
 def _require_memory(shapes: Mapping[str, tuple[dict[str, int], type]]) -> None:
-    wanted = sum(int(np.prod(list(sizes.values()))) * np.dtype(kind).itemsize for sizes, kind in shapes.values())
-    require_memory(wanted, "The result", "Give out=FILE.zarr, which is written region by region, or fewer regions or cells.")
+    n_bytes = sum(int(np.prod(list(sizes.values()))) * np.dtype(kind).itemsize for sizes, kind in shapes.values())
+    require_memory(n_bytes, "The result", "Give out=FILE.zarr, which is written region by region, or fewer regions or cells.")

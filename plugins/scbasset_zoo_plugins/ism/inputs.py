@@ -1,4 +1,4 @@
-"""Options of `ism`, and what they name: opened and checked."""
+"""Options of `ism`, and the files and objects that they name: opened and checked."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from pydantic import Field, model_validator
 from scbasset_zoo import InputError
 from scbasset_zoo.extend.analysis import Options
 from scbasset_zoo.extend.cell_groups import CellGroups
+from scbasset_zoo.extend.console import option
 from scbasset_zoo.extend.sequences import Windows, fasta_windows, sequence_windows
-from scbasset_zoo_plugins.ism.motif_labels import Labelling
+from scbasset_zoo_plugins.ism.motif_matches import MatchSearch
 from scbasset_zoo_plugins.motifs.loading import load_motifs
 
 if TYPE_CHECKING:
@@ -26,74 +27,97 @@ Array = NDArray[np.float32]
 
 
 class IsmOptions(Options):
-    """What to mutate, for which cells, and which motifs to look for."""
+    """What is mutated, for which cells, and which motifs are searched."""
 
     regions: Path | Any | None = Field(None, description="Regions of the genome: BED, or the .var of an .h5ad.")
-    names: list[str] | None = Field(None, description="Regions by name, as chr1:100-600.")
-    sequences: Path | Any | None = Field(None, description="FASTA of sequences of the model's length, in place of regions.")
+    region_names: list[str] | None = Field(None, description="Regions by name, such as chr1:100-600.")
+    sequences: Path | Any | None = Field(None, description="FASTA of sequences of the model's length, instead of regions.")
     genome: Path | Any | None = Field(None, description="FASTA of the model's assembly, plain or bgzip; for regions.")
-    group_by: str | None = Field(None, description="Mean over the cells of each value of this column.")
-    cells: list[str] | None = Field(None, description="Each of these cells, by barcode. With neither: latent scores.")
-    motifs: str | None = Field(None, description="Label matches of these motifs: MEME file, or a collection as jaspar-vertebrates.")
+    group_by: str | None = Field(
+        None, description="Column of the cells with their groups, such as cell types, to score the mean of each group."
+    )
+    cells: list[str] | None = Field(
+        None, description="Score each of these cells, by barcode. Without groups and cells, scores are latent."
+    )
+    motifs: str | None = Field(
+        None, description="Motifs whose matches are scored: MEME file, or name of a collection, such as jaspar-vertebrates."
+    )
     motif_names: list[str] | None = Field(None, description="Only these motifs, by identifier or factor.")
-    fimo_p: float = Field(1e-3, gt=0, lt=1, description="Matches of motifs have a smaller p-value by FIMO.")
+    fimo_p: float = Field(1e-3, gt=0, lt=1, description="Matches of motifs have a p-value by FIMO below this.")
     measure: Literal["dot", "pearson"] = Field("dot", description="Score of a match: dot product or correlation of PWM and ISM.")
     n_shuffles: int = Field(10, ge=1, description="Shuffles of a region's positions that matches are tested against.")
-    list_p: float = Field(0.05, gt=0, le=1, description="List matches up to this p, the smallest over the groups.")
-    seed: int = Field(0, ge=0, description="Of the shuffles.")
+    list_p: float = Field(0.05, gt=0, le=1, description="List matches whose smallest p over the groups is up to this.")
+    seed: int = Field(0, ge=0, description="Seed of the shuffles.")
 
     @model_validator(mode="after")
-    def _go_together(self) -> Self:
-        if sum(given is not None for given in (self.regions, self.names, self.sequences)) != 1:
-            raise ValueError("give one of regions, names and sequences")
+    def _check_combination(self) -> Self:
+        if sum(value is not None for value in (self.regions, self.region_names, self.sequences)) != 1:
+            raise ValueError(f"give one of {option('regions')}, {option('region_names')} and {option('sequences')}")
         if self.sequences is None and self.genome is None:
-            raise ValueError("regions need genome, the FASTA of the model's assembly")
+            raise ValueError(f"regions need {option('genome')}, the FASTA of the model's assembly")
         if self.group_by is not None and self.cells is not None:
-            raise ValueError("give group_by or cells, not both")
+            raise ValueError(f"give {option('group_by')} or {option('cells')}, not both")
         if self.motifs is not None and self.group_by is None and self.cells is None:
-            raise ValueError("motifs need group_by or cells: latent scores have no direction in which a motif could act")
+            raise ValueError(
+                f"{option('motifs')} needs {option('group_by')} or {option('cells')}: matches cannot be tested with latent scores"
+            )
         if self.motif_names is not None and self.motifs is None:
-            raise ValueError("motif_names need motifs, the MEME file or collection that they are chosen from")
+            raise ValueError(f"{option('motif_names')} needs {option('motifs')}, the MEME file or collection to choose from")
         return self
 
 
 @dataclass(frozen=True)
 class IsmInputs:
-    """What the options name, opened and checked."""
+    """Inputs of `ism`.
+
+    Attributes
+    ----------
+    windows : Windows
+        The regions or sequences.
+    dimension : "group", "cell" or "latent"
+        Name of the last dimension of the scores.
+    columns : list of str
+        Names of the groups, cells or latent dimensions.
+    projection : float32 array (embedding_size, number of columns), or None
+        Mean embeddings of the groups, or embeddings of the cells; None for latent scores.
+    search : MatchSearch or None
+    """
 
     windows: Windows
     dimension: str
     columns: list[str]
     projection: Array | None
-    labelling: Labelling | None
+    search: MatchSearch | None
 
 
-def read_inputs(model: Model, options: IsmOptions) -> IsmInputs:
+def open_inputs(model: Model, options: IsmOptions) -> IsmInputs:
+    """Open and check what the options name; raise InputError if it cannot be used."""
     windows = _windows(model, options)
     if not len(windows):
         raise InputError("There are no regions: give at least one.")
-    labelling = None
+    search = None
     if options.motifs is not None:
-        motifs = load_motifs(options.motifs, options.motif_names, longest=model.sequence_length)
-        labelling = Labelling(motifs, options.measure, options.fimo_p, options.n_shuffles, options.list_p, options.seed)
+        motifs = load_motifs(options.motifs, options.motif_names, max_width=model.sequence_length)
+        search = MatchSearch(motifs, options.measure, options.fimo_p, options.n_shuffles, options.list_p, options.seed)
     if options.group_by is not None:
         groups = CellGroups(model, options.group_by)
-        return IsmInputs(windows, "group", groups.names, groups.means(model.cell_embedding).T, labelling)
+        return IsmInputs(windows, "group", groups.names, groups.means(model.cell_embedding).T, search)
     if options.cells is not None:
-        return IsmInputs(windows, "cell", options.cells, model.cell_embedding[model.positions(options.cells)].T, labelling)
-    return IsmInputs(windows, "latent", [str(i) for i in range(model.cell_embedding.shape[1])], None, labelling)
+        return IsmInputs(windows, "cell", options.cells, model.cell_embedding[model.positions(options.cells)].T, search)
+    return IsmInputs(windows, "latent", [str(i) for i in range(model.cell_embedding.shape[1])], None, search)
 
 
 def _windows(model: Model, options: IsmOptions) -> Windows:
+    """Open the sequences, or the windows around the regions."""
     if options.sequences is not None:
         if isinstance(options.sequences, str | Path):
             return fasta_windows(options.sequences, model.sequence_length)
         if not len(options.sequences):
             raise InputError("There are no sequences: give at least one.")
         return sequence_windows(options.sequences, model.sequence_length)
-    wanted = options.regions if options.regions is not None else options.names
-    if isinstance(wanted, Sequence | pd.DataFrame) and not len(wanted):
+    regions = options.regions if options.regions is not None else options.region_names
+    if isinstance(regions, Sequence | pd.DataFrame) and not len(regions):
         raise InputError("There are no regions: give at least one.")
-    assert wanted is not None
+    assert regions is not None
     assert options.genome is not None
-    return model.peak_windows(wanted, options.genome)
+    return model.peak_windows(regions, options.genome)

@@ -16,30 +16,30 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float32]
 
-
-_REGIONS_AT_ONCE = 64
+_REGIONS_PER_BATCH = 64
 
 
 def normalised_scores(model: Model, windows: Windows, projection: Array | None) -> Iterator[tuple[slice, dna.Codes, list[Array]]]:
-    """Normalised ISM scores, a few regions at a time.
+    """Compute normalised ISM scores, in batches of regions.
 
     Parameters
     ----------
     model : Model
     windows : Windows
     projection : float32 (embedding_size, columns), optional
-        Mean embeddings of groups, or embeddings of cells; without it, the scores are latent.
+        Mean embeddings of groups, or embeddings of cells. Without it, scores are latent: changes of the peak embedding.
 
     Yields
     ------
     slice
-        Which regions.
+        The regions of the batch, as positions in `windows`.
     int8 codes (n, length)
-    list of n float32 (length, 4, columns)
-        The four scores of a position sum to zero.
+        Their reference sequences.
+    list of n float32 arrays (length, 4, columns)
+        Their scores. The four scores of a position sum to zero.
     """
-    for first in range(0, len(windows), _REGIONS_AT_ONCE):
-        codes = windows.read(first, min(first + _REGIONS_AT_ONCE, len(windows)))
+    for first in range(0, len(windows), _REGIONS_PER_BATCH):
+        codes = windows.read(first, min(first + _REGIONS_PER_BATCH, len(windows)))
         for part, changes in model.mutations.saturation_mutagenesis_blocks(codes, quiet=True):
             changes -= changes.mean(axis=2, keepdims=True)
             scores = [change if projection is None else change @ projection for change in changes]
@@ -47,8 +47,8 @@ def normalised_scores(model: Model, windows: Windows, projection: Array | None) 
 
 
 def importance(scores: Array, codes: dna.Codes) -> Array:
-    """Normalised score of the reference base, (length, columns); 0 at an N."""
-    known = codes < dna.N
-    found: Array = np.zeros((len(codes), scores.shape[2]), np.float32)
-    found[known] = scores[known, codes[known]]
-    return found
+    """Return the normalised score of the reference base, (length, columns); 0 at an N."""
+    is_base = codes < dna.N
+    values: Array = np.zeros((len(codes), scores.shape[2]), np.float32)
+    values[is_base] = scores[is_base, codes[is_base]]
+    return values

@@ -1,1 +1,1 @@
-"""The analysis `motif-insertion`."""
+"""The analysis `motif-insertion`: the activity of transcription factors in each cell, from motifs in shuffled peaks."""

@@ -1,4 +1,4 @@
-"""How much each motif opens chromatin in each cell: motifs put into shuffled sequences, scored before and after."""
+"""The activity of motifs in each cell: sequences are scored before and after a motif is inserted into them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from scbasset_zoo.extend.blocks import require_memory, write_anndata
 from scbasset_zoo.extend.cell_groups import CellGroups
 from scbasset_zoo_plugins.motif_insertion.backgrounds import shuffled_backgrounds
 from scbasset_zoo_plugins.motif_insertion.factor_scores import compare_expression
-from scbasset_zoo_plugins.motif_insertion.inputs import MotifInsertionInputs, MotifInsertionOptions, read_inputs
+from scbasset_zoo_plugins.motif_insertion.inputs import MotifInsertionInputs, MotifInsertionOptions, open_inputs
 from scbasset_zoo_plugins.motif_insertion.scores import Scores, score_motifs
 
 if TYPE_CHECKING:
@@ -27,32 +27,29 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float32]
 
-# Up to so many values the raw scores are kept beside the z-scores; above, .var holds what gives them back.
-MOST_RAW_VALUES = 1 << 27
+# A larger result does not keep the raw scores beside the z-scores; they follow from the mean and deviation in .var.
+MAX_RAW_VALUES = 1 << 27
 
 
 class MotifInsertion(Analysis):
     """Activity of each motif's factor in each cell, by inserting the motif into shuffled peaks.
 
-    Yuan & Kelley 2022, Methods: peaks are shuffled, keeping dinucleotides; an instance of the motif replaces the bases at the
-    centre. With ``norm`` the logit without its intercept (or the sigmoid of that), a cell's score is the mean over backgrounds of
-    ``norm(with the motif) - norm(without)``, standardised over cells. The result is cells x motifs; logits stay latent until
-    the last product, ``.varm["latent"]``.
+    Peaks are shuffled with their dinucleotides kept, and an instance of the motif replaces the bases at the centre (Yuan & Kelley
+    2022, Methods). ``norm`` is the logit without the intercept, or the sigmoid of that. A cell's score is the mean over
+    backgrounds of ``norm(with the motif) - norm(without)``, standardised over cells. The result is an AnnData of cells x motifs.
+    ``.varm["latent"]`` is the mean change of the peak embedding by each motif; its product with the cell embedding is the raw
+    score on the logit scale.
     """
 
     name = "motif-insertion"
     Options = MotifInsertionOptions
 
     def open_inputs(self, model: Model, options: MotifInsertionOptions) -> MotifInsertionInputs:
-        inputs = read_inputs(model, options)
-        for measured in (inputs.rna, inputs.other):
-            if measured is not None:
-                measured.require_finite()
-        return inputs
+        return open_inputs(model, options)
 
     def run(self, model: Model, inputs: MotifInsertionInputs, options: MotifInsertionOptions, context: Context) -> ad.AnnData:
         n_values = model.n_cells * len(inputs.motifs)
-        stream = context.out is not None and n_values > MOST_RAW_VALUES
+        stream = context.out is not None and n_values > MAX_RAW_VALUES
         if not stream:
             require_memory(4 * n_values, "The result", "Give out=FILE.h5ad.")
         backgrounds = shuffled_backgrounds(inputs.windows, options.n_backgrounds, options.seed, context)
@@ -75,9 +72,9 @@ class MotifInsertion(Analysis):
         if inputs.groups is not None:
             result.uns["group_means"] = _group_means(scores, var["tf"], inputs.groups)
         if inputs.contrast is not None:
-            result.uns["contrast"] = inputs.contrast.table(var, scores.of_cells)
+            result.uns["contrast"] = inputs.contrast.table(var, scores.z_scores)
         if inputs.rna is not None:
-            result.uns["expression"], tests = compare_expression(var, scores.of_cells, inputs.rna, inputs.other)
+            result.uns["expression"], tests = compare_expression(var, scores.z_scores, inputs.rna, inputs.other_scores)
             if tests is not None:
                 result.uns["expression_tests"] = tests
         if stream:
@@ -88,18 +85,18 @@ class MotifInsertion(Analysis):
         result.X = np.empty(result.shape, dtype=np.float32)
         for block in scores.blocks():
             result.X[block.rows, block.peaks] = block.values
-        if n_values <= MOST_RAW_VALUES:
+        if n_values <= MAX_RAW_VALUES:
             result.layers["score"] = result.X * scores.deviation.astype(np.float32) + scores.mean.astype(np.float32)
         return result
 
     def plot(self, result: ad.AnnData) -> Mapping[str, Figure]:
-        from scbasset_zoo_plugins.motif_insertion import figures as motif_figures
+        from scbasset_zoo_plugins.motif_insertion.figures import figures
 
-        return motif_figures.figures(result)
+        return figures(result)
 
 
 def _group_means(scores: Scores, factors: pd.Series, groups: CellGroups) -> pd.DataFrame:
-    """Mean z-score of each motif in each group, the motifs whose raw scores differ most first."""
+    """Return the mean z-score of each motif in each group; motifs whose raw scores differ most between groups come first."""
     sums = np.zeros((len(groups.names), len(scores.latent)))
     for block in scores.blocks():
         codes = groups.codes[block.rows]

@@ -1,4 +1,4 @@
-"""Background sequences: peaks drawn at random and shuffled, keeping dinucleotides."""
+"""Background sequences: peaks drawn at random and shuffled, with their dinucleotides kept."""
 
 from __future__ import annotations
 
@@ -9,39 +9,45 @@ from scbasset_zoo.extend import sequences as dna
 from scbasset_zoo.extend.analysis import Context
 from scbasset_zoo.extend.sequences import Windows
 
-MOST_N = 0.25
+MAX_N_FRACTION = 0.25
 
 
 def shuffled_backgrounds(windows: Windows, n: int, seed: int, context: Context | None = None) -> dna.Codes:
-    """Dinucleotide-shuffled sequences of peaks drawn at random, (n, length) codes.
+    """Draw peaks at random and shuffle their sequences, with the dinucleotides kept.
 
     Parameters
     ----------
     windows : Windows
-        The peaks; those with more than a quarter N are passed over. If there are fewer than n, some are drawn again.
-    n, seed : int
+        The peaks. Peaks with more than a quarter N are not used. If fewer than n are left, some are drawn more than once.
+    n : int
+        Number of background sequences.
+    seed : int
     context : Context, optional
         Shows progress.
+
+    Returns
+    -------
+    int8 codes (n, length)
 
     Raises
     ------
     InputError
-        No peak with known sequence.
+        Every peak has more than a quarter N.
     """
     rng = np.random.default_rng([seed, 0])
-    found: list[dna.Codes] = []
-    n_found, shown = 0, context or Context(None, True, {})
-    with shown.progress("shuffling peaks", n) as advance:
-        while n_found < n:
-            before = n_found
+    backgrounds: list[dna.Codes] = []
+    with (context or Context(None, True, {})).progress("shuffling peaks", n) as advance:
+        while len(backgrounds) < n:
+            n_before = len(backgrounds)
             for position in rng.permutation(len(windows)):
                 codes = windows.read(position, position + 1)
-                if (codes == dna.N).mean() <= MOST_N:
-                    found.append(dna.shuffle(codes[0], rng))
-                    n_found += 1
+                if (codes == dna.N).mean() <= MAX_N_FRACTION:
+                    backgrounds.append(dna.shuffle(codes[0], rng))
                     advance(1)
-                if n_found == n:
+                if len(backgrounds) == n:
                     break
-            if n_found == before:
-                raise InputError(f"None of the {len(windows):,} peaks has known sequence: each is more than a quarter N.")
-    return np.concatenate(found)
+            if len(backgrounds) == n_before:
+                raise InputError(
+                    f"All {len(windows):,} peaks have more than a quarter N. Give a FASTA that has the sequence of the peaks."
+                )
+    return np.concatenate(backgrounds)

@@ -1,4 +1,4 @@
-"""What scores of transcription factors in cells agree with: the factors' expression, and a contrast of two groups of cells."""
+"""Compares scores of transcription factors in cells with the factors' expression, and between two groups of cells."""
 
 from __future__ import annotations
 
@@ -12,54 +12,64 @@ from scipy import sparse, stats
 
 from scbasset_zoo import InputError
 from scbasset_zoo.extend.cell_groups import column_of
+from scbasset_zoo.extend.console import option
 
 if TYPE_CHECKING:
     from scbasset_zoo import Model
     from scbasset_zoo.extend.companion_data import CompanionData
 
-ScoresOf = Callable[[NDArray[np.intp], NDArray[np.intp]], NDArray[np.float32]]
-"""Scores (cells, factors) of cells and factors given by position."""
+Scores = Callable[[NDArray[np.intp], NDArray[np.intp]], NDArray[np.float32]]
+"""A function that returns the scores (cells, factors) of cells and factors at some positions."""
 
-_AT_ONCE, _CELLS_AT_ONCE = 64, 1 << 14
+_FACTORS_PER_BATCH, _CELLS_PER_BATCH = 64, 1 << 14
 
 
 def parse_contrast(text: str) -> tuple[str, str, str]:
-    """Column, first and second group of "COLUMN:A:B"."""
+    """Return the column, the first and the second group of "COLUMN:A:B"; raise ValueError if it has another form."""
     parts = text.split(":")
     if len(parts) != 3 or not all(parts) or parts[1] == parts[2]:
-        raise ValueError("must be COLUMN:A:B, a column of the cells and two of its values, as treatment:dexamethasone:control")
+        raise ValueError("must be COLUMN:A:B, a column of the cells and two of its values, such as treatment:dexamethasone:control")
     return parts[0], parts[1], parts[2]
 
 
 class Contrast:
-    """Two groups of cells, to be told apart by a factor's score.
+    """Two groups of cells that a factor's score should tell apart.
+
+    Parameters
+    ----------
+    model : Model
+    text : str
+        "COLUMN:A:B": a column of the cells and two of its values.
 
     Attributes
     ----------
-    cells : positions
-        Those of the first group, then those of the second.
+    cells : int array
+        Positions of the cells of the first group, then those of the second.
     is_first : bool array
-        For each of them.
+        Whether each of `cells` is in the first group.
 
     Raises
     ------
     InputError
-        No such column, or no cell of one of the groups.
+        The cells do not have the column, or no cell is in one of the groups.
     """
 
     def __init__(self, model: Model, text: str) -> None:
         column, first, second = parse_contrast(text)
         values = column_of(model, column, "contrast").astype(str).to_numpy()
-        found = [np.flatnonzero(values == group) for group in (first, second)]
-        for group, members in zip((first, second), found, strict=True):
+        groups = {group: np.flatnonzero(values == group) for group in (first, second)}
+        for group, members in groups.items():
             if not len(members):
-                known = ", ".join(sorted(set(values))[:8])
-                raise InputError(f"contrast: no cell has the {column} {group!r}; the values are {known}.")
-        self.cells = np.concatenate(found)
-        self.is_first = np.arange(len(self.cells)) < len(found[0])
+                distinct = ", ".join(sorted(set(values))[:8])
+                raise InputError(f"{option('contrast')}: no cell has the {column} {group!r}; the values are {distinct}.")
+        self.cells = np.concatenate(list(groups.values()))
+        self.is_first = np.arange(len(self.cells)) < len(groups[first])
 
-    def table(self, factors: pd.DataFrame, scores: ScoresOf) -> pd.DataFrame:
-        """AUROC and AUPR (average precision) of each factor's score for the first group; best first, of equals the strongest."""
+    def table(self, factors: pd.DataFrame, scores: Scores) -> pd.DataFrame:
+        """Return AUROC and AUPR (average precision) of each factor's score for the first group.
+
+        Rows are sorted by the distance of AUROC from 0.5, and then by the deviation of the raw scores, the largest first.
+        """
         from sklearn.metrics import average_precision_score, roc_auc_score
 
         rows = [
@@ -74,91 +84,95 @@ class Contrast:
 
 
 def compare_expression(
-    factors: pd.DataFrame, scores: ScoresOf, rna: CompanionData, other: CompanionData | None
+    factors: pd.DataFrame, scores: Scores, rna: CompanionData, other: CompanionData | None
 ) -> tuple[pd.DataFrame, pd.DataFrame | None]:
-    """Correlation over cells of each factor's score with its expression, and a test against other scores' correlations.
+    """Correlate each factor's score with its expression over cells, and compare with the correlations of other scores.
 
-    A factor is activating if its correlation is positive, repressive if it is negative; with other scores, the mean of both
-    correlations decides, so that neither is favoured (Yuan & Kelley 2022 keep the two kinds apart likewise).
+    A factor is called activating if its correlation is positive and repressive if it is negative. If there are other scores, the
+    mean of both correlations decides, so that neither is favoured. Yuan & Kelley 2022 also keep the two kinds apart.
 
     Parameters
     ----------
     factors : DataFrame
-        Index motifs, column `tf`.
-    scores : callable
+        Its index names motifs; its column `tf` names their transcription factors.
+    scores : function
+        Returns the scores (cells, factors) of cells and factors at some positions.
     rna : CompanionData
-        Genes are matched with `tf`, in any case of letters.
+        Genes are matched with `tf`; upper and lower case do not matter.
     other : CompanionData, optional
-        Cells x factors or motifs.
+        Other scores, cells x motifs or factors.
 
     Returns
     -------
     DataFrame
         tf, r, kind, and r_other if there are other scores; a row for each motif whose factor is expressed and varies.
     DataFrame or None
-        For each kind: n, median |r| of both, Wilcoxon signed-rank statistic and p of |r| against |r_other|, two-sided.
+        For each kind: n, median |r| of both, and statistic and p of the two-sided Wilcoxon signed-rank test of |r| against
+        |r_other|. None without other scores.
     """
     cells = rna.cells if other is None else np.intersect1d(rna.cells, other.cells)
     genes = positions_by_name(rna.adata.var_names, factors["tf"])
-    found = np.flatnonzero(genes >= 0)
-    table = pd.DataFrame({"tf": factors["tf"].to_numpy()[found]}, index=factors.index[found])
-    table["r"] = _correlations(cells, scores, found, rna, genes[found])
+    expressed = np.flatnonzero(genes >= 0)
+    table = pd.DataFrame({"tf": factors["tf"].to_numpy()[expressed]}, index=factors.index[expressed])
+    table["r"] = _correlations(cells, scores, expressed, rna, genes[expressed])
     if other is not None:
-        theirs = positions_by_name(other.adata.var_names, factors.index.to_series())
-        theirs = np.where(theirs < 0, positions_by_name(other.adata.var_names, factors["tf"]), theirs)
-        both = found[theirs[found] >= 0]
-        r_other = _correlations(cells, lambda cells, columns: _read(other, cells, columns), theirs[both], rna, genes[both])
+        columns = positions_by_name(other.adata.var_names, factors.index.to_series())
+        columns = np.where(columns < 0, positions_by_name(other.adata.var_names, factors["tf"]), columns)
+        both = expressed[columns[expressed] >= 0]
+        r_other = _correlations(cells, lambda cells, columns: _read(other, cells, columns), columns[both], rna, genes[both])
         table["r_other"] = pd.Series(r_other, index=factors.index[both])
     table = table.dropna()
-    judged = table[["r", "r_other"]].mean(axis=1) if other is not None else table["r"]
-    table["kind"] = np.where(judged > 0, "activating", "repressive")
+    mean_r = table[["r", "r_other"]].mean(axis=1) if other is not None else table["r"]
+    table["kind"] = np.where(mean_r > 0, "activating", "repressive")
     table = table.sort_values("r", ascending=False)
     return table, _signed_rank(table) if other is not None else None
 
 
-def positions_by_name(names: pd.Index, wanted: pd.Series) -> NDArray[np.intp]:
-    """Where each wanted name stands, exactly or else in another case of letters; -1 where it does not."""
+def positions_by_name(names: pd.Index, factors: pd.Series) -> NDArray[np.intp]:
+    """Return the position of each factor in `names`, -1 if it is missing; exact matches come before those in another case."""
     exact = {name: position for position, name in reversed(list(enumerate(names)))}
-    folded = {str(name).upper(): position for name, position in exact.items()}
-    return np.array([exact.get(name, folded.get(str(name).upper(), -1)) for name in wanted], dtype=np.intp)
+    upper_case = {str(name).upper(): position for name, position in exact.items()}
+    return np.array([exact.get(name, upper_case.get(str(name).upper(), -1)) for name in factors], dtype=np.intp)
 
 
 def _correlations(
-    cells: NDArray[np.intp], scores: ScoresOf, columns: NDArray[np.intp], rna: CompanionData, genes: NDArray[np.intp]
+    cells: NDArray[np.intp], scores: Scores, columns: NDArray[np.intp], rna: CompanionData, genes: NDArray[np.intp]
 ) -> NDArray[np.float64]:
-    """Pearson correlation over cells of each column of the scores with the gene beside it; NaN where either does not vary."""
-    found = []
+    """Return the Pearson correlation over cells of each column of the scores with its gene; NaN if either does not vary."""
+    correlations: list[float] = []
     for part, block in _blocks(cells, columns, scores):
         expression = _read(rna, cells, genes[part])
-        found += [
+        correlations += [
             stats.pearsonr(score, gene).statistic if np.ptp(score) and np.ptp(gene) else np.nan
             for score, gene in zip(block.T.astype(np.float64), expression.T.astype(np.float64), strict=True)
         ]
-    return np.array(found, dtype=np.float64)
+    return np.array(correlations, dtype=np.float64)
 
 
-def _read(measured: CompanionData, cells: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.float32]:
-    """Some columns of an AnnData, dense (cells, columns), read some cells at a time."""
+def _read(data: CompanionData, cells: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.float32]:
+    """Read some columns, dense (cells, columns), in batches of cells."""
     blocks = []
-    for first in range(0, len(cells), _CELLS_AT_ONCE):
-        rows = sparse.csr_matrix(measured.read(cells[first : first + _CELLS_AT_ONCE])[:, columns])
+    for first in range(0, len(cells), _CELLS_PER_BATCH):
+        rows = sparse.csr_matrix(data.read(cells[first : first + _CELLS_PER_BATCH])[:, columns])
         blocks.append(rows.toarray().astype(np.float32))
     return np.concatenate(blocks)
 
 
 def _signed_rank(table: pd.DataFrame) -> pd.DataFrame:
+    """Test |r| against |r_other| for each kind of factors."""
     rows = []
     for kind, part in table.groupby("kind"):
-        ours, theirs = part["r"].abs(), part["r_other"].abs()
-        test = stats.wilcoxon(ours, theirs) if (ours != theirs).any() else None
+        r, r_other = part["r"].abs(), part["r_other"].abs()
+        test = stats.wilcoxon(r, r_other) if (r != r_other).any() else None
         rows.append(
-            (kind, len(part), ours.median(), theirs.median(), test.statistic if test else np.nan, test.pvalue if test else 1.0)
+            (kind, len(part), r.median(), r_other.median(), test.statistic if test else np.nan, test.pvalue if test else 1.0)
         )
     columns = ["kind", "n", "median_abs_r", "median_abs_r_other", "statistic", "p"]
     return pd.DataFrame(rows, columns=columns).set_index("kind")
 
 
-def _blocks(cells: NDArray[np.intp], columns: NDArray[np.intp], scores: ScoresOf) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-    for first in range(0, len(columns), _AT_ONCE):
-        part = slice(first, first + _AT_ONCE)
+def _blocks(cells: NDArray[np.intp], columns: NDArray[np.intp], scores: Scores) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+    """Yield scores (cells, some columns) with the slice of `columns` that they are for."""
+    for first in range(0, len(columns), _FACTORS_PER_BATCH):
+        part = slice(first, first + _FACTORS_PER_BATCH)
         yield part, scores(cells, columns[part])

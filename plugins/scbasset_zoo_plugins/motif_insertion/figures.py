@@ -1,4 +1,4 @@
-"""Figures of motif-insertion: factors by group, maps of cells coloured by a factor, a contrast's curves, expression."""
+"""Figures of `motif-insertion`: factors by group, cells coloured by a factor, precision-recall curves, and expression."""
 
 from __future__ import annotations
 
@@ -11,36 +11,41 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from scbasset_zoo_plugins.maps import COLOURS, draw_cells, map_cells
+from scbasset_zoo_plugins.maps import draw_cells
 from scbasset_zoo_plugins.motif_insertion.factor_scores import parse_contrast
+from scbasset_zoo_plugins.neighbours import add_neighbours
+from scbasset_zoo_plugins.palette import BLUE, COLOURS, VERMILION
 
-MOST_DRAWN = 20_000
-PER_GROUP, MOST_FACTORS = 4, 40
-SHOWN = 6
-LEAST = 0.05  # of the largest effect; what is smaller is no factor of a group
+MAX_CELLS = 20_000
+FACTORS_PER_GROUP, MAX_FACTORS = 4, 40
+N_SHOWN = 6
+MAX_NAMED_POINTS = 8
+MIN_EFFECT = 0.05  # share of the largest effect; a factor with less is not shown for a group
 
 
 def figures(result: ad.AnnData) -> Mapping[str, Figure]:
-    """Every figure that the result has data for."""
-    asked = result.uns["motif_insertion"]
-    found = {}
+    """Return every figure for which the result has data, by name."""
+    drawn = {}
     if "group_means" in result.uns:
-        found["factors_by_group"] = _heat_map(result)
+        drawn["factors_by_group"] = _heat_map(result)
     if result.n_obs > 2:
-        found["umap"] = _maps(result, _shown(result))
+        drawn["umap"] = _maps(result, _shown_motifs(result))
     if "contrast" in result.uns:
-        found["precision_recall"] = _curves(result, str(asked["contrast"]))
+        drawn["precision_recall"] = _curves(result, str(result.uns["motif_insertion"]["contrast"]))
     if "expression" in result.uns:
-        found["expression"] = _expression(result.uns["expression"])
-    return found
+        drawn["expression"] = _expression(result.uns["expression"])
+    return drawn
 
 
 def _heat_map(result: ad.AnnData) -> Figure:
-    """The factors that stand out most in each group; by raw scores, since z-scores make the weakest look like the strongest."""
+    """Draw mean z-scores of the factors that stand out most in each group.
+
+    Factors are chosen by raw scores, since weak and strong factors have z-scores of the same size.
+    """
     means = result.uns["group_means"]
     values = means.drop(columns="tf")
     scores = values.to_numpy()
-    chosen = list(dict.fromkeys(row for rows in _outstanding(result, PER_GROUP) for row in rows))[:MOST_FACTORS]
+    chosen = list(dict.fromkeys(row for rows in _outstanding(result, FACTORS_PER_GROUP) for row in rows))[:MAX_FACTORS]
     figure = Figure(figsize=(2.2 + 0.32 * len(chosen), 1.8 + 0.32 * values.shape[1]), layout="constrained")
     ax = figure.subplots()
     limit = float(np.abs(scores[chosen]).max()) or 1.0
@@ -53,14 +58,15 @@ def _heat_map(result: ad.AnnData) -> Figure:
 
 
 def _maps(result: ad.AnnData, motifs: list[int]) -> Figure:
+    """Draw a UMAP for each of some motifs, coloured by its z-scores."""
     cells = np.arange(result.n_obs)
-    if len(cells) > MOST_DRAWN:
-        cells = np.sort(np.random.default_rng(0).choice(cells, MOST_DRAWN, replace=False))
+    if len(cells) > MAX_CELLS:
+        cells = np.sort(np.random.default_rng(0).choice(cells, MAX_CELLS, replace=False))
     if "X_umap" in result.obsm:
         points = np.asarray(result.obsm["X_umap"])[cells]
     else:
         embedded = ad.AnnData(obsm={"X_scbasset": np.asarray(result.obsm["X_scbasset"])[cells]})
-        map_cells(embedded, "X_scbasset", min(15, len(cells) - 1), 0)
+        add_neighbours(embedded, "X_scbasset", min(15, len(cells) - 1), 0)
         points = embedded.obsm["X_umap"]
     columns = min(3, len(motifs))
     rows = -(-len(motifs) // columns)
@@ -76,6 +82,7 @@ def _maps(result: ad.AnnData, motifs: list[int]) -> Figure:
 
 
 def _curves(result: ad.AnnData, contrast: str) -> Figure:
+    """Draw precision against recall of some motifs for the first group of a contrast."""
     from sklearn.metrics import precision_recall_curve
 
     column, first, second = parse_contrast(contrast)
@@ -84,8 +91,10 @@ def _curves(result: ad.AnnData, contrast: str) -> Figure:
     cells = np.flatnonzero((values == first) | (values == second))
     figure = Figure(figsize=(6.2, 3.8), layout="constrained")
     ax = figure.subplots()
-    asked = result.var_names[_shown(result)] if str(result.uns["motif_insertion"]["show"]) else table.index[table["auroc"] > 0.5]
-    for colour, name in zip(COLOURS, asked[:SHOWN], strict=False):
+    shown = table.index[table["auroc"] > 0.5]
+    if str(result.uns["motif_insertion"]["show"]):
+        shown = result.var_names[_shown_motifs(result)]
+    for colour, name in zip(COLOURS, shown[:N_SHOWN], strict=False):
         motif = result.var_names.get_loc(name)
         precision, recall, _ = precision_recall_curve(values[cells] == first, _scores(result, cells, motif))
         label = f"{_label(result, motif)} ({table.loc[name, 'aupr']:.2f})"
@@ -104,13 +113,13 @@ def _curves(result: ad.AnnData, contrast: str) -> Figure:
 
 
 def _expression(table: pd.DataFrame) -> Figure:
-    """Correlation with expression: by rank, or against that of other scores."""
+    """Draw correlations with expression: by rank, or against the correlations of other scores."""
     figure = Figure(figsize=(5.6, 4.2), layout="constrained")
     ax = figure.subplots()
     compared = "r_other" in table
     x = table["r_other"].abs().to_numpy() if compared else np.arange(len(table))
     y = (table["r"].abs() if compared else table["r"]).to_numpy()
-    for kind, colour in (("activating", COLOURS[3]), ("repressive", COLOURS[0])):
+    for kind, colour in (("activating", VERMILION), ("repressive", BLUE)):
         chosen = (table["kind"] == kind).to_numpy()
         ax.scatter(x[chosen], y[chosen], s=18, color=colour, linewidths=0, label=f"{kind} ({chosen.sum():,})")
     if compared:
@@ -127,45 +136,43 @@ def _expression(table: pd.DataFrame) -> Figure:
 
 
 def _name_points(ax: Axes, table: pd.DataFrame, x: np.ndarray, y: np.ndarray) -> None:
-    """Write the names of the factors with the largest correlations beside their points, but not over each other."""
-    places = np.stack([values / np.abs(values).max(initial=1e-9) for values in (x, y)], axis=1)
+    """Write the names of the factors with the largest correlations beside their points, where names do not overlap."""
+    points = np.stack([values / np.abs(values).max(initial=1e-9) for values in (x, y)], axis=1)
     named: list[int] = []
-    for place in np.argsort(-np.abs(y)):
-        far = all(np.abs(places[place] - places[other]).max() > 0.05 for other in named)
-        if far and len(named) < 8:
-            named.append(int(place))
-            ax.annotate(
-                table["tf"].iloc[place], (x[place], y[place]), xytext=(4, 0), textcoords="offset points", va="center", size=8
-            )
+    for row in np.argsort(-np.abs(y)):
+        is_apart = all(np.abs(points[row] - points[other]).max() > 0.05 for other in named)
+        if is_apart and len(named) < MAX_NAMED_POINTS:
+            named.append(int(row))
+            ax.annotate(table["tf"].iloc[row], (x[row], y[row]), xytext=(4, 0), textcoords="offset points", va="center", size=8)
 
 
-def _shown(result: ad.AnnData) -> list[int]:
-    """The factors asked for, or the one that stands out most in each group, or those that vary most."""
-    asked = [name for name in str(result.uns["motif_insertion"]["show"]).split(",") if name]
-    if asked:
-        return [int(result.var_names.get_loc(name)) for name in asked[:SHOWN]]
+def _shown_motifs(result: ad.AnnData) -> list[int]:
+    """Positions of the motifs of the option `show`, or of those that stand out most in each group, or of those that vary most."""
+    names = [name for name in str(result.uns["motif_insertion"]["show"]).split(",") if name]
+    if names:
+        return [int(result.var_names.get_loc(name)) for name in names[:N_SHOWN]]
     if "group_means" in result.uns:
-        best = list(dict.fromkeys(row for rows in zip_longest(*_outstanding(result, SHOWN)) for row in rows if row is not None))[
-            :SHOWN
-        ]
-        return [int(result.var_names.get_loc(result.uns["group_means"].index[row])) for row in best]
-    return [int(motif) for motif in np.argsort(-result.var["deviation"].to_numpy())[:SHOWN]]
+        best_of_groups = zip_longest(*_outstanding(result, N_SHOWN))  # the best of each group, then the second of each, ...
+        rows = list(dict.fromkeys(row for rank in best_of_groups for row in rank if row is not None))
+        return [int(result.var_names.get_loc(result.uns["group_means"].index[row])) for row in rows[:N_SHOWN]]
+    return [int(motif) for motif in np.argsort(-result.var["deviation"].to_numpy())[:N_SHOWN]]
 
 
-def _outstanding(result: ad.AnnData, most: int) -> list[list[int]]:
-    """For each group, rows of the table of group means whose raw mean lies most above that of the other groups."""
+def _outstanding(result: ad.AnnData, n: int) -> list[list[int]]:
+    """For each group, the up to n rows of the group means whose raw mean lies most above the mean of the other groups."""
     means = result.uns["group_means"]
     raw = means.drop(columns="tf").to_numpy() * result.var["deviation"].loc[means.index].to_numpy()[:, None]
     above = raw - (raw.sum(axis=1, keepdims=True) - raw) / (raw.shape[1] - 1)
-    order = np.argsort(-above, axis=0, kind="stable")[:most]
-    return [[int(row) for row in rows if above[row, group] > LEAST * above.max()] for group, rows in enumerate(order.T)]
+    order = np.argsort(-above, axis=0, kind="stable")[:n]
+    return [[int(row) for row in rows if above[row, group] > MIN_EFFECT * above.max()] for group, rows in enumerate(order.T)]
 
 
 def _scores(result: ad.AnnData, cells: np.ndarray, motif: int) -> np.ndarray:
-    """z-scores of one motif; X may be on disk."""
+    """Read the z-scores of one motif; X may be on disk."""
     return np.asarray(result.X[:, motif : motif + 1]).ravel()[cells]
 
 
 def _label(result: ad.AnnData, motif: int) -> str:
+    """Return the factor of a motif, with the motif's name if the factor has several."""
     name, tf = result.var_names[motif], result.var["tf"].iloc[motif]
     return str(tf) if (result.var["tf"] == tf).sum() == 1 else f"{tf} {name}"

@@ -1,4 +1,4 @@
-"""Options of `motif-insertion`, and what they name: opened and checked."""
+"""Options of `motif-insertion`, and the files and objects that they name: opened and checked."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from scbasset_zoo import InputError
 from scbasset_zoo.extend.analysis import Options
 from scbasset_zoo.extend.cell_groups import CellGroups
 from scbasset_zoo.extend.companion_data import CompanionData
-from scbasset_zoo.extend.console import say
+from scbasset_zoo.extend.console import option, say
 from scbasset_zoo.extend.sequences import Genome, Windows
 from scbasset_zoo_plugins.motif_insertion.factor_scores import Contrast, parse_contrast, positions_by_name
-from scbasset_zoo_plugins.motifs.loading import choose, load_motifs
+from scbasset_zoo_plugins.motifs.loading import choose_motifs, load_motifs
 from scbasset_zoo_plugins.motifs.motif import Motif
 
 if TYPE_CHECKING:
@@ -26,49 +26,68 @@ if TYPE_CHECKING:
 
 
 class MotifInsertionOptions(Options):
-    """Which motifs, put into what, and what to compare the scores with."""
+    """Which motifs are inserted into what, and what the scores are compared with."""
 
-    motifs: str = Field(description="MEME file, or a collection's name, as jaspar-vertebrates.")
+    motifs: str = Field(description="MEME file, or name of a collection, such as jaspar-vertebrates.")
     genome: Path | Any = Field(description="FASTA of the model's assembly, plain or bgzip.")
-    names: list[str] | None = Field(None, description="Only these motifs, by identifier or factor.")
-    peaks: Path | Any | None = Field(None, description="Peaks to shuffle (BED); those of training by default.")
-    n_backgrounds: int = Field(1_000, ge=1, description="How many peaks are drawn and shuffled, keeping dinucleotides.")
+    motif_names: list[str] | None = Field(None, description="Only these motifs, by identifier or factor.")
+    peaks: Path | Any | None = Field(None, description="Peaks to shuffle (BED); by default the training peaks.")
+    n_backgrounds: int = Field(1_000, ge=1, description="Number of peaks to draw and shuffle, with their dinucleotides kept.")
     instances: Literal["sampled", "consensus"] = Field(
-        "sampled", description="Draw each instance from the PWM, or put its consensus."
+        "sampled", description="Insert sequences drawn from the PWM, or its consensus."
     )
-    both_strands: bool = Field(False, description="Mean of the motif and its reverse complement.")
+    both_strands: bool = Field(False, description="Score the mean of the motif and its reverse complement.")
     scale: Literal["logit", "probability"] = Field("logit", description="Score differences of logits, or of their sigmoid.")
     group_by: str | None = Field(
-        None, description="Column of the cells for the heat map; the card's default group if there is one."
+        None, description="Column of the cells with their groups, for the heat map; by default the card's default group."
     )
     rna: Path | Any | None = Field(
-        None, description="Expression of the same cells (.h5ad), log-normalised; genes named as factors."
+        None, description="Log-normalised expression of the same cells (.h5ad); genes have the factors' names."
     )
-    compare_with: Path | Any | None = Field(None, description="Other scores, cells x factors (.h5ad), as chromVAR's; needs rna.")
-    contrast: str | None = Field(None, description="COLUMN:A:B: how well each score tells cells of A from those of B.")
+    compare_with: Path | Any | None = Field(
+        None, description="Other scores, cells x factors (.h5ad), such as chromVAR's; needs expression."
+    )
+    contrast: str | None = Field(
+        None, description="COLUMN:A:B, to measure how well each score tells cells of group A from cells of group B."
+    )
     umap: Path | Any | None = Field(
-        None, description="Result of the analysis embedding (.h5ad), whose UMAP is drawn; by default one is made for figures."
+        None, description="Result of the analysis embedding (.h5ad) with the UMAP to draw; by default one is computed for figures."
     )
-    show: list[str] | None = Field(None, description="Factors of the UMAPs and curves; those that differ most by default.")
-    seed: int = Field(0, ge=0, description="Of the backgrounds and the drawn instances.")
+    show: list[str] | None = Field(None, description="Factors of the UMAPs and curves; by default those that differ most.")
+    seed: int = Field(0, ge=0, description="Seed of the backgrounds and the sampled instances.")
 
     @field_validator("contrast")
     @classmethod
-    def _three_parts(cls, value: str | None) -> str | None:
+    def _check_contrast(cls, value: str | None) -> str | None:
         if value is not None:
             parse_contrast(value)
         return value
 
     @model_validator(mode="after")
-    def _go_together(self) -> Self:
+    def _check_combination(self) -> Self:
         if self.compare_with is not None and self.rna is None:
-            raise ValueError("compare_with needs rna: the scores are compared by their correlation with expression")
+            raise ValueError(
+                f"{option('compare_with')} needs {option('rna')}: scores are compared by their correlation with expression"
+            )
         return self
 
 
 @dataclass(frozen=True)
 class MotifInsertionInputs:
-    """What the options name, opened and checked."""
+    """Inputs of `motif-insertion`.
+
+    Attributes
+    ----------
+    motifs : list of Motif
+    show : list of str
+        Identifiers of the motifs to draw; empty if they are not given.
+    windows : Windows
+        The peaks to shuffle.
+    groups : CellGroups or None
+    contrast : Contrast or None
+    rna, other_scores : CompanionData or None
+    umap : array (n_cells, 2), or None
+    """
 
     motifs: list[Motif]
     show: list[str]
@@ -76,21 +95,15 @@ class MotifInsertionInputs:
     groups: CellGroups | None
     contrast: Contrast | None
     rna: CompanionData | None
-    other: CompanionData | None
+    other_scores: CompanionData | None
     umap: NDArray[Any] | None
 
 
-def read_inputs(model: Model, options: MotifInsertionOptions) -> MotifInsertionInputs:
-    motifs = load_motifs(options.motifs, options.names, longest=model.sequence_length)
-    show = [motif.name for motif in choose(motifs, options.show, "show")] if options.show is not None else []
-    column = options.group_by or model.card.cells.default_group
-    try:
-        groups = CellGroups(model, column) if column is not None else None
-    except InputError as error:
-        if options.group_by is not None:
-            raise
-        say(f"No means of groups: {error}")
-        groups = None
+def open_inputs(model: Model, options: MotifInsertionOptions) -> MotifInsertionInputs:
+    """Open and check what the options name; raise InputError if it cannot be used."""
+    motifs = load_motifs(options.motifs, options.motif_names, max_width=model.sequence_length)
+    show = [motif.name for motif in choose_motifs(motifs, options.show, option("show"))] if options.show is not None else []
+    groups = _groups(model, options.group_by)
     contrast = Contrast(model, options.contrast) if options.contrast is not None else None
     rna = CompanionData(options.rna, model.cells.index, "rna") if options.rna is not None else None
     other = CompanionData(options.compare_with, model.cells.index, "compare_with") if options.compare_with is not None else None
@@ -100,43 +113,59 @@ def read_inputs(model: Model, options: MotifInsertionOptions) -> MotifInsertionI
     windows = _windows(model, options)
     if not len(windows):
         raise InputError("There are no peaks: give at least one.")
+    for companion in (rna, other):
+        if companion is not None:
+            companion.require_finite()
     return MotifInsertionInputs(motifs, show, windows, groups, contrast, rna, other, umap)
 
 
+def _groups(model: Model, column: str | None) -> CellGroups | None:
+    """Group the cells by a column. Without one, use the card's default group, or None if that makes no groups."""
+    if column is not None:
+        return CellGroups(model, column)
+    if model.card.cells.default_group is None:
+        return None
+    try:
+        return CellGroups(model, model.card.cells.default_group)
+    except InputError as error:
+        say(f"No means of groups: {error}")
+        return None
+
+
 def _windows(model: Model, options: MotifInsertionOptions) -> Windows:
-    """The peaks to shuffle: those given, or those of training whose chromosomes the FASTA has; what is left out is said."""
+    """Open the peaks to shuffle: those given, or the training peaks whose chromosomes are in the FASTA."""
     if options.peaks is not None:
         return model.peak_windows(options.peaks, options.genome)
     genome = options.genome if isinstance(options.genome, Genome) else Genome(options.genome)
     peaks = model.package.peaks()
     if peaks is None:
-        raise InputError(f"{model.card.id} {model.card.version} does not bring its training peaks: give peaks=FILE.bed.")
+        raise InputError(f"{model.card.id} {model.card.version} does not list its training peaks: give {option('peaks')}.")
     if "split" in peaks and (peaks["split"] == "train").any():
         peaks = peaks[peaks["split"] == "train"]
-    present = peaks["chrom"].isin(list(genome.chromosome_sizes))
-    if not present.any():
+    is_present = peaks["chrom"].isin(list(genome.chromosome_sizes))
+    if not is_present.any():
         genome.require(peaks["chrom"].unique())
-    if not present.all():
-        say(
-            f"{int((~present).sum()):,} of {len(peaks):,} training peaks are left out: {genome.path} does not have their "
-            "chromosomes."
-        )
-    return model.peak_windows(peaks[present], genome)
+    if not is_present.all():
+        n_missing = int((~is_present).sum())
+        say(f"{n_missing:,} of {len(peaks):,} training peaks are left out: {genome.path} does not have their chromosomes.")
+    return model.peak_windows(peaks[is_present], genome)
 
 
 def _require_expressed(motifs: list[Motif], rna: CompanionData) -> None:
-    names = pd.Series([motif.tf for motif in motifs])
-    if (positions_by_name(rna.columns, names) < 0).all():
+    """Raise InputError if the RNA has none of the factors."""
+    factors = pd.Series([motif.tf for motif in motifs])
+    if (positions_by_name(rna.columns, factors) < 0).all():
         raise InputError(
-            f"rna has none of the {len(motifs):,} factors among its genes, which look like {rna.columns[0]!r}; the factors "
-            f"look like {names.iloc[0]!r}. Name the genes by symbol."
+            f"{option('rna')} has none of the {len(motifs):,} factors among its genes. Its genes look like {rna.columns[0]!r}, the "
+            f"factors like {factors.iloc[0]!r}: name the genes by symbol."
         )
 
 
 def _umap(data: Any, model: Model) -> NDArray[Any]:
-    other = CompanionData(data, model.cells.index, "umap")
-    if "X_umap" not in other.adata.obsm or len(other.cells) < model.n_cells:
+    """Read the UMAP of all cells, (n_cells, 2)."""
+    embedded = CompanionData(data, model.cells.index, "umap")
+    if "X_umap" not in embedded.adata.obsm or len(embedded.cells) < model.n_cells:
         raise InputError(
-            f"umap must have .obsm['X_umap'] of all {model.n_cells:,} cells; the analysis embedding writes such a file."
+            f"{option('umap')} must have .obsm['X_umap'] of all {model.n_cells:,} cells. Give a result of the analysis embedding."
         )
-    return other.obsm("X_umap", np.arange(model.n_cells))
+    return embedded.obsm("X_umap", np.arange(model.n_cells))

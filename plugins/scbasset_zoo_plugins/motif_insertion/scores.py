@@ -1,4 +1,4 @@
-"""Inserts motifs into background sequences, and scores them in cells."""
+"""Inserts motifs into background sequences and scores them in each cell."""
 
 from __future__ import annotations
 
@@ -22,13 +22,12 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float32]
 
-
-_BACKGROUNDS_AT_ONCE = 64
+_BACKGROUNDS_PER_BATCH = 64
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores of motifs in cells, standardised over cells when they are asked for.
+    """Scores of motifs in cells, of which any part can be computed.
 
     Attributes
     ----------
@@ -36,9 +35,9 @@ class Scores:
         Mean change of the peak embedding by each motif.
     n_cells : int
     mean, deviation : float64 (n_motifs,)
-        Of the raw scores over cells; a deviation of 1 stands for none.
-    raw : callable
-        Raw scores (cells, motifs) of cells and motifs by position, in a new array.
+        Mean and standard deviation over cells of the raw scores. The deviation is 1 for a motif whose scores do not vary.
+    raw : function of positions of cells and of motifs
+        Returns their raw scores (cells, motifs) in a new array.
     """
 
     latent: Array
@@ -47,26 +46,27 @@ class Scores:
     deviation: NDArray[np.float64]
     raw: Callable[[Any, Any], Array]
 
-    def of_cells(self, cells: NDArray[np.intp] | slice, motifs: NDArray[np.intp] | slice) -> Array:
-        """z-scores, (cells, motifs)."""
+    def z_scores(self, cells: NDArray[np.intp] | slice, motifs: NDArray[np.intp] | slice) -> Array:
+        """Return z-scores (cells, motifs) of cells and motifs at these positions."""
         scores = self.raw(cells, motifs)
         scores -= self.mean[motifs].astype(np.float32)
         scores /= self.deviation[motifs].astype(np.float32)
         return scores
 
     def blocks(self) -> Iterator[Block]:
-        """All z-scores, some cells at a time."""
+        """Compute all z-scores in blocks of cells."""
         for first in range(0, self.n_cells, BLOCK_CELLS):
             rows = slice(first, min(first + BLOCK_CELLS, self.n_cells))
-            yield Block(rows, slice(0, len(self.latent)), self.of_cells(rows, slice(None)))
+            yield Block(rows, slice(0, len(self.latent)), self.z_scores(rows, slice(None)))
 
 
 def score_motifs(
     model: Model, motifs: list[Motif], backgrounds: dna.Codes, options: MotifInsertionOptions, context: Context
 ) -> Scores:
-    """Insert every motif into every background and score them.
+    """Insert every motif into every background and score it in every cell.
 
-    Of logits only the mean embedding is kept; probabilities are summed over backgrounds for some cells and one motif at a time.
+    On the logit scale, a mean over backgrounds is the product with the mean change of the embedding, so only that is kept.
+    Probabilities are summed over backgrounds, for some cells and one motif at a time.
 
     Parameters
     ----------
@@ -74,7 +74,9 @@ def score_motifs(
     motifs : list of Motif
     backgrounds : int8 codes (n, length)
     options : MotifInsertionOptions
+        Its `instances`, `both_strands`, `scale` and `seed` are used.
     context : Context
+        Shows progress.
     """
     cells = model.cell_embedding
     total = np.zeros((len(motifs), cells.shape[1]))
@@ -86,7 +88,7 @@ def score_motifs(
             _add_probabilities(probabilities, cells, without, embedded)
     latent = (total / n).astype(np.float32)
     if probabilities is None:
-        return _linear(cells, latent)
+        return _logit_scores(cells, latent)
     probabilities /= np.float32(n)
     blocks = [probabilities[first : first + BLOCK_CELLS] for first in range(0, len(cells), BLOCK_CELLS)]
     mean = sum(block.sum(axis=0, dtype=np.float64) for block in blocks) / len(cells)
@@ -97,7 +99,7 @@ def score_motifs(
 
 
 def instances(motif: Motif, n: int, options: MotifInsertionOptions) -> dna.Codes:
-    """The n sequences put into the backgrounds, (n, width) codes: the same whichever other motifs are scored."""
+    """Return the sequences to insert, codes (n, width); they do not depend on the other motifs."""
     if options.instances == "consensus":
         return np.tile(motif.consensus, (n, 1))
     return motif.sample(n, np.random.default_rng([options.seed, 1, zlib.crc32(motif.name.encode())]))
@@ -106,36 +108,37 @@ def instances(motif: Motif, n: int, options: MotifInsertionOptions) -> dna.Codes
 def _insertions(
     model: Model, motifs: list[Motif], backgrounds: dna.Codes, options: MotifInsertionOptions, context: Context
 ) -> Iterator[tuple[Array, Array]]:
-    """Embeddings of some backgrounds without (n, k) and with each motif (n_motifs, n, k), on one strand."""
+    """Embed backgrounds without motifs (n, k) and with each motif (n_motifs, n, k), in batches of one strand."""
     n, length = backgrounds.shape
-    drawn = [instances(motif, n, options) for motif in motifs]
+    instances_of_motifs = [instances(motif, n, options) for motif in motifs]
     starts = np.array([(length - len(motif.pwm)) // 2 for motif in motifs])
     strands = (lambda codes: codes, dna.reverse_complement)[: 2 if options.both_strands else 1]
     with context.progress("inserting motifs", n * len(motifs) * len(strands)) as advance:
-        for first in range(0, n, _BACKGROUNDS_AT_ONCE):
-            some = backgrounds[first : first + _BACKGROUNDS_AT_ONCE]
-            without = model.embed(some)
+        for first in range(0, n, _BACKGROUNDS_PER_BATCH):
+            last = min(first + _BACKGROUNDS_PER_BATCH, n)
+            batch = backgrounds[first:last]
+            without = model.embed(batch)
             for strand in strands:
-                bases = [dna.decode(codes) for of_motif in drawn for codes in strand(of_motif[first : first + len(some)])]
-                reference = np.tile(np.arange(len(some)), len(motifs))
-                embedded = model.mutations.mutate(some, np.repeat(starts, len(some)), bases, reference=reference, quiet=True)
-                yield without, embedded.reshape(len(motifs), len(some), -1)
+                bases = [dna.decode(codes) for drawn in instances_of_motifs for codes in strand(drawn[first:last])]
+                reference = np.tile(np.arange(len(batch)), len(motifs))
+                embedded = model.mutations.mutate(batch, np.repeat(starts, len(batch)), bases, reference=reference, quiet=True)
+                yield without, embedded.reshape(len(motifs), len(batch), -1)
                 advance(len(bases))
 
 
-def _linear(cells: Array, latent: Array) -> Scores:
-    """Scores of logits: mean and deviation over cells follow from the cells' mean and covariance."""
-    of_motifs = latent.astype(np.float64)
+def _logit_scores(cells: Array, latent: Array) -> Scores:
+    """Scores on the logit scale; their mean and deviation over cells follow from the mean and covariance of the cell embedding."""
+    directions = latent.astype(np.float64)
     mean = cells.mean(axis=0, dtype=np.float64)
     blocks = (cells[first : first + BLOCK_CELLS] - mean for first in range(0, len(cells), BLOCK_CELLS))
     covariance = sum(block.T @ block for block in blocks) / len(cells)
-    variance = ((of_motifs @ covariance) * of_motifs).sum(axis=1)
-    mean = of_motifs @ mean
+    variance = ((directions @ covariance) * directions).sum(axis=1)
+    mean = directions @ mean
     return Scores(latent, len(cells), mean, _deviation(variance, mean), lambda rows, columns: cells[rows] @ latent[columns].T)
 
 
 def _add_probabilities(total: Array, cells: Array, without: Array, embedded: Array) -> None:
-    """Add each cell's change of probability by each motif, summed over backgrounds, to `total` (n_cells, n_motifs)."""
+    """Add the change of probability by each motif, summed over backgrounds, to `total` (n_cells, n_motifs)."""
     for first in range(0, len(cells), BLOCK_CELLS):
         rows = slice(first, first + BLOCK_CELLS)
         before = expit(cells[rows] @ without.T).sum(axis=1)
@@ -144,5 +147,5 @@ def _add_probabilities(total: Array, cells: Array, without: Array, embedded: Arr
 
 
 def _deviation(variance: NDArray[np.float64], mean: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Standard deviations; 1 where there is none but rounding."""
+    """Return standard deviations; 1 if the variance is no more than rounding error."""
     return np.where(variance <= 1e-12 * np.maximum(mean**2, 1e-12), 1.0, np.sqrt(np.maximum(variance, 0)))

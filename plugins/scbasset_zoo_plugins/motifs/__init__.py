@@ -1,1 +1,1 @@
-"""Motifs: what one is, the formats they are read from, and collections by name."""
+"""Motifs: the class `Motif`, readers of file formats (listed in `loading`), and JASPAR's collections."""

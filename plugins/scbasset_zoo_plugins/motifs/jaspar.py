@@ -1,4 +1,4 @@
-"""JASPAR's motifs, as collections by taxon."""
+"""JASPAR's motifs, as a collection for each taxon."""
 
 from __future__ import annotations
 
@@ -14,18 +14,17 @@ JASPAR_TAXA = ("vertebrates", "plants", "insects", "nematodes", "fungi", "urocho
 
 
 def jaspar_collections() -> dict[str, Callable[[], Mapping[str, ArrayLike]]]:
-    """JASPAR's CORE motifs of each taxon, of the newest release that pyjaspar brings, read when asked for."""
-    return {f"jaspar-{taxon}": functools.partial(_jaspar, taxon) for taxon in JASPAR_TAXA}
+    """Return functions that read the CORE motifs of each taxon, from the newest release that pyjaspar has."""
+    return {f"jaspar-{taxon}": functools.partial(_read_taxon, taxon) for taxon in JASPAR_TAXA}
 
 
-def _jaspar(taxon: str) -> dict[str, NDArray[np.float64]]:
+def _read_taxon(taxon: str) -> dict[str, NDArray[np.float64]]:
     from pyjaspar import jaspardb
 
-    # An unknown release makes pyjaspar print and go on; the default is its newest.
+    # The default is the newest release. A release that pyjaspar lacks would make it print a message and go on.
     database = jaspardb()
-    found = database.fetch_motifs(collection="CORE", tax_group=taxon)
-    return {
-        f"{motif.matrix_id} {motif.name}": counts / counts.sum(axis=1, keepdims=True)
-        for motif in found
-        for counts in [np.array([motif.counts[base] for base in dna.ALPHABET], dtype=np.float64).T]
-    }
+    matrices: dict[str, NDArray[np.float64]] = {}
+    for motif in database.fetch_motifs(collection="CORE", tax_group=taxon):
+        counts = np.array([motif.counts[base] for base in dna.ALPHABET], dtype=np.float64).T
+        matrices[f"{motif.matrix_id} {motif.name}"] = counts / counts.sum(axis=1, keepdims=True)
+    return matrices

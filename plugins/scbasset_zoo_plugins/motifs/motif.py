@@ -1,4 +1,4 @@
-"""A motif: its position weight matrix, checked."""
+"""A motif: its names and its position weight matrix (PWM)."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from numpy.typing import ArrayLike, NDArray
 from scbasset_zoo import InputError
 from scbasset_zoo.extend import sequences as dna
 
-# Published matrices are rounded: CIS-BP's columns sum to 1 within 2e-6, older ones within a per cent.
+# Published matrices are rounded: the columns of CIS-BP sum to 1 within 2e-6, those of older collections within one per cent.
 SUM_TOLERANCE = 0.02
 
 
 @dataclass(frozen=True)
 class Motif:
-    """A position weight matrix.
+    """The motif of a transcription factor.
 
     Attributes
     ----------
     name : str
-        Its identifier in the collection.
+        Identifier in its file or collection.
     tf : str
-        The transcription factor; the identifier where the collection names none.
-    pwm : float64 array of shape (width, 4)
+        The transcription factor, or the identifier if no factor is named.
+    pwm : float64 array (width, 4)
         Probability of A, C, G and T at each position.
     """
 
@@ -36,17 +36,36 @@ class Motif:
 
     @property
     def consensus(self) -> dna.Codes:
-        """The likeliest base at each position, (width,) codes."""
+        """The most probable base at each position, codes (width,)."""
         return self.pwm.argmax(axis=1).astype(np.int8)
 
     def sample(self, n: int, rng: np.random.Generator) -> dna.Codes:
-        """Sequences drawn from the matrix, (n, width) codes."""
+        """Draw n sequences from the PWM, codes (n, width)."""
         bounds = self.pwm.cumsum(axis=1)[:, :3]
         return (rng.random((n, len(self.pwm), 1)) > bounds).sum(axis=2).astype(np.int8)
 
 
 def checked_motifs(matrices: Mapping[str, ArrayLike], where: str) -> list[Motif]:
-    """Motifs by title ("identifier factor"), each of probabilities that sum to 1."""
+    """Check matrices and make motifs of them.
+
+    Parameters
+    ----------
+    matrices : mapping of str to array (width, 4)
+        Probabilities of A C G T at each position, by title: "identifier factor", or "identifier".
+    where : str
+        The file or collection, for error messages.
+
+    Returns
+    -------
+    list of Motif
+        With probabilities that are scaled to sum to 1.
+
+    Raises
+    ------
+    InputError
+        There is no matrix, a matrix has another shape, its rows are not probabilities that sum to 1 within 0.02, or an
+        identifier occurs twice.
+    """
     motifs: dict[str, Motif] = {}
     for title, values in matrices.items():
         pwm = np.asarray(values, dtype=np.float64)
@@ -69,11 +88,15 @@ def checked_motifs(matrices: Mapping[str, ArrayLike], where: str) -> list[Motif]
 
 
 def _factor(alternative: str) -> str:
-    """A factor's symbol from an alternative name: CIS-BP's "(SPI1)_(Mus_musculus)_(DBD_1.00)", JASPAR's "FOS(var.2)"."""
-    inferred = re.match(r"\(([^)]+)\)", alternative)
-    return inferred[1] if inferred else re.sub(r"\(var\.\d+\)$", "", alternative)
+    """Return the factor of an alternative name.
+
+    CIS-BP writes "(SPI1)_(Mus_musculus)_(DBD_1.00)" for SPI1, older releases of JASPAR "FOS(var.2)" for FOS.
+    """
+    in_brackets = re.match(r"\(([^)]+)\)", alternative)
+    return in_brackets[1] if in_brackets else re.sub(r"\(var\.\d+\)$", "", alternative)
 
 
 def some_names(names: Iterable[str], limit: int = 6) -> str:
+    """List the first names for a message, and count the others."""
     names = list(names)
     return ", ".join(names[:limit]) + (f" and {len(names) - limit:,} more" if len(names) > limit else "")

@@ -1,1 +1,1 @@
-"""Recomputes only what a mutation changes."""
+"""Peak embeddings of mutated sequences, without recomputing what a mutation leaves unchanged."""

@@ -1,8 +1,8 @@
-"""Edits of reference sequences: which bases are replaced, where, by what; checked, and written into sequences."""
+"""Edits of reference sequences: checks them and applies them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,18 +17,18 @@ Index = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Edits:
-    """Replacements of bases by as many others.
+    """Edits, each of which replaces bases of a reference by as many others.
 
     Parameters
     ----------
-    reference : int64 array of shape (edits,)
-        Which sequence each edit is of.
-    start : int64 array of shape (edits,)
-        First replaced base.
-    width : int64 array of shape (edits,)
+    reference : int64 array of shape (n_edits,)
+        Position, among the references, of the sequence that each edit changes.
+    start : int64 array of shape (n_edits,)
+        First replaced base, counting from 0.
+    width : int64 array of shape (n_edits,)
         Number of replaced bases.
-    bases : int8 codes of shape (edits, largest width)
-        What stands there instead; codes beyond an edit's width mean nothing.
+    bases : int8 codes of shape (n_edits, largest width)
+        New bases. Codes beyond the width of an edit are ignored.
     """
 
     reference: Index
@@ -40,24 +40,26 @@ class Edits:
         return len(self.start)
 
     def take(self, rows: slice | NDArray[Any]) -> Edits:
-        """Some of the edits."""
+        """Return some of the edits."""
         return Edits(self.reference[rows], self.start[rows], self.width[rows], self.bases[rows])
 
     def parts(self, size: int) -> Iterator[tuple[slice, Edits]]:
-        """The edits, at most `size` at a time."""
+        """Yield the edits in parts of at most `size`, each with its slice."""
         for first in range(0, len(self), size):
             part = slice(first, first + size)
             yield part, self.take(part)
 
     def windows(self, codes: dna.Codes, width: int) -> tuple[Index, dna.Codes, dna.Codes]:
-        """Windows of `width` bases that hold the edits, which may be narrower.
+        """Return a window of `width` bases around each edit. Edits may be narrower than the window.
 
         Returns
         -------
-        int64 array of shape (edits,)
+        int64 array of shape (n_edits,)
             First base of each window.
-        int8 codes of shape (edits, width), twice
-            The window before and after the edit.
+        int8 codes of shape (n_edits, width)
+            Bases of the window before the edit.
+        int8 codes of shape (n_edits, width)
+            Bases of the window after the edit.
         """
         start = np.minimum(self.start, codes.shape[1] - width)
         before = codes[self.reference[:, None], start[:, None] + np.arange(width)]
@@ -67,56 +69,59 @@ class Edits:
         return start, before, np.where(edited, after, before)
 
     def change_nothing(self, codes: dna.Codes) -> NDArray[np.bool_]:
-        """Whether each edit leaves its reference as it is."""
+        """Return True for each edit that leaves its reference as it is."""
         _, before, after = self.windows(codes, self.bases.shape[1])
         return (before == after).all(axis=1)
 
     def applied(self, codes: dna.Codes) -> dna.Codes:
-        """The edited sequences, (edits, length) codes."""
+        """Return the edited sequences, int8 codes (n_edits, length)."""
         return self.windows(codes, codes.shape[1])[2]
 
 
 def as_edits(codes: dna.Codes, starts: ArrayLike, bases: str | Sequence[str] | NDArray[Any], reference: ArrayLike) -> Edits:
-    """Edits of sequences, checked.
+    """Return checked edits.
 
     Parameters
     ----------
     codes : int8 codes of shape (n, length)
         The references.
-    starts, reference : int, or integers (edits,)
-        As in :class:`Edits`; one for all if a single number.
-    bases : str, sequence of str, or integer codes (edits, width)
-        One for all if a single one.
+    starts, reference : int, or integers (n_edits,)
+        As `start` and `reference` of :class:`Edits`. A single number is used for all edits.
+    bases : str, sequence of str, or integer codes (n_edits, width)
+        A single string, or a single row, is used for all edits.
 
     Raises
     ------
     InputError
-        Numbers of edits that disagree, an edit of no base, beyond the sequence, or of no reference.
+        `starts`, `bases` and `reference` differ in length, an edit has no bases or reaches beyond its sequence, or a reference
+        does not exist.
     """
-    new, width = _padded(bases)
-    start, which = (_integers(name, values) for name, values in (("starts", starts), ("reference", reference)))
-    counts = {"starts": len(start), "bases": len(new), "reference": len(which)}
+    new_bases, width = _padded(bases)
+    start, edited = (_integers(name, values) for name, values in (("starts", starts), ("reference", reference)))
+    counts = {"starts": len(start), "bases": len(new_bases), "reference": len(edited)}
     several = {count for count in counts.values() if count != 1}
     if len(several) > 1:
-        found = ", ".join(f"{count:,} {name}" for name, count in counts.items())
-        raise InputError(f"Each edit needs a start, bases and a reference, or all share one; found {found}.")
+        lengths = ", ".join(f"{count:,} {name}" for name, count in counts.items())
+        raise InputError(f"starts, bases and reference must have the same length, or a single value; found {lengths}.")
     n_edits = several.pop() if several else 1
-    start, which, width = (np.broadcast_to(values, n_edits) for values in (start, which, width))
+    start, edited, width = (np.broadcast_to(values, n_edits) for values in (start, edited, width))
     n_references, length = codes.shape
     _require(width > 0, lambda row: f"Edit {row} replaces no base.")
     _require(
         (start >= 0) & (start <= length - width),
-        lambda row: f"Edit {row} replaces {width[row]:,} bases from {start[row]:,}; the sequences have {length:,} bp (from 0).",
+        lambda row: (
+            f"Edit {row} replaces {width[row]:,} bases from {start[row]:,}; the sequences have {length:,} bp, counting from 0."
+        ),
     )
     _require(
-        (which >= 0) & (which < n_references),
-        lambda row: f"Edit {row} is of reference {which[row]:,}; there are {n_references:,} (from 0).",
+        (edited >= 0) & (edited < n_references),
+        lambda row: f"Edit {row} is of reference {edited[row]:,}; there are {n_references:,}, counting from 0.",
     )
-    return Edits(which, start, width, np.broadcast_to(new, (n_edits, new.shape[1])))
+    return Edits(edited, start, width, np.broadcast_to(new_bases, (n_edits, new_bases.shape[1])))
 
 
 def _padded(bases: str | Sequence[str] | NDArray[Any]) -> tuple[dna.Codes, Index]:
-    """Codes (edits, largest width), filled up with N, and the width of each."""
+    """Return codes (n_edits, largest width), padded with N, and the width of each edit."""
     if isinstance(bases, str):
         bases = [bases]
     if isinstance(bases, np.ndarray) and bases.dtype.kind in "UO":
@@ -135,12 +140,15 @@ def _integers(name: str, values: ArrayLike) -> Index:
     try:
         array = np.atleast_1d(np.asarray(values))
     except ValueError as error:
-        raise InputError(f"{name} must be one integer, or one for each edit; found a nested {type(values).__name__}.") from error
+        raise InputError(
+            f"{name} must be one integer, or one integer for each edit; found a nested {type(values).__name__}."
+        ) from error
     if array.ndim != 1 or (array.dtype.kind not in "iu" and array.size):
-        raise InputError(f"{name} must be one integer, or one for each edit; found {array.dtype} of shape {array.shape}.")
+        raise InputError(f"{name} must be one integer, or one integer for each edit; found {array.dtype} of shape {array.shape}.")
     return array.astype(np.int64)
 
 
-def _require(good: NDArray[np.bool_], message: Any) -> None:
-    if not good.all():
-        raise InputError(message(int(np.argmin(good))))
+def _require(valid: NDArray[np.bool_], message: Callable[[int], str]) -> None:
+    """Raise the message of the first edit that is not valid."""
+    if not valid.all():
+        raise InputError(message(int(np.argmin(valid))))

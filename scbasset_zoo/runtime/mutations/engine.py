@@ -1,4 +1,4 @@
-"""Recomputes only what a mutation touches: peak embeddings of edited sequences from the activations of their reference."""
+"""Peak embeddings of edited sequences, computed from the activations of their reference: only what an edit changes."""
 
 from __future__ import annotations
 
@@ -12,50 +12,55 @@ import onnx
 from numpy.typing import ArrayLike, NDArray
 
 from scbasset_zoo.errors import ScbassetZooError
-from scbasset_zoo.graph.layers import TrunkLayers, UnsupportedTrunk, read_layers
+from scbasset_zoo.graph.layer_reader import read_layers
+from scbasset_zoo.graph.layers import TrunkLayers, UnsupportedTrunk
 from scbasset_zoo.inputs import dna
 from scbasset_zoo.progress import progress, say
 from scbasset_zoo.runtime.devices import Device, open_session
-from scbasset_zoo.runtime.memory import available_memory
+from scbasset_zoo.runtime.memory import n_that_fit
 from scbasset_zoo.runtime.mutations import graphs
 from scbasset_zoo.runtime.mutations.edits import Edits, as_edits
 
 Array = NDArray[np.float32]
 Sequences = str | Sequence[str] | NDArray[Any]
+# Rows of edits that share a graph, and its plan; the plan is None for edits that take full passes.
 _Groups = list[tuple[NDArray[np.intp], graphs.EditPlan | None]]
 
+# Largest difference from full passes that is accepted, in units of the peak embedding.
 TOLERANCE = 1e-4
-# Edits at once, where they fit: the fastest of 64 to 1,024 on two cores.
-_CHUNK = {"cpu": 512, "cuda": 2048}
-# References at once, whose activations are kept: 4 MB each at full width.
-_REFERENCES = {"cpu": 16, "cuda": 64}
+# Edits that run at once if they fit in memory. 512 was the fastest of 64 to 1,024 on two cores.
+_CHUNK_SIZE = {"cpu": 512, "cuda": 2048}
+# References whose activations are kept at once. One takes 4 MB at full width.
+_MAX_REFERENCES = {"cpu": 16, "cuda": 64}
+# Share of the free memory that edits, or references, may take.
 _MEMORY_SHARE = 0.25
-_FULL_PASSES = 256
-_CHECKED_EDITS = 8
-# Graphs are built for windows of 1 and of multiples of this; a narrower edit leaves the rest of its window as it is.
+_FULL_PASSES_AT_ONCE = 256
+_N_CHECKED_EDITS = 8
+# Graphs are made for windows of 1 bp and of multiples of this width. The rest of a window keeps the bases of the reference.
 _WIDTH_STEP = 6
-# Graphs kept open, each with its own 40 MB of weights at full width.
-_OPEN_GRAPHS = 8
+# Graphs that stay open. One holds 40 MB of weights at full width.
+_MAX_OPEN_GRAPHS = 8
 
 
 class InexactMutations(ScbassetZooError, RuntimeError):
-    """The recomputation of edits differs from full passes of the model."""
+    """Peak embeddings of edits differ from full passes of the model by more than rounding."""
 
 
 class MutationEngine:
-    """Peak embeddings of edited sequences.
+    """Computes peak embeddings of edited sequences from the activations of their reference.
 
-    What an edit leaves alone is not computed again; the result is that of a full pass but for rounding, which is checked on
-    random edits before first use. Where full passes cost less, they are made instead; likewise, and said once, for a trunk
-    of another shape.
+    A full pass runs a whole sequence through the trunk. The engine computes only the positions that an edit changes. The result
+    equals that of a full pass except for rounding; the engine checks this with random edits before it uses a window width for
+    the first time. It runs full passes if they need fewer multiplications, or if the trunk has another structure than
+    scBasset's; in the second case it prints one line.
 
     Parameters
     ----------
     trunk : onnx.ModelProto
-        From `sequence` (N, length, 4) to `peak_embedding` (N, embedding size).
+        Computes `peak_embedding` (N, embedding size) from `sequence` (N, length, 4).
     device : Device
     embed : callable
-        Full passes of the same trunk: int8 codes (n, length) to peak embeddings (n, embedding size).
+        Runs full passes of the same trunk: int8 codes (n, length) to peak embeddings (n, embedding size).
     """
 
     def __init__(self, trunk: onnx.ModelProto, device: Device, embed: Callable[[dna.Codes], Array]) -> None:
@@ -70,9 +75,9 @@ class MutationEngine:
             graphs.plan_edits(layers, 1)
             self._layers = layers
         except UnsupportedTrunk as error:
-            say(f"This model's mutations take full passes, some 20 times slower than a scBasset trunk's. {error}")
-        # One cache for each engine, gone with it.
-        self._edit_session = functools.lru_cache(_OPEN_GRAPHS)(self._open_edit_session)
+            say(f"Mutations of this model take full passes, which are some 20 times slower than for a scBasset trunk. {error}")
+        # A cache of this engine alone, which is deleted with it.
+        self._edit_session = functools.lru_cache(_MAX_OPEN_GRAPHS)(self._open_edit_session)
 
     def mutate(
         self,
@@ -83,31 +88,32 @@ class MutationEngine:
         reference: ArrayLike = 0,
         quiet: bool = False,
     ) -> Array:
-        """Peak embeddings of edited sequences; each edit replaces bases of a reference by as many others.
+        """Return the peak embeddings of edited sequences. Each edit replaces bases of a reference by as many others.
 
         Parameters
         ----------
         references : str, sequence of str, integer codes (n, length) or one-hot (n, length, 4)
-            Of the model's length; N is allowed.
-        starts : int, or integers (edits,)
-            First replaced base of each edit, from 0; one for all if a single number.
-        bases : str, sequence of str, or integer codes (edits, width)
-            What stands there instead, N allowed; one for all if a single one. Strings may differ in length.
-        reference : int, or integers (edits,)
-            Which of `references` each edit is of. One call for all edits of a reference is faster than several.
+            Sequences of the model's length; N is allowed.
+        starts : int, or integers (n_edits,)
+            First replaced base of each edit, counting from 0. A single number is used for all edits.
+        bases : str, sequence of str, or integer codes (n_edits, width)
+            New bases of each edit; N is allowed. Strings may differ in length. A single string is used for all edits.
+        reference : int, or integers (n_edits,)
+            Position in `references` of the sequence that each edit changes. One call with all edits of a reference is faster
+            than several calls.
         quiet : bool
             Show no progress.
 
         Returns
         -------
-        float32 array of shape (edits, embedding size)
+        float32 array of shape (n_edits, embedding size)
 
         Raises
         ------
         InputError
-            Sequences of another length; edits that reach beyond them, or are of none of them.
+            A sequence has another length, an edit reaches beyond its reference, or a reference does not exist.
         InexactMutations
-            The engine differs from full passes on random edits: use :meth:`Model.embed`.
+            The engine differs from full passes on random edits. Edit the sequences and use :meth:`Model.embed`.
         """
         codes = dna.as_codes(references, self._length)
         edits = as_edits(codes, starts, bases, reference)
@@ -123,13 +129,14 @@ class MutationEngine:
         reference: ArrayLike = 0,
         quiet: bool = False,
     ) -> Array:
-        """What edits change: the peak embedding of the edited sequence minus that of its reference.
+        """Return the effects of edits: the peak embedding of the edited sequence minus that of its reference.
 
         Parameters and errors are those of :meth:`mutate`.
 
         Returns
         -------
-        float32 array of shape (edits, embedding size); 0 where the edit leaves the reference as it is
+        float32 array of shape (n_edits, embedding size)
+            0 for an edit that does not change its reference.
         """
         codes = dna.as_codes(references, self._length)
         edits = as_edits(codes, starts, bases, reference)
@@ -137,24 +144,24 @@ class MutationEngine:
             return self._edited(codes, edits, advance, minus_reference=True)
 
     def saturation_mutagenesis(self, sequences: Sequences, *, quiet: bool = False) -> Array:
-        """Change of the peak embedding for each base at each position.
+        """Return the change of the peak embedding for each base at each position (in silico saturation mutagenesis).
 
         Parameters
         ----------
         sequences : str, sequence of str, integer codes (n, length) or one-hot (n, length, 4)
-            Of the model's length.
+            Sequences of the model's length.
         quiet : bool
             Show no progress.
 
         Returns
         -------
         float32 array of shape (n, length, 4, embedding size)
-            0 at the sequence's own base; against N, all four bases are changes.
+            Bases are in the order A, C, G, T. The change is 0 for the base of the sequence; at an N, all four bases change it.
 
         Raises
         ------
         InputError
-            Sequences of another length.
+            A sequence has another length.
         InexactMutations
             As for :meth:`mutate`.
         """
@@ -165,13 +172,13 @@ class MutationEngine:
         return result
 
     def saturation_mutagenesis_blocks(self, sequences: Sequences, *, quiet: bool = False) -> Iterator[tuple[slice, Array]]:
-        """As :meth:`saturation_mutagenesis`, a few sequences at a time: memory does not grow with their number.
+        """Yield the result of :meth:`saturation_mutagenesis` for a few sequences at a time, in constant memory.
 
         Yields
         ------
         slice
-            Which sequences.
-        float32 array of shape (sequences in the slice, length, 4, embedding size)
+            The sequences of this block.
+        float32 array of shape (sequences in the block, length, 4, embedding size)
         """
         codes = dna.as_codes(sequences, self._length)
         with progress("mutating every base", codes.size * 4, quiet=quiet) as advance:
@@ -187,7 +194,7 @@ class MutationEngine:
                 yield part, result
 
     def _edited(self, codes: dna.Codes, edits: Edits, advance: Callable[[int], None], minus_reference: bool = False) -> Array:
-        """Peak embeddings of edits, a few references at a time."""
+        """Return the peak embeddings of edits, or their effects. A few references are processed at a time."""
         used, reference = np.unique(edits.reference, return_inverse=True)
         order, size = np.argsort(reference, kind="stable"), self._n_references
         bounds = np.searchsorted(reference[order], np.arange(0, len(used) + size, size))
@@ -201,45 +208,47 @@ class MutationEngine:
         return results
 
     def _run_block(self, codes: dna.Codes, edits: Edits, advance: Callable[[int], None], minus_reference: bool) -> Array:
-        """Peak embeddings of edits of references that are kept all at once."""
+        """Return the peak embeddings, or the effects, of edits of so few references that all their activations fit in memory."""
         results = np.empty((len(edits), self._embedding_size), np.float32)
         groups = self._groups(edits, len(codes), minus_reference)
         for rows, plan in groups:
-            chunk_size = _fitting(_CHUNK[self._device.name], plan.bytes_per_edit) if plan else _FULL_PASSES
+            chunk_size = _FULL_PASSES_AT_ONCE
+            if plan:
+                chunk_size = n_that_fit(_CHUNK_SIZE[self._device.name], plan.bytes_per_edit, _MEMORY_SHARE)
             session = self._edit_session(plan.width) if plan else None
             for part, chunk in edits.take(rows).parts(chunk_size):
                 if plan:
-                    results[rows[part]] = self._recomputed(session, plan, codes, chunk)
+                    results[rows[part]] = self._run_edits(session, plan, codes, chunk)
                 else:
                     results[rows[part]] = self._embed(chunk.applied(codes))
                 advance(len(chunk))
         incremental = any(plan for _, plan in groups)
         if incremental or minus_reference:
             embedding = self._activations(codes).embedding if incremental else self._embed(codes)
-            same = edits.change_nothing(codes)
-            results[same] = embedding[edits.reference[same]]
+            unchanged = edits.change_nothing(codes)
+            results[unchanged] = embedding[edits.reference[unchanged]]
         if minus_reference:
             results -= embedding[edits.reference]
         return results
 
     def _groups(self, edits: Edits, n_references: int, minus_reference: bool) -> _Groups:
-        """Edits that share a graph, or None for full passes, whichever costs fewer multiplications."""
-        everything: _Groups = [(np.arange(len(edits)), None)]
+        """Group edits by the graph that computes them, or by none for full passes, for the fewest multiplications."""
+        full_passes: _Groups = [(np.arange(len(edits)), None)]
         if self._layers is None:
-            return everything
-        full = graphs.full_multiplications(self._layers)
+            return full_passes
+        full_cost = graphs.full_multiplications(self._layers)
         windows = np.minimum(np.where(edits.width == 1, 1, -(-edits.width // _WIDTH_STEP) * _WIDTH_STEP), self._length)
         groups: _Groups = []
-        cost = n_references * full
+        cost = n_references * full_cost
         for window in np.unique(windows):
             rows = np.flatnonzero(windows == window)
             plan = graphs.plan_edits(self._layers, int(window))
-            cost += len(rows) * min(plan.multiplications, full)
-            groups.append((rows, plan if plan.multiplications < full else None))
-        return groups if cost < (len(edits) + n_references * minus_reference) * full else everything
+            cost += len(rows) * min(plan.multiplications, full_cost)
+            groups.append((rows, plan if plan.multiplications < full_cost else None))
+        return groups if cost < (len(edits) + n_references * minus_reference) * full_cost else full_passes
 
-    def _recomputed(self, session: Any, plan: graphs.EditPlan, codes: dna.Codes, edits: Edits) -> Array:
-        """Peak embeddings of edits from the activations of their references."""
+    def _run_edits(self, session: Any, plan: graphs.EditPlan, codes: dna.Codes, edits: Edits) -> Array:
+        """Return the peak embeddings of edits, computed from the activations of their references."""
         activations = self._activations(codes)
         start, before, after = edits.windows(codes, plan.width)
         inputs = {
@@ -249,7 +258,7 @@ class MutationEngine:
         return _run(session, inputs | activations.tables, "cpu")["peak_embedding"].numpy()
 
     def _activations(self, codes: dna.Codes) -> _Activations:
-        """Of these references; the last ones are kept, for calls that ask for more edits of them."""
+        """Return the activations of references. The latest are kept, because the next call often edits the same references."""
         if self._last_activations is None or not np.array_equal(self._last_activations.codes, codes):
             self._last_activations = None
             tables = _run(self._reference_session, {"sequence": dna.one_hot(codes)}, self._device.name)
@@ -259,9 +268,9 @@ class MutationEngine:
 
     @functools.cached_property
     def _n_references(self) -> int:
-        """References whose activations are kept at once."""
-        wanted = _REFERENCES[self._device.name]
-        return wanted if self._layers is None else _fitting(wanted, graphs.reference_bytes(self._layers))
+        """Number of references whose activations are kept at once."""
+        most = _MAX_REFERENCES[self._device.name]
+        return most if self._layers is None else n_that_fit(most, graphs.reference_bytes(self._layers), _MEMORY_SHARE)
 
     @functools.cached_property
     def _reference_session(self) -> Any:
@@ -269,23 +278,32 @@ class MutationEngine:
         return open_session(graphs.reference_graph(self._layers).SerializeToString(), self._device)
 
     def _open_edit_session(self, width: int) -> Any:
-        """A session for edits in windows of `width` bases, checked against full passes."""
+        """Open a session for edits in windows of `width` bases, and check it against full passes."""
         assert self._layers is not None
         plan = graphs.plan_edits(self._layers, width)
         session = open_session(graphs.edit_graph(plan).SerializeToString(), self._device)
         codes, edits = _random_edits(self._length, width)
-        difference = np.abs(self._recomputed(session, plan, codes, edits) - self._embed(edits.applied(codes))).max()
+        difference = np.abs(self._run_edits(session, plan, codes, edits) - self._embed(edits.applied(codes))).max()
         if not difference <= TOLERANCE:
             raise InexactMutations(
                 f"Peak embeddings of edits of {width} bp differ from full passes by up to {difference:.2g}; at most "
-                f"{TOLERANCE:g} is allowed. Please report this model; embed the edited sequences themselves meanwhile."
+                f"{TOLERANCE:g} is allowed. Edit the sequences and use model.embed instead, and please report this model."
             )
         return session
 
 
 @dataclass(frozen=True)
 class _Activations:
-    """What the graph of references computes of `codes`: `tables` stay on the device."""
+    """Outputs of the reference graph for some references.
+
+    Attributes
+    ----------
+    codes : int8 codes of shape (n, length)
+        The references.
+    tables : dict of OrtValue
+        Activations of each layer. They stay on the device.
+    embedding : float32 array of shape (n, embedding size)
+    """
 
     codes: dna.Codes
     tables: dict[str, Any]
@@ -293,16 +311,16 @@ class _Activations:
 
 
 def _random_edits(length: int, width: int) -> tuple[dna.Codes, Edits]:
-    """Two sequences, one with N, and edits of both, at both ends among other places."""
+    """Return two sequences, one of them with N, and edits of both. Two edits lie at the ends, the others at random positions."""
     rng = np.random.default_rng(width)
     codes = rng.integers(0, [[dna.N], [dna.N + 1]], (2, length), dtype=np.int8)
-    start = np.concatenate([[0, length - width], rng.integers(0, length - width + 1, _CHECKED_EDITS - 2)])
-    bases = rng.integers(0, dna.N + 1, (_CHECKED_EDITS, width), dtype=np.int8)
-    return codes, Edits(rng.integers(0, 2, _CHECKED_EDITS), start, np.full(_CHECKED_EDITS, width), bases)
+    start = np.concatenate([[0, length - width], rng.integers(0, length - width + 1, _N_CHECKED_EDITS - 2)])
+    bases = rng.integers(0, dna.N + 1, (_N_CHECKED_EDITS, width), dtype=np.int8)
+    return codes, Edits(rng.integers(0, 2, _N_CHECKED_EDITS), start, np.full(_N_CHECKED_EDITS, width), bases)
 
 
 def _run(session: Any, inputs: Mapping[str, Any], device: str) -> dict[str, Any]:
-    """All outputs of a session, left on `device`, as OrtValues by name; inputs are arrays or OrtValues."""
+    """Run a session and return all outputs by name, as OrtValues on `device`. Inputs are arrays or OrtValues."""
     binding = session.io_binding()
     for name in (value.name for value in session.get_inputs()):
         value = inputs[name]
@@ -315,9 +333,3 @@ def _run(session: Any, inputs: Mapping[str, Any], device: str) -> dict[str, Any]
         binding.bind_output(name, device)
     session.run_with_iobinding(binding)
     return dict(zip(names, binding.get_outputs(), strict=True))
-
-
-def _fitting(wanted: int, bytes_each: int) -> int:
-    """`wanted`, or as many as a share of the free memory holds."""
-    available = available_memory()
-    return wanted if available is None else max(1, min(wanted, int(available * _MEMORY_SHARE) // bytes_each))

@@ -1,10 +1,11 @@
-"""Convolution of a short signal with a short kernel in few multiplications, by Toom and Cook's evaluation at points.
+"""Toom-Cook convolution: a short signal and a short kernel are convolved with few multiplications.
 
-The product of two polynomials is found from its values at as many points as it has coefficients: both are evaluated there,
-multiplied, and interpolated. Where signals carry many channels, the multiplications are matrix products that cost all the
-time, and six positions under a kernel of five need 11 of them in place of 30. Points near the unit circle, i and -i
-included, keep the rounding of float32 within a few times that of the direct sum. See Blahut, Fast Algorithms for Signal
-Processing (2010), chapter 5; Winograd, Arithmetic Complexity of Computations (1980).
+A convolution is a product of two polynomials. A polynomial is determined by its values at as many points as it has
+coefficients. So both factors are evaluated at points, the values are multiplied, and the product is interpolated. In a network
+each of these multiplications is a product of matrices of channels, which takes nearly all the time: six positions and a kernel
+of five need 11 of them instead of 30. The points lie near the unit circle and include i and -i. This keeps the rounding error
+of float32 within a few times that of the direct sum. See Blahut, Fast Algorithms for Signal Processing (2010), chapter 5;
+Winograd, Arithmetic Complexity of Computations (1980).
 """
 
 from __future__ import annotations
@@ -19,15 +20,16 @@ Matrix = NDArray[np.float64]
 
 _REAL_POINTS = (0.0, np.inf, 1.0, -1.0, 2.0, -0.5, -2.0, 0.5, 1.5)
 _MAX_COEFFICIENTS = len(_REAL_POINTS) + 2
-# From here on the conjugate pair i, -i (three real products for two coefficients) is worth its third product in accuracy.
+# With this many coefficients or more, the points i and -i are used. They need three real products for two coefficients, but
+# rounding errors become smaller.
 _FIRST_COEFFICIENTS_WITH_PAIR = 9
 
 
 @dataclass(frozen=True)
 class ShortConvolution:
-    """``output @ ((signal @ x) * (kernel @ w))`` is ``np.convolve(x, w)``.
+    """Three matrices that convolve: ``output @ ((signal @ x) * (kernel @ w))`` is ``np.convolve(x, w)``.
 
-    The signal is cut into blocks; products of all blocks with one row of `kernel` stand together.
+    The signal is cut into blocks. Consecutive rows of `signal` belong to the blocks that one row of `kernel` multiplies.
 
     Parameters
     ----------
@@ -43,30 +45,30 @@ class ShortConvolution:
 
     @property
     def n_products(self) -> int:
-        """Rows of `kernel`."""
+        """Number of rows of `kernel`."""
         return len(self.kernel)
 
     @property
     def n_blocks(self) -> int:
-        """Blocks that the signal is cut into."""
+        """Number of blocks of the signal."""
         return len(self.signal) // len(self.kernel)
 
 
 def supports(k: int) -> bool:
-    """Whether there are points enough for kernels of `k` positions."""
+    """Return True if there are enough points for kernels of `k` positions."""
     return 1 <= k <= _MAX_COEFFICIENTS
 
 
 @functools.cache
 def short_convolution(n: int, k: int) -> ShortConvolution:
-    """The way to convolve `n` positions with a kernel of `k` that needs the fewest products.
+    """Return the convolution of `n` positions with a kernel of `k` positions that needs the fewest products.
 
     Parameters
     ----------
     n : int
-        Positions of the signal.
+        Number of positions of the signal.
     k : int
-        Positions of the kernel; see :func:`supports`.
+        Number of positions of the kernel; see :func:`supports`.
     """
     sizes = range(1, min(n, _MAX_COEFFICIENTS - k + 1) + 1)
     size = min(sizes, key=lambda size: (-(-n // size) * _n_products(size + k - 1), size))
@@ -86,14 +88,14 @@ def _n_products(n_coefficients: int) -> int:
 
 
 def _toom_cook(n: int, k: int) -> tuple[Matrix, Matrix, Matrix]:
-    """Matrices for one block: (products, n), (products, k), (n + k - 1, products)."""
+    """Return the matrices for one block: (products, n), (products, k), (n + k - 1, products)."""
     n_coefficients = n + k - 1
     pair = n_coefficients >= _FIRST_COEFFICIENTS_WITH_PAIR
     points = _REAL_POINTS[: n_coefficients - 2 * pair]
     evaluations = [_at_points(points, degree) for degree in (n, k, n_coefficients)]
     values_from_products = np.eye(len(points))
     if pair:
-        # Karatsuba's product of a + bi and c + di: from ac, bd and (a + b)(c + d) to the real and imaginary part.
+        # Karatsuba: ac, bd and (a + b)(c + d) give the real and the imaginary part of (a + bi)(c + di).
         for axis in (0, 1):
             rows = _modulo_x2_plus_1(evaluations[axis].shape[1])
             evaluations[axis] = np.vstack([evaluations[axis], rows, rows.sum(axis=0)])
@@ -106,13 +108,13 @@ def _toom_cook(n: int, k: int) -> tuple[Matrix, Matrix, Matrix]:
 
 
 def _at_points(points: tuple[float, ...], n_coefficients: int) -> Matrix:
-    """Rows that evaluate a polynomial at each point; at infinity, its leading coefficient."""
+    """Return rows that evaluate a polynomial at each point. At infinity this is its leading coefficient."""
     powers = np.arange(n_coefficients)
     last = np.eye(n_coefficients)[-1]
     return np.array([last if np.isinf(point) else point**powers for point in points])
 
 
 def _modulo_x2_plus_1(n_coefficients: int) -> Matrix:
-    """The two rows that reduce a polynomial modulo x^2 + 1: its real and imaginary part at i."""
+    """Return two rows that reduce a polynomial modulo x^2 + 1: its real and its imaginary part at i."""
     powers = 1j ** np.arange(n_coefficients)
     return np.array([powers.real.round(), powers.imag.round()])

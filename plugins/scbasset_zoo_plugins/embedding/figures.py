@@ -1,0 +1,30 @@
+"""Figures of `embedding`: the UMAP, coloured by group, by cluster and by depth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import anndata as ad
+import numpy as np
+from matplotlib.figure import Figure
+
+from scbasset_zoo_plugins.maps import draw_cells
+
+
+def figures(result: ad.AnnData) -> Mapping[str, Figure]:
+    """Return the maps of a result by name; none if it has no UMAP."""
+    if "X_umap" not in result.obsm:
+        return {}
+    coloured_by = {
+        "umap_clusters": (result.obs["leiden"], "Leiden cluster"),
+        "umap_depth": (result.obs["depth_intercept"], "intercept (log depth)"),
+    }
+    group_by = result.uns["embedding"]["group_by"]
+    if group_by:
+        coloured_by = {"umap_labels": (result.obs[group_by].astype(str), group_by)} | coloured_by
+    points = np.asarray(result.obsm["X_umap"])
+    maps = {}
+    for name, (values, title) in coloured_by.items():
+        maps[name] = Figure(figsize=(6, 4.5), layout="constrained")
+        draw_cells(maps[name], maps[name].subplots(), points, values, title)
+    return maps

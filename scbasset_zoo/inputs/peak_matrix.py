@@ -1,0 +1,123 @@
+"""Cells x peaks of any format: what every reader of a format returns, and checks of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from scbasset_zoo.errors import InputError, readable
+from scbasset_zoo.inputs.matrix_entries import Entries
+from scbasset_zoo.inputs.peaks import peak_names
+
+EXPECTED_FORMATS = (
+    "Expected an AnnData (.h5ad or .zarr, cells x peaks), a 10x filtered_feature_bc_matrix.h5, or a 10x folder with "
+    "matrix.mtx, barcodes.tsv and features.tsv or peaks.bed"
+)
+
+
+@dataclass(frozen=True)
+class PeakMatrix:
+    """Cells x peaks: tables of the cells and peaks, and a reader of the open entries. The matrix is never in memory as a whole.
+
+    Attributes
+    ----------
+    where : str
+        Name of the file, for messages.
+    cells : DataFrame
+        One row a cell, indexed by barcode.
+    peaks : DataFrame
+        One row a peak: name, chrom, start, end (0-based, half-open), then the other columns of the file. The index is the
+        peak's row in the file.
+    files : list of Path
+        The files that are read; empty for a matrix in memory.
+    """
+
+    where: str
+    cells: pd.DataFrame
+    peaks: pd.DataFrame
+    files: list[Path]
+    _read: Callable[[], Iterator[Entries]]
+    _n_columns: int
+
+    @property
+    def n_cells(self) -> int:
+        return len(self.cells)
+
+    @property
+    def n_peaks(self) -> int:
+        return len(self.peaks)
+
+    def open_entries(self) -> Iterator[Entries]:
+        """Yield (cell numbers, peak numbers) of the entries above zero, in chunks, in any order.
+
+        Raises
+        ------
+        InputError
+            The file is damaged, or an entry lies outside the matrix.
+        """
+        peak_number = np.full(self._n_columns, -1, dtype=np.int32)
+        peak_number[self.peaks.index.to_numpy()] = np.arange(self.n_peaks)
+        with readable(self.where):
+            for cell, column in self._read():
+                if len(cell) and (
+                    min(cell.min(), column.min()) < 0 or cell.max() >= self.n_cells or column.max() >= self._n_columns
+                ):
+                    raise InputError(f"{self.where} is damaged: entries lie outside {self.n_cells:,} x {self._n_columns:,}.")
+                peak = peak_number[column]
+                selected = peak >= 0
+                yield cell[selected], peak[selected]
+
+
+def check_matrix(matrix: PeakMatrix) -> None:
+    """Raise InputError if a matrix is empty, or names of its columns or cells or the intervals of its peaks repeat."""
+    if not matrix.n_cells or not matrix.n_peaks:
+        raise InputError(f"{matrix.where} is empty: it has {matrix.n_cells:,} cells and {matrix.n_peaks:,} peaks.")
+    for name, table in ((".obs", matrix.cells), (".var", matrix.peaks)):
+        if not table.columns.is_unique:
+            raise InputError(f"{matrix.where}: {name} has two columns called {table.columns[table.columns.duplicated()][0]!r}.")
+    repeated = matrix.cells.index[matrix.cells.index.duplicated()]
+    if len(repeated):
+        raise InputError(
+            f"{matrix.where}: {len(repeated):,} cells have the name of another cell, first {repeated[0]!r}. Cell names must be "
+            "distinct: call adata.obs_names_make_unique()."
+        )
+    is_copy = matrix.peaks.duplicated(["chrom", "start", "end"]).to_numpy()
+    if is_copy.any():
+        interval = matrix.peaks[is_copy].iloc[0][["chrom", "start", "end"]]
+        rows = matrix.peaks.index[(matrix.peaks[["chrom", "start", "end"]] == interval).all(axis=1)]
+        name = peak_names(matrix.peaks[is_copy])[0]
+        raise InputError(
+            f"{matrix.where}: {is_copy.sum():,} duplicate peaks, first {name} in rows {rows[0]} and {rows[1]} "
+            "(counting from 0). Remove the copies."
+        )
+
+
+def peak_rows(types: NDArray[Any] | None, n: int, where: str) -> NDArray[np.int64]:
+    """Return the rows of the peaks.
+
+    Parameters
+    ----------
+    types : array of str, or None
+        Type of each feature. If there are several types, the rows of type "Peaks" are returned, else all.
+    n : int
+        Number of features.
+    where : str
+        Name of the file, for messages.
+
+    Raises
+    ------
+    InputError
+        There are several types, but not "Peaks".
+    """
+    if types is None or len(set(types)) < 2:
+        return np.arange(n)
+    rows = np.flatnonzero(types == "Peaks")
+    if not len(rows):
+        raise InputError(f'{where} has no feature of type "Peaks"; it has {", ".join(sorted(set(types)))}.')
+    return rows

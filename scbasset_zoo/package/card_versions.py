@@ -1,0 +1,63 @@
+"""Versions of the card's schema: converts the fields of an older card to the newest version, one version at a time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from scbasset_zoo.errors import PackageError
+
+CURRENT = "1.1"
+
+
+def to_current(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Convert the fields of a card of any earlier version to the current version.
+
+    Fields whose version is missing or does not exist are returned unchanged; :class:`scbasset_zoo.package.card.Card` reports it.
+
+    Raises
+    ------
+    PackageError
+        The card is of a newer version, or has keys that its own version does not have.
+    """
+    converted = dict(fields)
+    while (version := converted.get("schema_version")) != CURRENT:
+        if _is_newer(version):
+            raise PackageError(
+                f"The card's schema_version is {version!r}, and this scbasset_zoo reads versions up to {CURRENT!r}. "
+                "Update scbasset_zoo."
+            )
+        if not isinstance(version, str) or version not in _CONVERTERS:
+            break
+        converted = _CONVERTERS[version](converted)
+    return converted
+
+
+def _is_newer(version: Any) -> bool:
+    if not isinstance(version, str) or not re.fullmatch(r"[0-9]{1,4}\.[0-9]{1,4}", version):
+        return False
+    return [int(part) for part in version.split(".")] > [int(part) for part in CURRENT.split(".")]
+
+
+def _from_1_0(fields: dict[str, Any]) -> dict[str, Any]:
+    """1.1 names the penalties of the batch correction as training does."""
+    converted = fields | {"schema_version": "1.1"}
+    if isinstance(batch_correction := fields.get("batch_correction"), dict):
+        new_names = {"lambda_cell": "l2_cell", "lambda_batch": "l2_batch"}
+        converted["batch_correction"] = _renamed(batch_correction, new_names, "batch_correction", "1.0")
+    return converted
+
+
+# The converter from each earlier version to the next one.
+_CONVERTERS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {"1.0": _from_1_0}
+
+
+def _renamed(section: dict[str, Any], new_names: Mapping[str, str], place: str, version: str) -> dict[str, Any]:
+    for old, new in new_names.items():
+        if new in section:
+            raise PackageError(
+                f"{place}.{new}: unknown key in a card of schema_version {version!r}, where its name is {old}. Rename the key, "
+                f"or set schema_version to {CURRENT!r}."
+            )
+    return {new_names.get(name, name): value for name, value in section.items()}

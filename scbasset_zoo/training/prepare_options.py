@@ -1,0 +1,104 @@
+"""Options of `prepare`: types, defaults, bounds and descriptions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, TypedDict
+
+from pydantic import Field, field_validator, model_validator
+
+from scbasset_zoo.options import Options
+from scbasset_zoo.wording import option
+
+
+class PrepareOptions(Options):
+    """Options of :func:`scbasset_zoo.prepare`; the manifest records them as its "parameters"."""
+
+    length: int = Field(1344, ge=1, le=1_000_000, description="Length of the window around the centre of each peak, in bp.")
+    flank: int = Field(
+        8, ge=0, le=10_000, description="Sequence stored on each side of a window, for the random shifts of training, in bp."
+    )
+    min_cell_fraction: float = Field(
+        0.01, ge=0, le=1, allow_inf_nan=False,
+        description="Leave out peaks that are open in a smaller fraction of the cells. The paper uses 0.01 and 0.05.",
+    )  # fmt: skip
+    min_peaks_per_cell: int = Field(
+        0, ge=0,
+        description="Leave out cells with fewer open peaks. From 1, cells without an open peak among the kept peaks are left out "
+        "too. With 0, a cell without any open peak is an error.",
+    )  # fmt: skip
+    max_n_fraction: float = Field(
+        0.25, ge=0, le=1, allow_inf_nan=False, description="Leave out peaks whose window has a larger fraction of N."
+    )
+    split: str = Field(
+        "90/5/5", description="Percentages of peaks for training/validation/test, drawn at random. The paper uses 90/5/5."
+    )
+    test_chroms: str | Sequence[str] = Field(
+        "", validate_default=True, description="Test peaks are those of these chromosomes, such as chr8,chr9; replaces the split."
+    )
+    validation_chroms: str | Sequence[str] = Field(
+        "", validate_default=True,
+        description="Validation peaks are those of these chromosomes. By default they are drawn from all but the test chromosomes.",
+    )  # fmt: skip
+    split_column: str | None = Field(
+        None, description="Column of .var with the split of each peak: train, validation (val, valid) or test; replaces the split."
+    )
+    sort_peaks: bool = Field(False, description="Sort the peaks; otherwise unsorted peaks are an error.")
+    seed: int = Field(0, ge=0, description="Seed of the random split.")
+
+    @property
+    def split_shares(self) -> tuple[float, float, float]:
+        """Shares of the peaks for training, validation and test; they add up to 1."""
+        train, validation, test = (float(part) / 100 for part in self.split.split("/"))
+        return train, validation, test
+
+    @field_validator("split")
+    @classmethod
+    def _is_three_percentages(cls, value: str) -> str:
+        try:
+            percentages = [float(part) for part in value.split("/")]
+        except ValueError:
+            percentages = []
+        if len(percentages) != 3 or not min(percentages) > 0 or not abs(sum(percentages) - 100) < 1e-7:
+            raise ValueError("must be three percentages above zero that add up to 100, such as 90/5/5")
+        return value
+
+    @field_validator("test_chroms", "validation_chroms", mode="before")
+    @classmethod
+    def _names_between_commas(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            value = value.split(",")
+        return list(value) if isinstance(value, Iterable) else value
+
+    @field_validator("test_chroms", "validation_chroms")
+    @classmethod
+    def _without_blanks(cls, value: Sequence[str]) -> list[str]:
+        return [name.strip() for name in value if name.strip()]
+
+    @model_validator(mode="after")
+    def _ways_to_split_agree(self) -> PrepareOptions:
+        if self.validation_chroms and not self.test_chroms:
+            raise ValueError(f"{option('validation_chroms')} needs {option('test_chroms')} too.")
+        if self.split_column is not None and self.test_chroms:
+            raise ValueError(f"give either {option('test_chroms')} or {option('split_column')}, not both.")
+        in_both = sorted(set(self.test_chroms) & set(self.validation_chroms))
+        if in_both:
+            names = f"{option('test_chroms')} and {option('validation_chroms')}"
+            raise ValueError(f"{', '.join(in_both)} cannot be in both {names}.")
+        return self
+
+
+class PrepareKeywords(TypedDict, total=False):
+    """Options of `prepare` as keywords, for editors."""
+
+    length: int
+    flank: int
+    min_cell_fraction: float
+    min_peaks_per_cell: int
+    max_n_fraction: float
+    split: str
+    test_chroms: str | Sequence[str]
+    validation_chroms: str | Sequence[str]
+    split_column: str | None
+    sort_peaks: bool
+    seed: int

@@ -1,0 +1,70 @@
+"""Options of `train`: types, defaults, bounds and descriptions."""
+
+from __future__ import annotations
+
+from typing import Literal, TypedDict
+
+from pydantic import Field, model_validator
+
+from scbasset_zoo.options import Options
+from scbasset_zoo.wording import option
+
+
+class TrainingOptions(Options):
+    """Options of :func:`scbasset_zoo.train`; the defaults are the paper's recipe."""
+
+    embedding_size: int = Field(32, ge=1, description="Length of the peak and cell embeddings.")
+    width: float = Field(1.0, gt=0, le=4, description="Factor on the number of filters of every convolution.")
+    batch_key: str | None = Field(
+        None, description="Column of .obs with the batch of each cell; trains the batch-corrected variant."
+    )
+    l2_cell: float = Field(0.0, ge=0, description="L2 penalty on the weights of the cells (lambda_1 in the paper).")
+    l2_batch: float = Field(0.0, ge=0, description="L2 penalty on the weights of the batches (lambda_2 in the paper).")
+    epochs: int = Field(1000, ge=1, description="The largest number of epochs.")
+    patience: int = Field(50, ge=1, description="Stop when the best training AUROC has not risen for this many epochs.")
+    min_delta: float = Field(1e-6, ge=0, description="Smaller rises of the training AUROC do not count.")
+    batch_size: int = Field(128, ge=2, description="Number of peaks in a training step.")
+    learning_rate: float = Field(0.01, gt=0, description="Learning rate of Adam.")
+    beta_1: float = Field(0.95, ge=0, lt=1, description="Decay rate of Adam's mean gradient.")
+    beta_2: float = Field(0.9995, ge=0, lt=1, description="Decay rate of Adam's mean squared gradient.")
+    shift: int = Field(3, ge=0, description="Windows are shifted at random by up to this many bp.")
+    reverse_complement: bool = Field(True, description="Reverse-complement half of the windows, drawn at random.")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="Precision of the trunk; auto is bfloat16 where the hardware supports it, else float32."
+    )
+    seed: int = Field(0, ge=0, lt=2**31, description="Seed of the weights, the order of peaks, the augmentation and dropout.")
+    init_from: str | None = Field(None, description="Package whose trunk the training starts from; the head starts at random.")
+    freeze_trunk: bool = Field(False, description="Train the head only.")
+    tensorboard: bool = Field(False, description="Also write TensorBoard logs to the folder tensorboard of the run.")
+
+    @model_validator(mode="after")
+    def _needed_options_are_given(self) -> TrainingOptions:
+        if self.l2_batch and self.batch_key is None:
+            raise ValueError(f"{option('l2_batch')} penalises the batch path: name the batches with {option('batch_key')}.")
+        if self.freeze_trunk and self.init_from is None:
+            raise ValueError(f"{option('freeze_trunk')} trains the head only: name the trunk's package with {option('init_from')}.")
+        return self
+
+
+class TrainingKeywords(TypedDict, total=False):
+    """Options of `train` as keywords, for editors."""
+
+    embedding_size: int
+    width: float
+    batch_key: str | None
+    l2_cell: float
+    l2_batch: float
+    epochs: int
+    patience: int
+    min_delta: float
+    batch_size: int
+    learning_rate: float
+    beta_1: float
+    beta_2: float
+    shift: int
+    reverse_complement: bool
+    precision: Literal["auto", "float32", "bfloat16"]
+    seed: int
+    init_from: str | None
+    freeze_trunk: bool
+    tensorboard: bool

@@ -1,0 +1,93 @@
+"""`scbasset_zoo.predict`: predict peaks with a model that is given by name, folder or URL."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Unpack, overload
+
+from scbasset_zoo.options import declares_options
+from scbasset_zoo.runtime.options import DeviceName, PredictKeywords, PredictOptions
+from scbasset_zoo.zoo.models import open_model
+
+if TYPE_CHECKING:
+    import anndata as ad
+
+    from scbasset_zoo.inputs.windows import GenomeLike, PeaksLike, Windows
+    from scbasset_zoo.runtime.model import Model
+    from scbasset_zoo.runtime.predictions import Prediction
+
+
+@overload
+def predict(
+    model: Model | str | os.PathLike[str],
+    peaks: PeaksLike | Windows,
+    genome: GenomeLike | None = None,
+    *,
+    out: None = None,
+    overwrite: bool = False,
+    device: DeviceName = "auto",
+    **options: Unpack[PredictKeywords],
+) -> ad.AnnData: ...
+
+
+@overload
+def predict(
+    model: Model | str | os.PathLike[str],
+    peaks: PeaksLike | Windows,
+    genome: GenomeLike | None = None,
+    *,
+    out: str | os.PathLike[str],
+    overwrite: bool = False,
+    device: DeviceName = "auto",
+    **options: Unpack[PredictKeywords],
+) -> Prediction: ...
+
+
+@declares_options(PredictOptions)
+def predict(
+    model: Model | str | os.PathLike[str],
+    peaks: PeaksLike | Windows,
+    genome: GenomeLike | None = None,
+    *,
+    out: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
+    device: DeviceName = "auto",
+    **options: Unpack[PredictKeywords],
+) -> ad.AnnData | Prediction:
+    """Predict peaks of a genome in every cell of a model: in memory, or to a file.
+
+    Parameters
+    ----------
+    model : Model, str or path
+        An open model, or what :func:`scbasset_zoo.open_model` opens: a name of the zoo, a folder or a URL.
+    peaks, genome
+        As for :meth:`scbasset_zoo.Model.predict`.
+    out : path, optional
+        Write the result to this .h5ad, .zarr or .parquet file; see :func:`scbasset_zoo.runtime.output.write_predictions`. It
+        is computed in blocks, so it may be larger than the free memory.
+    overwrite : bool
+        Replace `out` if it exists.
+    device : "auto", "cpu" or "cuda"
+        Device for a model that is given by name; an open model stays on its own device.
+    **options
+        See :class:`scbasset_zoo.runtime.options.PredictOptions`.
+
+    Returns
+    -------
+    AnnData or Prediction
+        Without `out`, the AnnData of :meth:`scbasset_zoo.Model.predict`. With `out`, a Prediction, whose `obs`, `var` and `uns`
+        are those of the file.
+
+    Raises
+    ------
+    InputError
+        The peaks, genome, cells, options or `out` cannot be used, or a result without `out` is larger than the free memory.
+    SourceError, PackageError, DeviceError
+        As for :func:`scbasset_zoo.open_model`.
+    """
+    opened = open_model(model, device) if isinstance(model, str | os.PathLike) else model
+    if out is None:
+        return opened.predict(peaks, genome, **options)
+    from scbasset_zoo.runtime.output import write_predictions
+
+    return write_predictions(opened, peaks, genome, out, overwrite=overwrite, **options)

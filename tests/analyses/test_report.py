@@ -1,0 +1,58 @@
+"""A report is one HTML file that shows everything of a result and escapes what users and plugins wrote."""
+
+import types
+
+import anndata as ad
+import pandas as pd
+import pytest
+from helpers import toy
+
+import scbasset_zoo as sz
+from scbasset_zoo import Analysis, hookimpl, plugin_manager
+from scbasset_zoo.extend.analysis import Options
+
+
+class MarkedOptions(Options):
+    words: str = "<script>alert(1)</script>"
+
+
+class Marked(Analysis):
+    """Words with <marks> & more.
+
+    A second paragraph.
+    """
+
+    name = "marked"
+    Options = MarkedOptions
+
+    def run(self, model, inputs, options, context):
+        table = pd.DataFrame({"a<b": [1234567, 2], "c_d": [0.5, float("nan")]}, index=pd.Index(["x&y", "z"], name="row_name"))
+        return ad.AnnData(obs=model.cells, uns={"a_<table>": table})
+
+
+@pytest.fixture(autouse=True)
+def plugin():
+    module = types.ModuleType("test_report")
+    module.register_analyses = hookimpl(lambda: [Marked])
+    plugin_manager.register(module, "test-report")
+    yield
+    plugin_manager.unregister("test-report")
+
+
+def test_what_users_and_plugins_wrote_is_escaped(tmp_path):
+    model = sz.open_model(toy.toy_package(tmp_path / "toy").folder, "cpu")
+    sz.run("marked", model, report=tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    assert page.startswith('<!doctype html>\n<html lang="en">')
+    assert "<p>Words with &lt;marks&gt; &amp; more.</p>" in page
+    assert "<p>A second paragraph.</p>" in page
+    assert "<script>" not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert "<h2>A &lt;table&gt;</h2>" in page
+    assert "<th class=number>a&lt;b</th>" in page
+    assert "<th>row name</th>" in page
+    assert "<td>x&amp;y</td>" in page
+    assert "<td class=number>1,234,567</td>" in page
+    assert "<td class=number>0.500</td>" in page
+    assert "<td class=number></td>" in page
+    assert f"<tr><th>Cells</th><td>{model.n_cells:,}</td></tr>" in page

@@ -1,0 +1,55 @@
+"""Cells x peaks of AnnData: which features are peaks, and what is refused."""
+
+import anndata as ad
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+
+from scbasset_zoo.errors import InputError
+from scbasset_zoo.inputs.matrix import open_matrix
+from tests.helpers.matrices import VALUES, adata_of, h5ad, named_peaks, var_of
+
+
+def test_anndata_of_several_feature_types_gives_its_peaks():
+    var = var_of().assign(feature_types=["Gene Expression", "Peaks", "Peaks", "Gene Expression"])
+    matrix = open_matrix(adata_of(np.ones((2, 4)), var))
+    assert matrix.peaks["name"].tolist() == ["p1", "p2"]
+    assert [(cell.tolist(), peak.tolist()) for cell, peak in matrix.open_entries()] == [([0, 0, 1, 1], [0, 1, 0, 1])]
+    with pytest.raises(InputError, match='no feature of type "Peaks"; it has CRISPR, Gene Expression'):
+        open_matrix(adata_of(np.ones((2, 4)), var.assign(feature_types=["CRISPR", *["Gene Expression"] * 3])))
+
+
+def test_row_numbers_are_those_of_the_file_when_other_features_are_left_out():
+    var = var_of().assign(feature_types=["Gene Expression", "Peaks", "Peaks", "Peaks"])
+    var.loc["p2", "end"] = 0
+    with pytest.raises(InputError, match=r"row 2 \(counting from 0, 'p2'\)"):
+        open_matrix(adata_of(np.ones((2, 4)), var))
+
+
+def test_transposed_matrix_is_refused_with_what_to_do():
+    with pytest.raises(InputError, match=r"peaks x cells.*adata\.T"):
+        open_matrix(adata_of(np.ones((2, 4))).T)
+    by_name = ad.AnnData(np.ones((4, 2)), obs=pd.DataFrame(index=named_peaks()), var=pd.DataFrame(index=["AAAC-1", "AAAG-1"]))
+    with pytest.raises(InputError, match=r"peaks x cells.*adata\.T"):
+        open_matrix(by_name)
+
+
+def test_anndata_without_x_or_with_a_wrong_x_is_refused(tmp_path):
+    with pytest.raises(InputError, match="has no X"):
+        open_matrix(ad.AnnData(obs=pd.DataFrame(index=["a"]), var=var_of()))
+    path = h5ad("dense")(tmp_path, VALUES)
+    with h5py.File(path, "a") as file:
+        del file["X"]
+        ad.io.write_elem(file, "X", VALUES[:, :2])
+    with pytest.raises(InputError, match=r"X is \(3, 2\), but .obs has 3 rows and .var 4"):
+        open_matrix(path)
+
+
+@pytest.mark.parametrize(("name", "value"), [("indices", 99), ("indices", -1), ("indptr", 50)])
+def test_damaged_sparse_matrix_is_refused_before_it_is_used(name, value, tmp_path):
+    path = h5ad("csr")(tmp_path, VALUES)
+    with h5py.File(path, "a") as file:
+        file[f"X/{name}"][1] = value
+    with pytest.raises(InputError, match=r"damaged|do not fit"):
+        list(open_matrix(path).open_entries())

@@ -1,0 +1,161 @@
+"""Each metric of an embedding equals an independent computation, and metrics of plugins are used too."""
+
+import numpy as np
+import pytest
+from helpers.embedded import distances, groups, nearest
+from scbasset_zoo_plugins import metrics
+from scipy.optimize import brentq
+from scipy.stats import chisquare
+from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score, homogeneity_score, silhouette_samples
+
+import scbasset_zoo as sz
+from scbasset_zoo import hookimpl, plugin_manager
+from scbasset_zoo.analyses.embedding_scores import score_embedding
+from scbasset_zoo.extend.embedding import EmbeddedCells
+
+
+@pytest.fixture(scope="module")
+def cells():
+    """300 cells that overlap, with labels, clusters, three uneven batches and RNA."""
+    rng = np.random.default_rng(3)
+    embedding, table = groups(300, 3, spread=1.5, seed=3)
+    batches = np.where(rng.random(300) < 0.2, "c", np.where(embedding[:, 0] > 1, "a", "b"))
+    return {
+        "embedding": embedding,
+        "labels": table["cell_type"].to_numpy(),
+        "clusters": rng.integers(0, 4, 300),
+        "batches": batches,
+        "rna": embedding + rng.normal(0, 1, embedding.shape),
+    }
+
+
+@pytest.fixture(scope="module")
+def scores(cells):
+    return score_embedding(EmbeddedCells(**cells))
+
+
+@pytest.mark.parametrize("k", [10, 50, 100])
+def test_the_label_score_is_the_mean_share_of_neighbours_of_the_cells_label(cells, scores, k):
+    labels, neighbours = cells["labels"], nearest(cells["embedding"], k)
+    expected = np.mean([np.mean([labels[j] == labels[i] for j in neighbours[i]]) for i in range(300)])
+    assert scores[f"label score at {k}"] == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("k", [10, 50, 100])
+def test_the_neighbour_score_is_the_mean_share_of_neighbours_that_are_neighbours_in_rna(cells, scores, k):
+    in_embedding, in_rna = nearest(cells["embedding"], k), nearest(cells["rna"], k)
+    expected = np.mean([len(set(in_embedding[i]) & set(in_rna[i])) / k for i in range(300)])
+    assert scores[f"neighbour score at {k}"] == pytest.approx(expected, abs=1e-12)
+
+
+def test_agreement_with_labels_is_scikit_learns(cells, scores):
+    labels, clusters = cells["labels"], cells["clusters"]
+    assert scores["ARI"] == pytest.approx(adjusted_rand_score(labels, clusters))
+    assert scores["AMI"] == pytest.approx(adjusted_mutual_info_score(labels, clusters))
+    assert scores["homogeneity"] == pytest.approx(homogeneity_score(labels, clusters))
+    assert scores["cell-type ASW"] == pytest.approx((silhouette_samples(cells["embedding"], labels).mean() + 1) / 2)
+
+
+def test_kbet_is_the_share_of_neighbourhoods_that_a_chi_squared_test_accepts(cells, scores):
+    batches, k = cells["batches"], 25  # a quarter of 300 / 3
+    names, counts = np.unique(batches, return_counts=True)
+    neighbours = nearest(cells["embedding"], k - 1)
+    accepted = 0
+    for i in range(300):
+        around = batches[[i, *neighbours[i]]]
+        accepted += chisquare([(around == name).sum() for name in names], k * counts / 300).pvalue >= 0.05
+    assert 0 < accepted < 300
+    assert scores["kBET acceptance"] == pytest.approx(accepted / 300)
+
+
+@pytest.mark.parametrize(("n_cells", "n_batches", "expected"), [(300, 3, 25), (30, 3, 10), (10_000, 2, 70), (8, 2, 8)])
+def test_kbets_neighbourhoods_are_a_quarter_of_a_batch_within_limits(n_cells, n_batches, expected):
+    assert metrics.kbet_neighbours(n_cells, n_batches) == expected
+
+
+def test_ilisi_is_the_median_inverse_simpson_index_of_the_batches_at_perplexity_30(cells, scores):
+    """Written out from Korsunsky et al. 2019: the 89 nearest weigh as exp(-beta * distance), beta for an entropy of log 30."""
+    batches, all_distances = cells["batches"], distances(cells["embedding"])
+    indices = []
+    for i in range(300):
+        order = np.argsort(all_distances[i])[:89]
+        to = all_distances[i][order]
+
+        def weights(beta, to=to):
+            weight = np.exp(-beta * (to - to.min()))
+            return weight / weight.sum()
+
+        def excess(log_beta, weights=weights):
+            p = weights(np.exp(log_beta))
+            return -(p * np.log(p + 1e-300)).sum() - np.log(30)
+
+        p = weights(np.exp(brentq(excess, -10, 10)))
+        indices.append(1 / sum(p[batches[order] == name].sum() ** 2 for name in "abc"))
+    assert scores["iLISI"] == pytest.approx(np.median(indices), rel=1e-3)
+    assert scores["iLISI, rescaled"] == pytest.approx((np.median(indices) - 1) / 2, rel=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"labels"}, {"cell-type ASW", *(f"label score at {k}" for k in (10, 50, 100))}),
+        ({"clusters"}, set()),
+        ({"batches"}, {"kBET acceptance", "iLISI", "iLISI, rescaled"}),
+        ({"rna"}, {f"neighbour score at {k}" for k in (10, 50, 100)}),
+    ],
+)
+def test_scores_are_those_for_which_there_are_data(cells, given, expected):
+    assert set(score_embedding(EmbeddedCells(cells["embedding"], **{name: cells[name] for name in given}))) == expected
+
+
+def test_of_few_cells_only_the_scores_with_fewer_neighbours_are_taken():
+    embedding, table = groups(40)
+    assert [name for name in score_embedding(EmbeddedCells(embedding, labels=table["cell_type"])) if "score" in name] == [
+        "label score at 10"
+    ]
+
+
+def test_neighbours_leave_the_cell_out_even_among_copies_of_it():
+    points = np.repeat(np.arange(3.0)[:, None], 5, axis=0)
+    found = EmbeddedCells(points).neighbours(4)
+    for cell, neighbours in enumerate(found):
+        assert cell not in neighbours
+        assert set(neighbours) == set(range(cell // 5 * 5, cell // 5 * 5 + 5)) - {cell}
+
+
+def test_of_many_cells_some_are_drawn_and_their_neighbours_sought_among_all(cells):
+    drawn = EmbeddedCells(cells["embedding"], labels=cells["labels"], seed=5, most_cells=60)
+    assert len(np.unique(drawn.sample)) == 60
+    assert (drawn.sample == EmbeddedCells(cells["embedding"], seed=5, most_cells=60).sample).all()
+    assert (drawn.sample != EmbeddedCells(cells["embedding"], seed=6, most_cells=60).sample).any()
+    expected = nearest(cells["embedding"], 10)[drawn.sample]
+    assert (drawn.neighbours(10) == expected).all()
+    same = cells["labels"][expected] == cells["labels"][drawn.sample][:, None]
+    assert score_embedding(drawn)["label score at 10"] == pytest.approx(same.mean())
+
+
+def test_a_plugins_metric_joins_and_one_that_fails_costs_only_itself(cells, capsys):
+    class Width(sz.EmbeddingMetric):
+        name = "width"
+
+        def score(self, cells):
+            return {"width": np.ptp(cells.embedding)}
+
+    class Broken(sz.EmbeddingMetric):
+        name = "broken"
+
+        def score(self, cells):
+            raise RuntimeError("no such luck")
+
+    class Plugin:
+        @hookimpl
+        def register_embedding_metrics(self):
+            return [Broken, Width]
+
+    plugin_manager.register(Plugin(), "test")
+    try:
+        found = score_embedding(EmbeddedCells(cells["embedding"]))
+    finally:
+        plugin_manager.unregister("test")
+    assert found == {"width": pytest.approx(np.ptp(cells["embedding"]))}
+    assert "metric 'broken' of this process failed and is left out: RuntimeError: no such luck" in capsys.readouterr().err

@@ -1,0 +1,95 @@
+"""Options are declared once: editors, `help` and checks of a function agree with its option model."""
+
+import inspect
+
+import pytest
+
+from scbasset_zoo.errors import InputError
+from scbasset_zoo.options import checked_options
+from scbasset_zoo.runtime.model import Model
+from scbasset_zoo.runtime.options import PredictKeywords, PredictOptions
+from scbasset_zoo.runtime.output import write_predictions
+from scbasset_zoo.simulation.options import SimulateKeywords, SimulateOptions
+from scbasset_zoo.simulation.simulate import simulate
+from scbasset_zoo.training.preparation import prepare
+from scbasset_zoo.training.prepare_options import PrepareKeywords, PrepareOptions
+from scbasset_zoo.training.train_options import TrainingKeywords, TrainingOptions
+from scbasset_zoo.training.trainer import train
+from scbasset_zoo.wording import command_line
+from scbasset_zoo.zoo.predicting import predict
+
+# Each function with `**options`, the model that checks them, and the TypedDict that editors read.
+FUNCTIONS = [
+    (simulate, SimulateOptions, SimulateKeywords),
+    (prepare, PrepareOptions, PrepareKeywords),
+    (train, TrainingOptions, TrainingKeywords),
+    (Model.predict, PredictOptions, PredictKeywords),
+    (write_predictions, PredictOptions, PredictKeywords),
+    (predict, PredictOptions, PredictKeywords),
+]
+each_function = pytest.mark.parametrize(("function", "model", "keywords"), FUNCTIONS, ids=lambda value: value.__qualname__)
+
+
+@each_function
+def test_editors_see_the_options_of_the_model(function, model, keywords):
+    assert list(keywords.__annotations__) == list(model.model_fields)
+    assert not keywords.__required_keys__
+
+
+@each_function
+def test_the_signature_shows_every_option_with_its_default(function, model, keywords):
+    parameters = inspect.signature(function).parameters
+    for name, field in model.model_fields.items():
+        assert parameters[name].kind is inspect.Parameter.KEYWORD_ONLY
+        expected = inspect.Parameter.empty if field.is_required() else field.get_default(call_default_factory=True)
+        assert parameters[name].default == expected
+    assert not any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values())
+
+
+@each_function
+def test_the_docstring_describes_every_option(function, model, keywords):
+    for name, field in model.model_fields.items():
+        assert field.description
+        assert f"\n{name} : " in function.__doc__
+        assert field.description in function.__doc__
+    assert "**options" not in function.__doc__
+
+
+def test_a_method_of_an_object_shows_its_options_too():
+    parameters = list(inspect.signature(Model.__new__(Model).predict).parameters)
+    assert parameters[:2] == ["peaks", "genome"]
+    assert parameters[2:] == list(PredictOptions.model_fields)
+
+
+def test_all_wrong_options_are_in_one_message():
+    with pytest.raises(InputError) as caught:
+        checked_options("predict", PredictOptions, {"groupby": "cell_type", "batch_size": 0})
+    assert "group_by" in str(caught.value)
+    assert "groupby is not an option; did you mean group_by?" in str(caught.value)
+    assert "batch_size: " in str(caught.value)
+
+
+def test_messages_name_options_as_the_caller_writes_them(tmp_path):
+    options = {"min_cell_fraction": 2, "validation_chrom": "chr1"}
+
+    def message():
+        with pytest.raises(InputError) as caught:
+            prepare("matrix.h5ad", genome="genome.fa", assembly="hg19", out=tmp_path / "out", **options)
+        return str(caught.value)
+
+    in_python = message()
+    with command_line():
+        on_command_line = message()
+    assert "min_cell_fraction: " in in_python
+    assert "did you mean validation_chroms?" in in_python
+    assert "--" not in in_python
+    assert "--min-cell-fraction: " in on_command_line
+    assert "did you mean --validation-chroms?" in on_command_line
+    assert "_" not in on_command_line
+
+
+def test_options_that_exclude_each_other_are_named_as_the_caller_writes_them():
+    with command_line(), pytest.raises(InputError, match="--test-chroms or --split-column"):
+        checked_options("prepare", PrepareOptions, {"test_chroms": "chr1", "split_column": "fold"})
+    with pytest.raises(InputError, match="test_chroms or split_column"):
+        checked_options("prepare", PrepareOptions, {"test_chroms": "chr1", "split_column": "fold"})

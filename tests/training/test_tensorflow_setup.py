@@ -1,0 +1,47 @@
+"""TensorFlow is imported quietly, with an allocator that keeps freed memory."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from scbasset_zoo.training import tensorflow_setup
+
+COUNT_FAULTS = """
+import os, resource, sys
+import numpy as np
+from scbasset_zoo.training.tensorflow_setup import keep_freed_memory
+
+if sys.argv[1] == "keep":
+    keep_freed_memory()
+for _ in range(3):
+    np.ones(16 << 20, np.uint8)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(20):
+    np.ones(16 << 20, np.uint8)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def page_faults(what, **environment):
+    # Without huge pages, each page of 4 KiB that the kernel clears is one fault.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")} | environment
+    command = [sys.executable, "-c", COUNT_FAULTS, what]
+    return int(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout)
+
+
+@pytest.mark.skipif(tensorflow_setup.platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
+def test_freed_memory_is_reused_without_page_faults_unless_the_user_chose_otherwise():
+    kept, by_user = page_faults("keep"), page_faults("keep", MALLOC_MMAP_THRESHOLD_="1048576")
+    assert kept < 1_000
+    assert by_user > 20 * kept
+
+
+def test_other_c_libraries_are_left_alone(monkeypatch):
+    def fail(*arguments):
+        raise AssertionError("the C library was called")
+
+    monkeypatch.setattr(tensorflow_setup.platform, "libc_ver", lambda: ("", ""))
+    monkeypatch.setattr(tensorflow_setup.ctypes, "CDLL", fail)
+    tensorflow_setup.keep_freed_memory()

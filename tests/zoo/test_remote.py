@@ -1,0 +1,51 @@
+"""Reading at URLs: failing, silent and slow servers, and files that are too large."""
+
+from __future__ import annotations
+
+import pytest
+from helpers.zoo_fixtures import MODEL, NAME
+
+import scbasset_zoo as sz
+from scbasset_zoo.errors import PackageError, SourceError
+from scbasset_zoo.zoo import http_client, remote
+from scbasset_zoo.zoo.models import find_package
+
+
+def test_temporary_errors_are_tried_again_and_final_ones_are_not(web):
+    web.statuses[MODEL] = [503, 429, 500]
+    assert sz.pull(NAME).verify() == []
+    assert len([path for path, _ in web.requests if path == MODEL]) == 4
+    with pytest.raises(SourceError, match=r"nothing/card.yaml: there is nothing at this address"):
+        find_package(f"{web.url}/nothing")
+    assert len([path for path, _ in web.requests if path == "nothing/card.yaml"]) == 1
+    web.statuses["secret/card.yaml"] = [403]
+    with pytest.raises(SourceError, match="access is refused"):
+        find_package(f"{web.url}/secret")
+
+
+def test_a_silent_server_is_an_error(web, monkeypatch):
+    monkeypatch.setattr(http_client, "SILENCE_SECONDS", 0.2)
+    monkeypatch.setattr(remote, "ATTEMPTS", 2)
+    _forget_connections()
+    web.pause = 1.0
+    with pytest.raises(SourceError, match="did not answer within"):
+        find_package(f"{web.url}/lab/blood/1.0.0")
+    _forget_connections()
+
+
+def test_a_slow_server_is_waited_for(web):
+    web.pause = 0.002
+    assert sz.pull(NAME).verify() == []
+
+
+def test_a_card_that_is_too_large_is_refused(web):
+    (web.folder / "big").mkdir()
+    (web.folder / "big/card.yaml").write_bytes(b"#" * 5 * 2**20)
+    with pytest.raises(PackageError, match="more than 4,194,304 bytes"):
+        find_package(f"{web.url}/big")
+
+
+def _forget_connections():
+    from fsspec.implementations.http import HTTPFileSystem
+
+    HTTPFileSystem.clear_instance_cache()
