@@ -6,8 +6,8 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from scbasset_zoo.graph.building import build_trunk
 from scbasset_zoo.graph.layers import Block, TrunkLayers
+from scbasset_zoo.graph.model_building import build_trunk
 
 LENGTH = 1344
 EMBEDDING_SIZE = 32

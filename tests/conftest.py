@@ -166,3 +166,8 @@ def blood_model(shared_data, hg19_fasta, tmp_path_factory):
         peaks=peaks[peaks["chrom"].isin(list(Genome(hg19_fasta).chromosome_sizes))].reset_index(drop=True),
     )
     return open_model(package.folder, "cpu")
+
+
+def pytest_make_parametrize_id(val):
+    """Name a function among the parameters of a test by its name: its address differs between the processes of pytest-xdist."""
+    return getattr(val, "__qualname__", None) if callable(val) else None

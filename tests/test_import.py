@@ -21,9 +21,12 @@ def test_importing_brings_nothing_heavy():
     assert not set(HEAVY) & set(loaded)
 
 
-def test_importing_adds_less_than_half_a_second_to_numpy():
-    code = "import time, numpy; t = time.perf_counter(); import scbasset_zoo; print(time.perf_counter() - t)"
-    assert median(float(python(code)) for _ in range(3)) < 0.5
+def test_importing_takes_less_time_than_importing_numpy():
+    code = (
+        "from time import perf_counter as clock\nstart = clock()\nimport numpy\nmiddle = clock()\nimport scbasset_zoo\n"
+        "print((clock() - middle) / (middle - start))"
+    )
+    assert median(float(python(code)) for _ in range(3)) < 1
 
 
 def test_the_help_of_the_command_line_needs_nothing_heavy():

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from packaging.version import Version
 
 import scbasset_zoo
 
@@ -72,18 +73,18 @@ def test_the_readme_links_each_page():
     assert [page.name for page in (ROOT / "docs").glob("*.md") if f"(docs/{page.name})" not in text] == []
 
 
-def test_the_version_is_written_once_and_the_citation_has_it():
+def test_the_version_is_written_once():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert "version" in project["dynamic"]
     assigning = [relative(path) for path in SOURCES if re.search(r"^__version__ = ", path.read_text(), flags=re.MULTILINE)]
     assert assigning == ["scbasset_zoo/version.py"]
-    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == scbasset_zoo.__version__
 
 
-def test_the_changelog_has_the_version_and_what_is_unreleased():
+def test_the_citation_names_the_newest_release_and_the_version_does_not_precede_it():
     headings = re.findall(r"^## \[?([\w.]+)", (ROOT / "CHANGELOG.md").read_text(), flags=re.MULTILINE)
     assert headings[0] == "Unreleased"
-    assert scbasset_zoo.__version__ in headings
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == headings[1]
+    assert Version(scbasset_zoo.__version__) >= Version(headings[1])
 
 
 @pytest.mark.parametrize("name", ["scbasset_zoo", "export/scbasset_zoo_export", "plugins/scbasset_zoo_plugins"])

@@ -14,8 +14,8 @@ from scbasset_zoo.errors import InputError
 from scbasset_zoo.extend.about import chromosome_naming, default_card_fields, default_group_column, read_about
 from scbasset_zoo.extend.importer import Importer
 from scbasset_zoo.files import check_destination, holding, sha256
-from scbasset_zoo.graph.building import build_trunk, with_head
 from scbasset_zoo.graph.head import BatchPath
+from scbasset_zoo.graph.model_building import build_trunk, with_head
 from scbasset_zoo.inputs.assemblies import assembly_sizes
 from scbasset_zoo.options import Options
 from scbasset_zoo.package.card import UNKNOWN_ASSEMBLY

@@ -11,10 +11,10 @@ import onnx
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from scbasset_zoo.graph.builder import OPSET
-from scbasset_zoo.graph.building import with_head
 from scbasset_zoo.graph.folding import fold_batch_normalisation
+from scbasset_zoo.graph.graph_builder import OPSET
 from scbasset_zoo.graph.head import BatchPath
+from scbasset_zoo.graph.model_building import with_head
 from scbasset_zoo.training.architecture import Network, gelu
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from scbasset_zoo.graph.builder import value_info
 from scbasset_zoo.graph.contract import INPUT_NAME, Contract
+from scbasset_zoo.graph.graph_builder import value_info
 from scbasset_zoo.graph.head import BATCH_INITIALIZERS
 from scbasset_zoo.graph.model_proto import all_attributes, all_nodes, all_tensors
 from scbasset_zoo.graph.operators import OPERATORS

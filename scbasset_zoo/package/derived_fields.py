@@ -10,8 +10,7 @@ from scbasset_zoo.errors import PackageError
 from scbasset_zoo.graph.contract import BATCH_OUTPUT, OUTPUT_NAMES
 from scbasset_zoo.inputs import dna
 from scbasset_zoo.package import card_versions
-from scbasset_zoo.package.annotation import peak_identifiers
-from scbasset_zoo.package.digests import order_digest
+from scbasset_zoo.package.digests import order_digest, peak_identifiers
 
 if TYPE_CHECKING:
     import onnx

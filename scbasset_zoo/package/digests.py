@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from scbasset_zoo.errors import InputError, PackageError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _DIGEST_KEY = b"digest: "
 _DIGEST_LINE = len(_DIGEST_KEY) + 64 + 1
@@ -61,3 +65,8 @@ def unseal(raw: bytes) -> tuple[str, str | None]:
     except UnicodeDecodeError as error:
         raise PackageError(f"card.yaml is not UTF-8 text: {error}") from error
     return text, problem and f"{problem}. Fetch the package again; if you edited the card yourself, run scbasset-zoo seal FOLDER"
+
+
+def peak_identifiers(peaks: pd.DataFrame) -> list[str]:
+    """Return peaks as ``chrom:start-end``, the form in which the order digest takes them."""
+    return [f"{c}:{s}-{e}" for c, s, e in zip(peaks["chrom"], peaks["start"], peaks["end"], strict=True)]

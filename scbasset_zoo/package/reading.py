@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from scbasset_zoo.errors import PackageError
-from scbasset_zoo.package.annotation import cells_from_bytes
 from scbasset_zoo.package.card import Card
+from scbasset_zoo.package.cells_table import cells_from_bytes
 from scbasset_zoo.package.digests import order_digest, unseal
 from scbasset_zoo.package.finding import Finding
 from scbasset_zoo.package.integrity import file_size_findings, parse_card, read_card_bytes

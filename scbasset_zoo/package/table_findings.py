@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scbasset_zoo.errors import InputError
-from scbasset_zoo.package.annotation import peak_identifiers, read_cells
 from scbasset_zoo.package.card import SPLITS, Card, Split
-from scbasset_zoo.package.digests import order_digest
+from scbasset_zoo.package.cells_table import read_cells
+from scbasset_zoo.package.digests import order_digest, peak_identifiers
 from scbasset_zoo.package.finding import Finding, result_or_finding
 from scbasset_zoo.package.tables import read_table
 

@@ -10,8 +10,8 @@ from scbasset_zoo import files
 from scbasset_zoo.errors import InputError, PackageError
 from scbasset_zoo.inputs import dna
 from scbasset_zoo.package import readme, test_vectors
-from scbasset_zoo.package.annotation import read_cells
 from scbasset_zoo.package.card import REQUIRED_FILES, Card
+from scbasset_zoo.package.cells_table import read_cells
 from scbasset_zoo.package.derived_fields import with_derived_fields
 from scbasset_zoo.package.digests import seal
 from scbasset_zoo.package.reading import Package

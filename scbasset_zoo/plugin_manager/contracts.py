@@ -54,13 +54,13 @@ def _signature_problem(kind: type, method: str, required: Callable[..., Any]) ->
         return f"{kind.__name__}.{method} is not a method"
     # A static method or class method is called without the instance.
     on_instance = inspect.isfunction(inspect.getattr_static(kind, method))
-    expected, found = _parameters(required, drop_first=True), _parameters(implementation, drop_first=on_instance)
+    expected, signature = _parameters(required, drop_first=True), _parameters(implementation, drop_first=on_instance)
     by_name = [name for name, parameter in expected.parameters.items() if parameter.kind is inspect.Parameter.KEYWORD_ONLY]
     by_position = [name for name in expected.parameters if name not in by_name]
     try:
-        found.bind(*by_position, **dict.fromkeys(by_name))
+        signature.bind(*by_position, **dict.fromkeys(by_name))
     except TypeError:
-        return f"{kind.__name__}.{method} must take {expected}; found {found}"
+        return f"{kind.__name__}.{method} must take {expected}; found {signature}"
     return ""
 
 

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from types import TracebackType
 from typing import Any
-
-import pandas as pd
 
 from scbasset_zoo.progress import say
 
@@ -68,19 +65,3 @@ class Display:
             self._bar.console.print(line, highlight=False)
         else:
             say(line)
-
-
-def plot_history(history: pd.DataFrame, best_epoch: int, path: Path) -> None:
-    """Plot loss and AUROC over epochs, training and validation, to a PNG file."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
-    for axes, column, label in zip(figure.subplots(1, 2), ("loss", "auroc"), ("loss", "AUROC, mean over cells"), strict=True):
-        axes.plot(history["epoch"], history[column], label="training", marker="." if len(history) < 60 else None)
-        axes.plot(history["epoch"], history[f"validation_{column}"], label="validation", marker="." if len(history) < 60 else None)
-        axes.axvline(best_epoch, color="0.6", linestyle=":", label="best training AUROC")
-        axes.set(xlabel="epoch", ylabel=label)
-        axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False)
-    figure.savefig(path, dpi=150, format="png")

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from scbasset_zoo.progress import say
 from scbasset_zoo.training.architecture import Architecture, Network, n_trainable
 from scbasset_zoo.training.augmentation import augment, centre, one_hot
+from scbasset_zoo.training.auroc import MeanAuroc
 from scbasset_zoo.training.batches import Batches
 from scbasset_zoo.training.checkpoint import Arrays
 from scbasset_zoo.training.dataset import PreparedPeaks
-from scbasset_zoo.training.loss import MeanAuroc, binary_cross_entropy
+from scbasset_zoo.training.loss import binary_cross_entropy
 from scbasset_zoo.training.precision import resolve_precision
 from scbasset_zoo.training.train_options import TrainingOptions
 

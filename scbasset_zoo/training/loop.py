@@ -12,7 +12,8 @@ import numpy as np
 from scbasset_zoo.errors import TrainingError
 from scbasset_zoo.files import new_file
 from scbasset_zoo.training.checkpoint import write_arrays
-from scbasset_zoo.training.display import Display, plot_history
+from scbasset_zoo.training.display import Display
+from scbasset_zoo.training.history_plot import plot_history
 from scbasset_zoo.training.interrupts import interruptible
 from scbasset_zoo.training.run_folder import Run, open_run, read_history, write_history, write_record
 from scbasset_zoo.training.tensorboard import tensorboard_writer

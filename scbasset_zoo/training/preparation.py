@@ -38,10 +38,10 @@ from scbasset_zoo.training.dataset import (
     read_manifest,
 )
 from scbasset_zoo.training.label_matrix import write_open_cells
-from scbasset_zoo.training.peak_windows import write_windows
 from scbasset_zoo.training.prepare_options import PrepareKeywords, PrepareOptions
 from scbasset_zoo.training.prepared_tables import cells_table, peaks_table
 from scbasset_zoo.training.splits import assign_splits, read_split_column
+from scbasset_zoo.training.window_file import write_windows
 from scbasset_zoo.version import __version__
 from scbasset_zoo.wording import option
 

@@ -87,7 +87,7 @@ def package_named(name: str, *, check_hashes: bool = False) -> Package:
 def _version_on_this_machine(model_id: str, version: str) -> tuple[Source, Entry] | None:
     """Return the entry of the first source that has a version, if it is on this machine.
 
-    Only the last copies of indexes are read: a version never changes, so no source has to be asked again.
+    Only the last copies of indexes are read: a version never changes, so no source has to be read again.
     """
     for source in sources():
         try:

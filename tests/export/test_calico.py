@@ -19,10 +19,10 @@ from scipy.special import expit
 
 import scbasset_zoo as sz
 from scbasset_zoo.errors import InputError
-from scbasset_zoo.graph.building import build_trunk
 from scbasset_zoo.graph.folding import fold_batch_normalisation
 from scbasset_zoo.graph.layer_reader import read_layers
 from scbasset_zoo.graph.layers import Block, TrunkLayers
+from scbasset_zoo.graph.model_building import build_trunk
 from scbasset_zoo.inputs import dna
 from scbasset_zoo.package.verifying import verify_package
 from scbasset_zoo.plugin_manager import importers

@@ -58,7 +58,6 @@ def run(trunk, sequences):
         {"length": 60, "blocks": ((3, 4, 2), (3, 2, 5))},
         {"blocks": ((1, 3, 2),)},
     ],
-    ids=str,
 )
 def test_layers_of_every_drawing_compute_what_the_graph_computes(drawing):
     trunk = draw_trunk(**drawing)
@@ -134,7 +133,6 @@ def _operation(name):
         ("Sigmoid", 0, lambda node: node.input.__setitem__(0, "nowhere"), "reads nowhere, which nothing computes"),
         ("Reshape", 0, lambda node: node.input.__setitem__(0, "sequence"), "cannot give shape"),
     ],
-    ids=str,
 )
 def test_other_networks_are_refused_with_the_node_that_differs(op_type, number, change, message):
     with pytest.raises(UnsupportedTrunk, match=message):

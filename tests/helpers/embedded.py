@@ -7,8 +7,8 @@ import pandas as pd
 
 import scbasset_zoo as sz
 from helpers import toy
-from scbasset_zoo.graph.building import with_head
 from scbasset_zoo.graph.head import BatchPath
+from scbasset_zoo.graph.model_building import with_head
 from scbasset_zoo.graph.trunk import extract_trunk
 from scbasset_zoo.package.reading import Package
 from scbasset_zoo.package.writing import write_package

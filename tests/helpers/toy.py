@@ -9,8 +9,8 @@ import onnx
 import pandas as pd
 from onnx import TensorProto, helper, numpy_helper
 
-from scbasset_zoo.graph.building import with_head
 from scbasset_zoo.graph.head import BatchPath
+from scbasset_zoo.graph.model_building import with_head
 from scbasset_zoo.graph.trunk import extract_trunk
 from scbasset_zoo.inputs import dna
 from scbasset_zoo.package.reading import Package

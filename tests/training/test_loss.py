@@ -10,7 +10,8 @@ require_tensorflow()
 import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
-from scbasset_zoo.training.loss import MeanAuroc, auroc_of_counts, binary_cross_entropy  # noqa: E402
+from scbasset_zoo.training.auroc import MeanAuroc, auroc_of_counts  # noqa: E402
+from scbasset_zoo.training.loss import binary_cross_entropy  # noqa: E402
 
 
 def simulated(n=400, n_cells=12, seed=0, spread=2.0):

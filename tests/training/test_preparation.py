@@ -21,7 +21,7 @@ from scbasset_zoo.cli.prepare import prepare as prepare_command
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.inputs import matrix_entries
 from scbasset_zoo.inputs.dna import decode
-from scbasset_zoo.training import label_matrix, peak_windows
+from scbasset_zoo.training import label_matrix, window_file
 from scbasset_zoo.training.dataset import open_prepared
 from scbasset_zoo.training.preparation import prepare
 
@@ -109,7 +109,7 @@ def test_sequences_are_the_windows_around_the_centres(toy, toy_matrix, toy_seque
 
 def test_many_blocks_of_windows_give_the_same_sequences(toy, toy_matrix, monkeypatch):
     whole = np.array(toy(toy_matrix()).sequences)
-    monkeypatch.setattr(peak_windows, "WINDOWS_AT_ONCE", 7)
+    monkeypatch.setattr(window_file, "WINDOWS_AT_ONCE", 7)
     np.testing.assert_array_equal(toy(toy_matrix(), overwrite=True).sequences, whole)
 
 

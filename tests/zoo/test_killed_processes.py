@@ -114,7 +114,7 @@ def test_a_killed_publish_shows_nothing_or_all(packages, tmp_path, settings):
 
     publish = "\n".join(f"sz.publish({str(package)!r}, {str(source)!r})" for package in packages)
     warm = f"sz.publish({str(packages[0])!r}, {str(tmp_path)!r} + '/warm')"
-    # How long it takes differs a lot between machines: the moments are drawn from as long as it takes here.
+    # The duration differs between machines, so it is measured, and the moments are drawn from it.
     sz.publish(packages[0], tmp_path / "first")
     began = time.perf_counter()
     for package in packages:

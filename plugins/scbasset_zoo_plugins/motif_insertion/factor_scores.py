@@ -25,10 +25,12 @@ _FACTORS_PER_BATCH, _CELLS_PER_BATCH = 64, 1 << 14
 
 
 def parse_contrast(text: str) -> tuple[str, str, str]:
-    """Return the column, the first and the second group of "COLUMN:A:B"; raise ValueError if it has another form."""
+    """Return the column, the first and the second group of "COLUMN:GROUP:OTHER"; raise ValueError if it has another form."""
     parts = text.split(":")
     if len(parts) != 3 or not all(parts) or parts[1] == parts[2]:
-        raise ValueError("must be COLUMN:A:B, a column of the cells and two of its values, such as treatment:dexamethasone:control")
+        raise ValueError(
+            "must be COLUMN:GROUP:OTHER, a column of the cells and two of its values, such as treatment:dexamethasone:control"
+        )
     return parts[0], parts[1], parts[2]
 
 
@@ -39,7 +41,7 @@ class Contrast:
     ----------
     model : Model
     text : str
-        "COLUMN:A:B": a column of the cells and two of its values.
+        "COLUMN:GROUP:OTHER": a column of the cells and two of its values.
 
     Attributes
     ----------

@@ -48,7 +48,7 @@ class MotifInsertionOptions(Options):
         None, description="Other scores, cells x factors (.h5ad), such as chromVAR's; needs expression."
     )
     contrast: str | None = Field(
-        None, description="COLUMN:A:B, to measure how well each score tells cells of group A from cells of group B."
+        None, description="COLUMN:GROUP:OTHER, to measure how well each score tells cells of one group from cells of another."
     )
     umap: Path | Any | None = Field(
         None, description="Result of the analysis embedding (.h5ad) with the UMAP to draw; by default one is computed for figures."

@@ -23,7 +23,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto
 
-from scbasset_zoo.graph.builder import GraphBuilder, value_info
+from scbasset_zoo.graph.graph_builder import GraphBuilder, value_info
 from scbasset_zoo.graph.layers import Block, TrunkLayers, UnsupportedTrunk
 from scbasset_zoo.inputs import dna
 from scbasset_zoo.runtime.mutations.short_convolution import ShortConvolution, short_convolution, supports

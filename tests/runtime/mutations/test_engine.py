@@ -94,7 +94,6 @@ def test_edits_of_every_position_agree_with_full_passes(small, width):
         {"length": 40, "blocks": ((3, 3, 1), (3, 1, 2), (4, 1, 1))},  # pointwise, with and without a pool
         {"length": 40, "blocks": ((3, 5, 2),)},
     ],
-    ids=str,
 )
 def test_other_kernels_pools_and_lengths_agree_with_full_passes(drawing):
     engine, embed = make_engine(draw_trunk(**drawing))

@@ -5,7 +5,7 @@ import onnx
 import onnxruntime
 import pytest
 
-from scbasset_zoo.graph.builder import IR_VERSION, OPSET, GraphBuilder, value_info
+from scbasset_zoo.graph.graph_builder import IR_VERSION, OPSET, GraphBuilder, value_info
 
 
 def run(model, **inputs):

@@ -1,4 +1,4 @@
-"""Cuts the window around the centre of each peak out of the genome, and writes the windows to a file."""
+"""Writes the windows of all peaks of a prepared peak set to one file; `inputs.windows` says where a window lies."""
 
 from __future__ import annotations
 

@@ -6,8 +6,8 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from scbasset_zoo.graph.builder import GraphBuilder, value_info
 from scbasset_zoo.graph.contract import BATCH_OUTPUT
+from scbasset_zoo.graph.graph_builder import GraphBuilder, value_info
 from scbasset_zoo.graph.head import BATCH_INITIALIZERS, BatchPath
 from scbasset_zoo.graph.layers import TrunkLayers
 

@@ -1,4 +1,4 @@
-"""The tables of cells and peaks: how cells are read, and how peaks are named for the order digest."""
+"""Reads the cells of a package from cells.parquet."""
 
 from __future__ import annotations
 
@@ -29,8 +29,3 @@ def cells_from_bytes(raw: bytes, path: Path) -> pd.DataFrame:
     if "barcode" not in table:
         raise PackageError(f"{path} has no column 'barcode'.")
     return table.set_index("barcode")
-
-
-def peak_identifiers(peaks: pd.DataFrame) -> list[str]:
-    """Return peaks as ``chrom:start-end``, the form in which the order digest takes them."""
-    return [f"{c}:{s}-{e}" for c, s, e in zip(peaks["chrom"], peaks["start"], peaks["end"], strict=True)]
