@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scbasset_zoo.errors import PackageError
 from scbasset_zoo.graph.plain_run import import_onnxruntime
 from scbasset_zoo.inputs import dna
-from scbasset_zoo.progress import progress
+from scbasset_zoo.progress import progress, say
 from scbasset_zoo.training.dataset import PreparedPeaks
 
 if TYPE_CHECKING:
@@ -46,6 +47,11 @@ def evaluate_held_out(
     -------
     list of dict
         Rows of the card's evaluation.
+
+    Raises
+    ------
+    PackageError
+        The embedding of a peak is not finite.
     """
     embedding, intercept = np.asarray(network.cell_head.kernel).T, np.asarray(network.cell_head.bias)
     if network.batch_head is not None:
@@ -60,7 +66,10 @@ def evaluate_held_out(
                 part = codes[first : first + WINDOWS_AT_ONCE]
                 parts.append(session.run(None, {"sequence": dna.one_hot(part)})[0])
                 advance(len(part))
-            rows += evaluate(prepared, split, np.concatenate(parts), embedding, intercept)
+            peak_embedding = np.concatenate(parts)
+            if not np.isfinite(peak_embedding).all():
+                raise PackageError(f"The embeddings of some {split} peaks are not finite, so the model cannot be used.")
+            rows += evaluate(prepared, split, peak_embedding, embedding, intercept)
     if network.batch_head is not None:
         rows = [{**row, "note": "; ".join(filter(None, (row.get("note"), "with the batch path")))} for row in rows]
     return rows
@@ -100,14 +109,21 @@ def evaluate(
         _scores(open_cells[[row]].toarray().ravel(), embedding[cells] @ peak + intercept[cells])
         for row, peak in enumerate(peak_embedding)
     )
-    note = f"over {len(cells):,} of {prepared.n_cells:,} cells, evenly spaced" if len(cells) < prepared.n_cells else None
+    subset = f"over {len(cells):,} of {prepared.n_cells:,} cells, evenly spaced" if len(cells) < prepared.n_cells else None
     rows = []
-    for unit, scores in (("cell", scores_of_cells), ("peak", scores_of_peaks)):
+    for unit, scores, n, which in (
+        ("cell", scores_of_cells, len(cells), f"in which all {split} peaks are open or none is"),
+        ("peak", scores_of_peaks, len(peak_embedding), "which are open in all cells or in none"),
+    ):
         table = np.array([score for score in scores if score is not None]).reshape(-1, 2)
+        if not len(table):
+            say(f"The {split} AUROC and AUPR per {unit} cannot be computed: there are only {unit}s {which}.")
+            continue
+        left_out = f"without {n - len(table):,} of {n:,} {unit}s, {which}" if len(table) < n else None
+        note = "; ".join(filter(None, (subset, left_out)))
         for metric, values in zip(("AUROC", "AUPR"), table.T, strict=True):
-            if len(values):
-                row = {"metric": f"{metric} per {unit}, mean", "split": split, "value": float(values.mean()), "n": len(values)}
-                rows.append(row | ({"note": note} if note else {}))
+            row = {"metric": f"{metric} per {unit}, mean", "split": split, "value": float(values.mean()), "n": len(values)}
+            rows.append(row | ({"note": note} if note else {}))
     return rows
 
 

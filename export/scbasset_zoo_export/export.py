@@ -18,14 +18,16 @@ from scbasset_zoo.inputs import dna
 from scbasset_zoo.package.reading import Package
 from scbasset_zoo.package.writing import write_package
 from scbasset_zoo.training.batches import read_batches
-from scbasset_zoo.training.checkpoint import Arrays, read_arrays
+from scbasset_zoo.training.checkpoint import Arrays, not_finite, read_arrays
 from scbasset_zoo.training.dataset import PreparedPeaks, open_prepared
-from scbasset_zoo.training.run_folder import read_record
+from scbasset_zoo.training.run_folder import check_record, check_state, read_record
 from scbasset_zoo.training.run_record import manifest_digest
 from scbasset_zoo.training.tensorflow_setup import require_tensorflow
 from scbasset_zoo.wording import option
 
 if TYPE_CHECKING:
+    from onnx import ModelProto
+
     from scbasset_zoo.training.architecture import Network
 
 N_TEST_SEQUENCES = 8
@@ -44,9 +46,37 @@ def export(
     run, out = Path(run), Path(out)
     check_destination(out, overwrite=overwrite, replaceable=holding("card.yaml"), inputs=[run, data])
     record = read_record(run)
+    check_record(run, record)
     weights, best = read_arrays(run / "best.npz")
+    check_state(run / "best.npz", record, best, ("epoch",))
+    if names := not_finite(weights):
+        raise InputError(f"{run / 'best.npz'} has weights that are not finite ({names}), so it is no model. Nothing was written.")
     fields = read_about(about)
     prepared = _open_data(run, record, data)
+    require_tensorflow()
+    import tensorflow as tf
+
+    from scbasset_zoo.training.process_settings import standard_settings
+
+    # On the CPU, because a GPU may round products to fewer digits.
+    with standard_settings(), tf.device("CPU:0"):
+        card, model = _model_of_run(run, record, best["epoch"], weights, fields, prepared)
+    windows = prepared.sequences[prepared.rows("test")[:N_TEST_SEQUENCES]]
+    return write_package(
+        out,
+        card=card,
+        model=model,
+        cells=prepared.cells,
+        peaks=prepared.peaks,
+        sequences=[dna.decode(codes) for codes in windows[:, prepared.flank : prepared.flank + prepared.sequence_length]],
+        overwrite=overwrite,
+    )
+
+
+def _model_of_run(
+    run: Path, record: dict[str, Any], best_epoch: int, weights: Arrays, fields: dict[str, Any], prepared: PreparedPeaks
+) -> tuple[dict[str, Any], ModelProto]:
+    """Return the card and the ONNX model of a run, after they were compared with Keras and with the held-out peaks."""
     network, batch_of_cell = restore_network(record, prepared, weights)
     # These modules import TensorFlow and scikit-learn.
     from scbasset_zoo_export.agreement import check_agreement
@@ -61,15 +91,7 @@ def export(
     check_agreement(network, model.SerializeToString(), np.concatenate([held_out["test"][:N_COMPARED], all_n]))
     evaluation = evaluate_held_out(prepared, held_out, extract_trunk(model).SerializeToString(), network, batch_of_cell)
     evaluation += depth_correlation(prepared.cells, read_head(model)[1])
-    return write_package(
-        out,
-        card=card_of_run(run, record, fields, best["epoch"], evaluation, prepared),
-        model=model,
-        cells=prepared.cells,
-        peaks=prepared.peaks,
-        sequences=[dna.decode(codes) for codes in held_out["test"][:N_TEST_SEQUENCES]],
-        overwrite=overwrite,
-    )
+    return card_of_run(run, record, fields, best_epoch, evaluation, prepared), model
 
 
 def restore_network(record: dict[str, Any], prepared: PreparedPeaks, weights: Arrays) -> tuple[Network, NDArray[np.intp] | None]:

@@ -45,15 +45,15 @@ def card_of_run(
     """
     recorded = {
         "architecture": _architecture(record),
-        "genome": _genome(record["data"]["manifest"]),
-        "training": _training(record, best_epoch),
+        "genome": _genome(prepared.manifest),
+        "training": _training(record, prepared.manifest, best_epoch),
         "evaluation": evaluation,
         **_batch_correction(record),
     }
     in_both = sorted(set(about) & set(recorded))
     if in_both:
         raise InputError(f"{option('about')}: leave out {', '.join(in_both)}, which the run records itself.")
-    manifest = record["data"]["manifest"]
+    manifest = prepared.manifest
     source, assembly = manifest["sources"]["matrix"]["name"], manifest["assembly"]
     data = {
         "description": f"{source}, {prepared.n_cells:,} cells.",
@@ -85,10 +85,12 @@ def _genome(manifest: dict[str, Any]) -> dict[str, Any]:
     return {"assembly": manifest["assembly"], "naming": chromosome_naming(sizes), "chromosome_sizes": sizes}
 
 
-def _training(record: dict[str, Any], best_epoch: int) -> dict[str, Any]:
-    manifest, options = record["data"]["manifest"], record["options"]
+def _training(record: dict[str, Any], manifest: dict[str, Any], best_epoch: int) -> dict[str, Any]:
+    options = record["options"]
     hyperparameters = {name: value for name, value in options.items() if value is not None and name not in _NOT_HYPERPARAMETERS}
     hyperparameters["precision"] = record["precision"]
+    for change in record.get("changed_options", []):
+        hyperparameters[f"{change['option']} until epoch {change['after_epoch']}"] = change["before"]
     if options["init_from"]:
         hyperparameters["init_from"] = Path(options["init_from"]).name
     return {

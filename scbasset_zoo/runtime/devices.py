@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -103,8 +104,31 @@ def open_session(model: bytes, device: Device) -> Any:
 
 
 def usable_cores() -> int:
-    """Return the number of cores that this process may use: in a container or batch job, fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Return the number of cores that this process may use: in a container or batch job, fewer than the machine has.
+
+    OMP_NUM_THREADS, the CPU affinity and the CPU quota of a container are upper bounds.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    limits = [cores, _cpu_quota()]
+    # A list, such as "4,2", gives the threads of nested loops.
+    first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    if first.isdecimal() and int(first) > 0:
+        limits.append(int(first))
+    return min(limit for limit in limits if limit is not None)
+
+
+def _cpu_quota() -> int | None:
+    """Return the whole cores that the container's quota allows (cgroup v2, then v1), or None without a quota."""
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
+    except (OSError, ValueError):
+        try:
+            v1 = Path("/sys/fs/cgroup/cpu")
+            quota, period = (v1.joinpath(f"cpu.cfs_{name}_us").read_text(encoding="ascii") for name in ("quota", "period"))
+        except OSError:
+            return None
+    # "max" in version 2, and -1 in version 1, mean that there is no quota.
+    return max(1, int(quota) // int(period)) if quota.strip().isdecimal() else None
 
 
 @functools.cache
@@ -114,10 +138,11 @@ def _cuda_problem() -> str | None:
     if _CUDA[0] not in onnxruntime.get_available_providers():
         return "the installed ONNX Runtime is for CPUs; pip install 'scbasset-zoo[gpu]' brings the one for NVIDIA GPUs"
     # The driver comes first: without one, ONNX Runtime prints errors.
-    return _driver_problem() or _session_problem(onnxruntime)
+    return driver_problem() or _session_problem(onnxruntime)
 
 
-def _driver_problem() -> str | None:
+def driver_problem() -> str | None:
+    """Return why the NVIDIA driver offers no GPU to this process, or None if it does."""
     try:
         driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
     except OSError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,6 +31,20 @@ Array = NDArray[np.float32]
 Sequences = str | Sequence[str] | NDArray[Any]
 Cells = Sequence[str | int] | NDArray[Any]
 _BATCH_SIZE = {"cpu": 32, "cuda": 256}
+
+
+def _reopen(model: type[SequenceModel], folder: Path, card_sha256: str, device: DeviceName) -> SequenceModel:
+    """Open a pickled model again.
+
+    Raises
+    ------
+    PackageError
+        The package is missing, or another one than when the model was pickled.
+    """
+    package = Package.open(folder)
+    if package.card_sha256 != card_sha256:
+        raise PackageError(f"{folder} is not the package that the pickled model was opened from: its card has changed.")
+    return model(package, device)
 
 
 class SequenceModel:
@@ -72,6 +87,10 @@ class SequenceModel:
         self.batches = read_batch_path(proto)
         self._trunk = extract_trunk(proto)
         self._session = open_session(self._trunk.SerializeToString(), self.device)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A session cannot go to another process, so the model is opened again there from its package.
+        return _reopen, (type(self), self.package.folder.absolute(), self.card_sha256, self.device.name)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.card.id} {self.card.version}, {self.n_cells:,} cells, on {self.device.name})"

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 SEQUENCE_LENGTH = 1344
 # filters, kernel width, pool width of each block
 BLOCKS = ((288, 17, 3), (288, 5, 2), (323, 5, 2), (363, 5, 2), (407, 5, 2), (456, 5, 2), (512, 5, 2), (256, 1, 1))
+# Keras takes the order of axes from the user's settings unless a layer states it.
+_ORDER = {"data_format": "channels_last"}
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ class Network(keras.Model):
         precision: str = "float32",
         seed: int = 0,
     ):
-        super().__init__(name="scbasset")
+        super().__init__(name="scbasset", dtype="float32")
         self.architecture = architecture
         self.trunk = _trunk(architecture, precision, seed)
         dense = {"dtype": "float32", "kernel_initializer": keras.initializers.HeNormal(seed=seed + 100)}
@@ -123,8 +125,8 @@ class Network(keras.Model):
             assert batch_of_cell is not None
             dense["kernel_initializer"] = keras.initializers.HeNormal(seed=seed + 101)
             self.batch_head = keras.layers.Dense(architecture.n_batches, name="batch_head", **dense)
-            self.batch_by_cell = tf.one_hot(batch_of_cell, architecture.n_batches, axis=0)
-        self(tf.zeros((1, architecture.sequence_length, 4)))
+            self.batch_by_cell = tf.one_hot(batch_of_cell, architecture.n_batches, axis=0, dtype=tf.float32)
+        self(tf.zeros((1, architecture.sequence_length, 4), tf.float32))
 
     def call(self, sequence: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Return the logits (n, n_cells) of one-hot windows (n, sequence_length, 4)."""
@@ -152,18 +154,18 @@ def n_trainable(network: Network) -> int:
 
 def _trunk(architecture: Architecture, precision: str, seed: int) -> keras.Model:
     policy = keras.DTypePolicy("mixed_bfloat16" if precision == "bfloat16" else "float32")
-    sequence = x = keras.Input((architecture.sequence_length, 4), name="sequence")
+    sequence = x = keras.Input((architecture.sequence_length, 4), dtype="float32", name="sequence")
     for block, (filters, kernel, pool) in enumerate(architecture.blocks):
         x = keras.layers.Activation(gelu, dtype=policy, name=f"gelu_{block}")(x)
         x = keras.layers.Conv1D(
-            filters, kernel, padding="same", use_bias=False, dtype=policy, name=f"conv_{block}",
+            filters, kernel, padding="same", use_bias=False, dtype=policy, name=f"conv_{block}", **_ORDER,
             kernel_initializer=keras.initializers.HeNormal(seed=seed + block),
         )(x)  # fmt: skip
         x = BatchNormalization(name=f"conv_{block}_norm")(x)
         if pool > 1:
-            x = keras.layers.MaxPooling1D(pool, padding="same", dtype=policy, name=f"pool_{block}")(x)
+            x = keras.layers.MaxPooling1D(pool, padding="same", dtype=policy, name=f"pool_{block}", **_ORDER)(x)
     x = keras.layers.Activation(gelu, dtype=policy, name="gelu_dense")(x)
-    x = keras.layers.Flatten(dtype=policy, name="flatten")(x)
+    x = keras.layers.Flatten(dtype=policy, name="flatten", **_ORDER)(x)
     x = keras.layers.Dense(
         architecture.embedding_size, use_bias=False, dtype=policy, name="bottleneck",
         kernel_initializer=keras.initializers.HeNormal(seed=seed + len(BLOCKS)),
@@ -171,4 +173,6 @@ def _trunk(architecture: Architecture, precision: str, seed: int) -> keras.Model
     x = BatchNormalization(name="bottleneck_norm")(x)
     x = keras.layers.Dropout(0.2, dtype=policy, seed=seed, name="dropout")(x)
     x = keras.layers.Activation(gelu, dtype="float32", name="peak_embedding")(x)
-    return keras.Model(sequence, x, name="trunk")
+    trunk = keras.Model(sequence, x, name="trunk")
+    trunk.dtype_policy = keras.DTypePolicy("float32")
+    return trunk

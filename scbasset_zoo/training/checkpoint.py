@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +36,16 @@ def read_arrays(path: Path) -> tuple[Arrays, dict[str, Any]]:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} is damaged ({error}). {start_again}") from error
-    return arrays, json.loads(str(arrays.pop("state")))
+        state = json.loads(str(arrays.pop("state")))
+        if not isinstance(state, dict):
+            raise ValueError("its state is not a mapping")
+    except Exception as error:  # zipfile and NumPy raise many kinds on damaged files
+        raise InputError(f"{path} is damaged ({' '.join(str(error).split()) or type(error).__name__}). {start_again}") from error
+    return arrays, state
+
+
+def not_finite(arrays: Arrays) -> str:
+    """Name the arrays that have values that are not finite, as in "weight/conv_0/kernel and 2 more"; "" if there are none."""
+    names = [name for name, array in arrays.items() if array.dtype.kind == "f" and not np.isfinite(array).all()]
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return f"{names[0]}{more}" if names else ""

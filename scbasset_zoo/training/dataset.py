@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +13,32 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from scbasset_zoo.errors import InputError
+from scbasset_zoo.errors import InputError, readable
 from scbasset_zoo.inputs.assemblies import naming_hint
 from scbasset_zoo.inputs.dna import Codes
 from scbasset_zoo.package.card import SPLITS
+from scbasset_zoo.training.prepared_files import (
+    ARRAYS,
+    PREPARE_AGAIN,
+    Stamps,
+    check_digests,
+    check_manifest,
+    check_sizes,
+    check_tables,
+    check_values,
+    open_array,
+    stamps,
+)
 
 SCHEMA_VERSION = 1
 CHROMOSOMES_SHOWN = 30
+PEAKS_AT_ONCE = 10_000
 
 TOO_FEW_CELLS = "open in too few cells"
 NO_CHROMOSOME = "not in the FASTA"
 BEYOND_END = "beyond the end"
 TOO_MANY_N = "too many N"
 REASONS = (TOO_FEW_CELLS, NO_CHROMOSOME, BEYOND_END, TOO_MANY_N)
-
-FILES = ("sequences.npy", "indptr.npy", "indices.npy", "cells.parquet", "peaks.parquet")
 
 
 @dataclass(frozen=True)
@@ -48,6 +59,8 @@ class PreparedPeaks:
     peaks : DataFrame
         A row for each peak: name, chrom, start, end, window_start, n_fraction, n_open_cells, split, and
         the other columns of the input.
+    stamps : dict
+        Inode, size and time of change of each file when it was opened.
     """
 
     folder: Path
@@ -57,6 +70,7 @@ class PreparedPeaks:
     indices: NDArray[np.int32]
     cells: pd.DataFrame
     peaks: pd.DataFrame
+    stamps: Stamps = field(default_factory=dict, repr=False)
 
     @property
     def n_cells(self) -> int:
@@ -106,6 +120,23 @@ class PreparedPeaks:
         indptr, cells = self._open_cells(rows)
         return sparse.csr_matrix((np.ones(len(cells), dtype=np.float32), cells, indptr), shape=(len(rows), self.n_cells))
 
+    def count_open_peaks(self, rows: NDArray[np.intp]) -> NDArray[np.int64]:
+        """Return the number of peaks among `rows` that are open in each cell."""
+        count = np.zeros(self.n_cells, dtype=np.int64)
+        for block in np.array_split(rows, -(-len(rows) // PEAKS_AT_ONCE)):
+            count += np.bincount(self._open_cells(block)[1], minlength=self.n_cells)
+        return count
+
+    def require_unchanged(self) -> None:
+        """Raise an InputError if a file was written to since it was opened; a file that was replaced is still read as it was."""
+        for name, (inode, *opened) in self.stamps.items():
+            try:
+                stat = (self.folder / name).stat()
+            except OSError:  # moved or removed, but still open
+                continue
+            if stat.st_ino == inode and [stat.st_size, stat.st_mtime_ns] != opened:
+                raise InputError(f"{self.folder / name} was changed while it was in use. {PREPARE_AGAIN}")
+
     def summary(self) -> str:
         """Describe in plain text what was kept, what was left out and why."""
         m = self.manifest
@@ -137,7 +168,8 @@ def open_prepared(folder: str | os.PathLike[str]) -> PreparedPeaks:
     Raises
     ------
     InputError
-        The folder is not a prepared peak set, is incomplete or damaged, or was made by a newer version.
+        The folder is not a prepared peak set, is incomplete, was changed or damaged since it was prepared, or was made by
+        another version.
     """
     folder = Path(folder)
     manifest = read_manifest(folder)
@@ -148,16 +180,11 @@ def open_prepared(folder: str | os.PathLike[str]) -> PreparedPeaks:
             f"{folder}/manifest.json has schema version {manifest.get('schema_version')!r}; this version of scbasset-zoo "
             f"reads {SCHEMA_VERSION}. Prepare the peaks again, or update scbasset-zoo."
         )
-    prepare_again = "Prepare the peaks again."
-    for name in FILES:
-        expected, file = manifest["files"][name]["bytes"], folder / name
-        if not file.is_file():
-            raise InputError(f"{folder} lacks {name}. {prepare_again}")
-        if file.stat().st_size != expected:
-            raise InputError(f"{file} has {file.stat().st_size:,} bytes, its manifest says {expected:,}. {prepare_again}")
-    # Plain arrays over the mapped files, because indexing np.memmap is slow for the many small reads of training.
-    sequences, indptr, indices = (np.load(folder / name, mmap_mode="r").view(np.ndarray) for name in FILES[:3])
-    cells, peaks = pd.read_parquet(folder / "cells.parquet"), pd.read_parquet(folder / "peaks.parquet")
+    check_manifest(folder, manifest)
+    check_sizes(folder, manifest)
+    opened = stamps(folder)
+    sequences, indptr, indices = (open_array(folder / name) for name in ARRAYS)
+    cells, peaks = _read_table(folder / "cells.parquet"), _read_table(folder / "peaks.parquet")
     n_cells, n_peaks, width = manifest["n_cells"], manifest["n_peaks"], manifest["sequence_length"] + 2 * manifest["flank"]
     for name, shape, expected_shape in (
         ("sequences.npy", sequences.shape, (n_peaks, width)),
@@ -167,8 +194,16 @@ def open_prepared(folder: str | os.PathLike[str]) -> PreparedPeaks:
         ("peaks.parquet", (len(peaks),), (n_peaks,)),
     ):
         if shape != expected_shape:
-            raise InputError(f"{folder / name} has shape {shape}, its manifest says {expected_shape}. {prepare_again}")
-    return PreparedPeaks(folder, manifest, sequences, np.array(indptr), indices, cells, peaks)
+            raise InputError(f"{folder / name} has shape {shape}, its manifest says {expected_shape}. {PREPARE_AGAIN}")
+    check_digests(folder, manifest)
+    check_values(folder, n_cells, sequences, indptr, indices)
+    check_tables(folder, manifest, cells, peaks, indptr)
+    return PreparedPeaks(folder, manifest, sequences, np.array(indptr), indices, cells, peaks, opened)
+
+
+def _read_table(file: Path) -> pd.DataFrame:
+    with readable(str(file)):
+        return pd.read_parquet(file)
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:
@@ -177,8 +212,8 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
         manifest = json.loads((folder / "manifest.json").read_text())
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except ValueError as error:
-        raise InputError(f"{folder}/manifest.json is damaged ({error}). Prepare the peaks again.") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{folder}/manifest.json is damaged ({error}). {PREPARE_AGAIN}") from error
     return manifest if isinstance(manifest, dict) else None
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -10,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from scbasset_zoo.errors import InputError
 from scbasset_zoo.progress import say
 from scbasset_zoo.training.architecture import Architecture, Network, n_trainable
 from scbasset_zoo.training.augmentation import augment, centre, one_hot
@@ -20,6 +22,8 @@ from scbasset_zoo.training.dataset import PreparedPeaks
 from scbasset_zoo.training.loss import binary_cross_entropy
 from scbasset_zoo.training.precision import resolve_precision
 from scbasset_zoo.training.train_options import TrainingOptions
+from scbasset_zoo.training.training_device import training_device
+from scbasset_zoo.wording import option
 
 
 class Fit:
@@ -36,6 +40,11 @@ class Fit:
         For the batch-corrected variant.
     resumed : bool
         The weights will be restored from a snapshot, so the package of `init_from` is not read.
+
+    Raises
+    ------
+    InputError
+        No cell has both open and closed training peaks.
     """
 
     def __init__(
@@ -46,15 +55,24 @@ class Fit:
         *,
         resumed: bool = False,
     ):
-        if not tf.config.list_physical_devices("GPU"):
-            tf.config.experimental.enable_op_determinism()
-        keras.utils.set_random_seed(options.seed)
         self.prepared, self.options = prepared, options
+        self.device, self.device_reason = training_device()
+        say(f"Training on {self.device} ({self.device_reason}).")
         self.precision, why = resolve_precision(options.precision)
-        say(f"training in {self.precision} ({why})")
+        say(f"Training in {self.precision} ({why}).")
         self.train_rows, self.validation_rows = prepared.rows("train"), prepared.rows("validation")
         self.n_steps = -(-len(self.train_rows) // options.batch_size)
         self.batch_size = len(self.train_rows) / self.n_steps
+        self.auroc, self.validation_auroc = MeanAuroc(prepared.n_cells), MeanAuroc(prepared.n_cells)
+        self.n_auroc_cells = {
+            "train": self._count_auroc_cells("training", self.train_rows),
+            "validation": self._count_auroc_cells("validation", self.validation_rows),
+        }
+        if not self.n_auroc_cells["train"]:
+            raise InputError(
+                f"{prepared.folder}: no cell has both open and closed peaks among the {len(self.train_rows):,} training peaks, so "
+                "there is nothing to learn. Prepare more peaks, or other cells."
+            )
         architecture = Architecture(
             n_cells=prepared.n_cells,
             n_batches=len(batches.names) if batches else 0,
@@ -72,9 +90,8 @@ class Fit:
         if options.freeze_trunk:
             self.network.trunk.trainable = False
         self.n_trainable = n_trainable(self.network)
-        self.optimizer = keras.optimizers.Adam(options.learning_rate, options.beta_1, options.beta_2, name="adam")
+        self.optimizer = keras.optimizers.Adam(options.learning_rate, options.beta_1, options.beta_2, epsilon=1e-7, name="adam")
         self.optimizer.build(self.network.trainable_variables)
-        self.auroc, self.validation_auroc = MeanAuroc(prepared.n_cells), MeanAuroc(prepared.n_cells)
         self.state: dict[str, Any] = {"epoch": 0, "step": 0, "loss_sum": 0.0, "best_auroc": float("-inf"), "best_epoch": 0}
         width = prepared.sequence_length + 2 * prepared.flank
         self._signature = (
@@ -83,8 +100,8 @@ class Fit:
             tf.TensorSpec((None,), tf.int32, "cell"),
         )
         number = tf.TensorSpec((), tf.int64, "number")
-        self._train_step = tf.function(self._step, input_signature=(*self._signature, number), autograph=False)
-        self._validation_step = tf.function(self._validate, input_signature=self._signature, autograph=False)
+        self._train_step = _function(self._step, (*self._signature, number))
+        self._validation_step = _function(self._validate, self._signature)
 
     def epoch(self) -> Iterator[tuple[int, float]]:
         """Run the rest of the current epoch, and yield (step, loss) after each step."""
@@ -123,14 +140,20 @@ class Fit:
         return arrays, dict(self.state)
 
     def restore(self, arrays: Arrays, state: dict[str, Any]) -> None:
-        """Restore a snapshot."""
-        assign_weights(self.network, arrays)
-        for variable in self.optimizer.variables:
-            variable.assign(arrays[f"optimizer/{variable.path}"])
+        """Restore a snapshot; the learning rate stays that of the options.
+
+        Raises
+        ------
+        InputError
+            The snapshot is that of another network.
+        """
+        variables = {f"weight/{weight.path}": weight for weight in self.network.weights}
+        variables |= {f"optimizer/{variable.path}": variable for variable in self.optimizer.variables}
         if state["step"]:
-            self.auroc.seen.assign(arrays["auroc/seen"])
-            self.auroc.open.assign(arrays["auroc/open"])
-        self.state = dict(state)
+            variables |= {"auroc/seen": self.auroc.seen, "auroc/open": self.auroc.open}
+        _assign(variables, arrays)
+        self.optimizer.learning_rate = self.options.learning_rate
+        self.state = {name: state[name] for name in self.state}
 
     def _step(self, codes: tf.Tensor, peak: tf.Tensor, cell: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
         options, network = self.options, self.network
@@ -171,13 +194,57 @@ class Fit:
         self.validation_auroc.reset()
         return {"validation_loss": loss, "validation_auroc": auroc}
 
+    def _count_auroc_cells(self, split: str, rows: NDArray[np.intp]) -> int:
+        """Count the cells that have an AUROC on some peaks, and tell the user if some have none."""
+        cells = self.auroc.cells
+        n_open = self.prepared.count_open_peaks(rows)[cells]
+        n = int(((n_open > 0) & (n_open < len(rows))).sum())
+        which = f"all {len(rows):,} {split} peaks are open, or none is"
+        if not n:
+            say(f"The {split} AUROC cannot be computed and is NaN: in each cell, {which}.")
+        elif n < len(cells):
+            say(f"The {split} AUROC is the mean over {n:,} of {len(cells):,} cells; in the others, {which}.")
+        return n
+
     def _stream(self, batches: list[NDArray[np.intp]]) -> tf.data.Dataset:
         """Read batches from the memory map, two ahead of the training step."""
         dataset = tf.data.Dataset.from_generator(lambda: map(self.prepared.batch, batches), output_signature=self._signature)
         return dataset.prefetch(2)
 
 
+def _function(step: Callable[..., tf.Tensor], signature: tuple[tf.TensorSpec, ...]) -> Any:
+    """Compile a step to a graph, without XLA: it draws other random numbers, and TF_XLA_FLAGS of the user may turn it on."""
+
+    @functools.wraps(step)
+    def without_xla(*arguments: tf.Tensor) -> tf.Tensor:
+        with tf.xla.experimental.jit_scope(compile_ops=False):
+            return step(*arguments)
+
+    return tf.function(without_xla, input_signature=signature, autograph=False)
+
+
 def assign_weights(network: Network, arrays: Arrays) -> None:
-    """Set the weights of a network to those of :meth:`Fit.weights`."""
-    for weight in network.weights:
-        weight.assign(arrays[f"weight/{weight.path}"])
+    """Set the weights of a network to those of :meth:`Fit.weights`.
+
+    Raises
+    ------
+    InputError
+        The weights are those of another network.
+    """
+    _assign({f"weight/{weight.path}": weight for weight in network.weights}, arrays)
+
+
+def _assign(variables: dict[str, Any], arrays: Arrays) -> None:
+    for name, variable in variables.items():
+        expected, found = (np.asarray(variable).dtype, tuple(variable.shape)), None
+        if name in arrays:
+            found = arrays[name].dtype, arrays[name].shape
+        if found != expected:
+            described = "of type {} and shape {}".format
+            raise InputError(
+                f"The weights of this run do not fit the network that its run.json describes: expected {name} "
+                f"{described(*expected)}, found {'it ' + described(*found) if found else 'none'}. One of the files was changed. "
+                f"Put it back as it was, or start the run again with {option('overwrite', True)}."
+            )
+    for name, variable in variables.items():
+        variable.assign(arrays[name])

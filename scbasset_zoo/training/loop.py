@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scbasset_zoo.errors import TrainingError
+from scbasset_zoo.errors import ScbassetZooError, TrainingError
 from scbasset_zoo.files import new_file
-from scbasset_zoo.training.checkpoint import write_arrays
+from scbasset_zoo.progress import say
+from scbasset_zoo.training.checkpoint import Arrays, not_finite, write_arrays
 from scbasset_zoo.training.display import Display
 from scbasset_zoo.training.history_plot import plot_history
 from scbasset_zoo.training.interrupts import interruptible
@@ -41,7 +42,9 @@ class TrainingLoop:
 
     def __init__(self, out: Path, fit: Fit, options: TrainingOptions, record: dict[str, Any], *, quiet: bool):
         self.out, self.fit, self.options, self.record, self.quiet = out, fit, options, record, quiet
-        self.history: list[dict[Any, Any]] = read_history(out).to_dict("records")[: fit.state["epoch"]]
+        rows: list[dict[Any, Any]] = read_history(out).to_dict("records")
+        self.history = [row for row in rows if row["epoch"] <= fit.state["epoch"]]
+        self.saved_epoch, self.failure = fit.state["epoch"], ""
         self.write_logs = tensorboard_writer(out / "tensorboard") if options.tensorboard else None
 
     def run(self) -> Run:
@@ -50,24 +53,27 @@ class TrainingLoop:
         Raises
         ------
         TrainingError
-            The loss is no longer finite.
+            The loss, the validation loss or a weight is no longer finite, or TensorFlow fails. The checkpoint stays as it was.
+        InputError
+            The prepared peak set was changed meanwhile, or the disk is full.
         """
+        from tensorflow.errors import OpError
+
         interruption = ""
-        with interruptible() as interrupted, Display(self.fit.n_steps, self.options.epochs, quiet=self.quiet) as display:
-            while not interruption and not self._reason_to_stop():
-                interruption = self._epoch(interrupted, display)
-        if interruption:
-            write_arrays(self.out / "checkpoint.npz", *self.fit.snapshot())
-        self.record.update(
-            status="interrupted" if interruption else "finished",
-            stopped_because=interruption or self._reason_to_stop(),
-            seconds=float(sum(row["seconds"] for row in self.history)),
-            best_epoch=self.fit.state["best_epoch"],
-        )
-        write_record(self.out, self.record)
+        try:
+            with interruptible() as interrupted, Display(self.fit.n_steps, self.options.epochs, quiet=self.quiet) as display:
+                while not interruption and not self._reason_to_stop():
+                    interruption = self._epoch(interrupted, display)
+            if interruption:
+                self._write_checkpoint(*self.fit.snapshot())
+        except (ScbassetZooError, OpError) as error:
+            self._write_end("failed", self.failure or str(error).split("\n")[0])
+            if isinstance(error, OpError):
+                raise _explained(error) from error
+            raise
+        self._write_end("interrupted" if interruption else "finished", interruption or self._reason_to_stop())
         if self.history:
-            with new_file(self.out / "training.png") as partial:
-                plot_history(read_history(self.out), self.fit.state["best_epoch"], partial)
+            self._plot()
         return open_run(self.out)
 
     def _epoch(self, interrupted: Event, display: Display) -> str:
@@ -76,7 +82,7 @@ class TrainingLoop:
         began, first_step = time.perf_counter(), state["step"]
         for step, loss in fit.epoch():
             if not np.isfinite(loss):
-                raise self._loss_is_not_finite(step, loss)
+                raise self._diverged(f"the loss became {loss}", f", step {step + 1} of {fit.n_steps}")
             display.step(fit, step, (step + 1 - first_step) * fit.batch_size / (time.perf_counter() - began))
             if interrupted.is_set():
                 break
@@ -85,6 +91,8 @@ class TrainingLoop:
         peaks_per_second = (fit.n_steps - first_step) * fit.batch_size / (time.perf_counter() - began)
         row = fit.end_epoch()
         row.update(peaks_per_second=peaks_per_second, seconds=time.perf_counter() - began)
+        if not np.isfinite(row["validation_loss"]):
+            raise self._diverged(f"the validation loss became {row['validation_loss']}")
         self._save_epoch(row)
         display.epoch(row)
         if interrupted.is_set() and not self._reason_to_stop():
@@ -92,11 +100,16 @@ class TrainingLoop:
         return ""
 
     def _save_epoch(self, row: dict[str, Any]) -> None:
-        self.history = [*self.history[: row["epoch"] - 1], row]
-        if self.fit.state["best_epoch"] == row["epoch"]:
-            write_arrays(self.out / "best.npz", self.fit.weights(), {"epoch": row["epoch"], "auroc": row["auroc"]})
+        self.fit.prepared.require_unchanged()
+        arrays, state = self.fit.snapshot()
+        self._require_finite(arrays)
+        self.history = [*(earlier for earlier in self.history if earlier["epoch"] < row["epoch"]), row]
+        if state["best_epoch"] == row["epoch"]:
+            weights = {name: array for name, array in arrays.items() if name.startswith("weight/")}
+            self._write_arrays("best.npz", weights, {"epoch": row["epoch"], "auroc": row["auroc"]})
         write_history(self.out, self.history)
-        write_arrays(self.out / "checkpoint.npz", *self.fit.snapshot())
+        self._write_checkpoint(arrays, state)
+        self.saved_epoch = row["epoch"]
         if self.write_logs:
             self.write_logs(row)
 
@@ -108,11 +121,49 @@ class TrainingLoop:
             return f"{options.epochs} epochs were done"
         return ""
 
-    def _loss_is_not_finite(self, step: int, loss: float) -> TrainingError:
-        self.record.update(status="failed", stopped_because=f"the loss became {loss}")
-        write_record(self.out, self.record)
-        checkpoint = "The last checkpoint is kept." if self.history else "There is no checkpoint yet."
-        return TrainingError(
-            f"The loss became {loss} in epoch {self.fit.state['epoch'] + 1}, step {step + 1} of {self.fit.n_steps}. {checkpoint} "
-            f"Try a lower {option('learning_rate')} (now {self.options.learning_rate:g}) or {option('precision', 'float32')}."
+    def _write_checkpoint(self, arrays: Arrays, state: dict[str, Any]) -> None:
+        self._require_finite(arrays)
+        self._write_arrays("checkpoint.npz", arrays, state)
+
+    def _write_arrays(self, name: str, arrays: Arrays, state: dict[str, Any]) -> None:
+        write_arrays(self.out / name, arrays, state | {"run": self.record.get("id")})
+
+    def _require_finite(self, arrays: Arrays) -> None:
+        if names := not_finite(arrays):
+            raise self._diverged(f"values of {names} became not finite")
+
+    def _diverged(self, what: str, where: str = "") -> TrainingError:
+        """Return the error of training that diverged; what was saved before stays usable."""
+        self.failure = f"{what} in epoch {self.saved_epoch + 1}{where}"
+        again = f"a lower {option('learning_rate')} (now {self.options.learning_rate:g}) or {option('precision', 'float32')}"
+        if (self.out / "checkpoint.npz").exists():
+            remedy = f"The last checkpoint is kept: continue from it with {option('resume', True)} and {again}"
+            remedy += f", or export epoch {self.fit.state['best_epoch']}." if self.saved_epoch else "."
+        else:
+            remedy = f"There is no checkpoint yet: start again with {option('overwrite', True)} and {again}."
+        return TrainingError(f"{self.failure[0].upper()}{self.failure[1:]}. {remedy}")
+
+    def _plot(self) -> None:
+        try:
+            with new_file(self.out / "training.png") as partial:
+                plot_history(read_history(self.out), self.fit.state["best_epoch"], partial)
+        except Exception as error:  # noqa: BLE001  the run is whole without its plot
+            say(f"training.png could not be drawn: {' '.join(str(error).split())[:300]}")
+
+    def _write_end(self, status: str, reason: str) -> None:
+        self.record.update(
+            status=status,
+            stopped_because=reason,
+            seconds=float(sum(row["seconds"] for row in self.history)),
+            best_epoch=self.fit.state["best_epoch"],
         )
+        write_record(self.out, self.record)
+
+
+def _explained(error: Any) -> TrainingError:
+    """Turn an error of TensorFlow into one for people."""
+    from tensorflow.errors import ResourceExhaustedError
+
+    if isinstance(error, ResourceExhaustedError):
+        return TrainingError(f"The memory is not enough for a training step. Start a run with a smaller {option('batch_size')}.")
+    return TrainingError(f"TensorFlow failed: {' '.join(error.message.split())[:500]}")

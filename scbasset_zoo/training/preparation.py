@@ -27,7 +27,6 @@ from scbasset_zoo.options import checked_options, declares_options
 from scbasset_zoo.package.card import SPLITS
 from scbasset_zoo.training.cell_and_peak_filters import KEPT, KeptCells, filter_cells, filter_peaks, leave_out_emptied_cells
 from scbasset_zoo.training.dataset import (
-    FILES,
     NO_CHROMOSOME,
     REASONS,
     SCHEMA_VERSION,
@@ -39,6 +38,7 @@ from scbasset_zoo.training.dataset import (
 )
 from scbasset_zoo.training.label_matrix import write_open_cells
 from scbasset_zoo.training.prepare_options import PrepareKeywords, PrepareOptions
+from scbasset_zoo.training.prepared_files import FILES
 from scbasset_zoo.training.prepared_tables import cells_table, peaks_table
 from scbasset_zoo.training.splits import assign_splits, read_split_column
 from scbasset_zoo.training.window_file import write_windows

@@ -14,14 +14,19 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
+import numpy as np
 import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from scbasset_zoo.errors import InputError
+from scbasset_zoo.errors import InputError, readable
 from scbasset_zoo.files import new_file
+from scbasset_zoo.training.train_options import TrainingOptions
+from scbasset_zoo.validation import field_problems
 
 HISTORY = ("epoch", "loss", "auroc", "validation_loss", "validation_auroc", "peaks_per_second", "seconds")
+_WITHOUT_HISTORY = "Put the right file back, or delete it to continue without the rows of the earlier epochs."
 
 
 @dataclass(frozen=True)
@@ -43,23 +48,86 @@ class Run:
     history: pd.DataFrame
 
 
+class _Data(BaseModel):
+    folder: str
+    manifest_sha256: str
+
+
+class _Architecture(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    n_cells: Annotated[int, Field(ge=1)]
+    n_batches: Annotated[int, Field(ge=0)] = 0
+    embedding_size: Annotated[int, Field(ge=1)]
+    width: Annotated[float, Field(gt=0)]
+    sequence_length: Annotated[int, Field(ge=1)]
+
+
+class _Record(BaseModel):
+    """The fields of run.json that resuming and exporting read."""
+
+    status: Literal["running", "finished", "interrupted", "failed"]
+    stopped_because: str = ""
+    seconds: float = 0.0
+    data: _Data
+    options: TrainingOptions
+    precision: Literal["float32", "bfloat16"]
+    architecture: _Architecture
+    n_trainable: int
+    versions: dict[str, str]
+    hardware: str
+
+
 def open_run(folder: str | os.PathLike[str]) -> Run:
     """Open the training run in a folder.
 
     Raises
     ------
     InputError
-        `folder` does not hold a training run.
+        `folder` does not hold a training run, or its run.json or history.csv is damaged.
     """
     folder = Path(folder)
     record = read_record(folder)
+    check_record(folder, record)
     return Run(folder, record["status"], record.get("stopped_because", ""), read_history(folder))
 
 
+def check_record(folder: Path, record: dict[str, Any]) -> None:
+    """Raise an InputError that lists all fields of RUN/run.json that are missing or wrong."""
+    try:
+        _Record.model_validate(record)
+    except ValidationError as error:
+        problems = "\n  ".join([f"{folder / 'run.json'} is damaged:", *field_problems(error)])
+        raise InputError(f"{problems}\nPut the file back as it was, or start a new run.") from None
+
+
+def check_state(path: Path, record: dict[str, Any], state: dict[str, Any], numbers: tuple[str, ...]) -> None:
+    """Raise an InputError if the state of a file of weights is of another run, or lacks one of its numbers."""
+    if state.get("run", record.get("id")) != record.get("id"):
+        raise InputError(f"{path} belongs to another run than {path.with_name('run.json')}. Put the right file back.")
+    wrong = [name for name in numbers if not isinstance(state.get(name), int | float)]
+    if wrong:
+        raise InputError(f"{path} is damaged: it does not give {', '.join(wrong)}. Put the right file back, or start a new run.")
+
+
 def read_history(folder: Path) -> pd.DataFrame:
-    """Read the history of a run: a row for each finished epoch."""
+    """Read the history of a run: a row for each finished epoch.
+
+    Raises
+    ------
+    InputError
+        The file is damaged.
+    """
     path = folder / "history.csv"
-    return pd.read_csv(path) if path.exists() else pd.DataFrame(columns=list(HISTORY))
+    if not path.exists():
+        return pd.DataFrame(columns=list(HISTORY))
+    with readable(str(path)):
+        history = pd.read_csv(path, float_precision="round_trip")
+    if not set(HISTORY) <= set(history.columns) or not all(history[name].dtype.kind in "if" for name in HISTORY):
+        raise InputError(f"{path} is damaged: expected numbers in the columns {', '.join(HISTORY)}. {_WITHOUT_HISTORY}")
+    if (history["epoch"] != np.arange(len(history)) + history["epoch"].min()).any():
+        raise InputError(f"{path} is damaged: the epochs are not consecutive. {_WITHOUT_HISTORY}")
+    return history[list(HISTORY)]
 
 
 def write_history(folder: Path, rows: list[dict[Any, Any]]) -> None:
@@ -85,14 +153,17 @@ def read_record(folder: Path) -> dict[str, Any]:
         `folder` is not the folder of a training run.
     """
     try:
-        return _with_new_names(json.loads((folder / "run.json").read_text()))
-    except (OSError, json.JSONDecodeError) as error:
+        record = json.loads((folder / "run.json").read_text())
+        if not isinstance(record, dict):
+            raise ValueError("it is not a mapping")
+        return _with_new_names(record)
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{folder} is not the folder of a training run: its run.json cannot be read ({error}).") from error
 
 
 def _with_new_names(record: dict[str, Any]) -> dict[str, Any]:
     """Rename options that earlier versions recorded under another name."""
     for section in ("options", "architecture"):
-        if "bottleneck" in record.get(section, {}):
+        if isinstance(record.get(section), dict) and "bottleneck" in record[section]:
             record[section]["embedding_size"] = record[section].pop("bottleneck")
     return record

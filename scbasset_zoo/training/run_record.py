@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import platform
+import uuid
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +19,13 @@ from scbasset_zoo.training.dataset import PreparedPeaks
 from scbasset_zoo.training.train_options import TrainingOptions
 from scbasset_zoo.version import __version__
 
+# Variables that change how TensorFlow computes; others whose names start with TF_ may hold secrets of other programs.
+_TENSORFLOW_VARIABLES = (
+    "CUDA_VISIBLE_DEVICES", "NVIDIA_TF32_OVERRIDE", "OMP_NUM_THREADS", "ONEDNN_DEFAULT_FPMATH_MODE", "ONEDNN_MAX_CPU_ISA",
+    "TF_DETERMINISTIC_OPS", "TF_ENABLE_AUTO_MIXED_PRECISION", "TF_ENABLE_ONEDNN_OPTS", "TF_FORCE_GPU_ALLOW_GROWTH",
+    "TF_NUM_INTEROP_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_SET_ONEDNN_FPMATH_MODE", "TF_XLA_FLAGS", "XLA_FLAGS",
+)  # fmt: skip
+
 if TYPE_CHECKING:
     from scbasset_zoo.training.fit import Fit
 
@@ -25,6 +34,7 @@ def new_record(prepared: PreparedPeaks, options: TrainingOptions, fit: Fit, batc
     """Return the record of a run that starts now."""
     return {
         "schema_version": 1,
+        "id": uuid.uuid4().hex,
         "status": "running",
         "stopped_because": "",
         "started": pd.Timestamp.now("UTC").isoformat(timespec="seconds"),
@@ -35,11 +45,14 @@ def new_record(prepared: PreparedPeaks, options: TrainingOptions, fit: Fit, batc
         },
         "options": options.model_dump(),
         "precision": fit.precision,
+        "device": {"name": fit.device, "reason": fit.device_reason},
+        "environment": _environment(),
+        "n_auroc_cells": fit.n_auroc_cells,
         "architecture": asdict(fit.network.architecture),
         "batches": batches.names if batches else None,
         "n_trainable": fit.n_trainable,
         "versions": _versions(),
-        "hardware": _hardware(),
+        "hardware": _hardware(fit.device),
     }
 
 
@@ -61,11 +74,14 @@ def _versions() -> dict[str, str]:
     }
 
 
-def _hardware() -> str:
-    import tensorflow as tf
+def _environment() -> dict[str, str]:
+    return {name: os.environ[name] for name in _TENSORFLOW_VARIABLES if name in os.environ}
 
-    gpus = tf.config.list_physical_devices("GPU")
-    return f"{len(gpus)} GPU" if gpus else f"{usable_cores()} CPU cores ({_processor()})"
+
+def _hardware(device: str) -> str:
+    from scbasset_zoo.training.training_device import gpu_name
+
+    return gpu_name() if device == "cuda" else f"{usable_cores()} CPU cores ({_processor()})"
 
 
 def _processor() -> str:

@@ -5,38 +5,71 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import subprocess
 import sys
-import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from scbasset_zoo.errors import TrainingError
+from scbasset_zoo.progress import say
 
 # Parameters of glibc's mallopt (malloc.h).
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
+# The end of the text that the import of TensorFlow printed, if it succeeded.
+_DONE = b"\0"
+_PRINT_UNLESS_DONE = f"import sys; text = sys.stdin.buffer.read(); text.endswith({_DONE!r}) or sys.stderr.buffer.write(text)"
+# The second one is for JAX alone.
+_KERAS_VARIABLES = {"KERAS_BACKEND": "tensorflow", "KERAS_NNX_ENABLED": "false"}
 
 
 def require_tensorflow() -> None:
-    """Import TensorFlow without its start-up messages, or say how to install it.
+    """Import Keras and TensorFlow without their start-up messages, or say what to do.
+
+    KERAS_BACKEND may name another backend, for other projects of the user. It is not used for this import, with a line that
+    says so, and it keeps its value.
 
     Raises
     ------
     TrainingError
-        TensorFlow is not installed, or Keras is set to another backend.
+        TensorFlow is not installed, TensorFlow or Keras cannot be imported, or Keras was imported with another backend.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     keep_freed_memory()
     try:
-        with _stderr_on_failure_only():
+        with _keras_variables(), _stderr_on_failure_only(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             import keras
             import tensorflow as tf
 
             tf.config.list_physical_devices("GPU")
-    except ImportError as error:
-        raise TrainingError(f"Training needs TensorFlow: pip install 'scbasset-zoo[train]' ({error}).") from error
+    except Exception as error:
+        if isinstance(error, ImportError) and (error.name or "").partition(".")[0] in ("keras", "tensorflow"):
+            raise TrainingError(f"Training needs TensorFlow: pip install 'scbasset-zoo[train]' ({error}).") from error
+        raise TrainingError(
+            f"TensorFlow or Keras cannot be imported: {error} Check the file keras.json in ~/.keras or KERAS_HOME, and the "
+            "environment variables whose names start with KERAS_ and TF_."
+        ) from error
     if keras.backend.backend() != "tensorflow":
-        raise TrainingError(f"Keras runs on {keras.backend.backend()}; training needs KERAS_BACKEND=tensorflow.")
+        raise TrainingError(
+            f"Keras was imported with the backend {keras.backend.backend()} in this process; training needs TensorFlow. Start a "
+            "new Python process, and set KERAS_BACKEND=tensorflow there if you import Keras first."
+        )
+
+
+@contextmanager
+def _keras_variables() -> Iterator[None]:
+    """Within the block, set the variables that Keras reads when it is imported, so that it runs on TensorFlow."""
+    by_user = {name: os.environ[name] for name in _KERAS_VARIABLES if name in os.environ}
+    if by_user.get("KERAS_BACKEND", "tensorflow") != "tensorflow" and "keras" not in sys.modules:
+        say(f"Training runs Keras on TensorFlow; KERAS_BACKEND={by_user['KERAS_BACKEND']} is not used.")
+    os.environ.update(_KERAS_VARIABLES)
+    try:
+        yield
+    finally:
+        for name in _KERAS_VARIABLES:
+            del os.environ[name]
+        os.environ.update(by_user)
 
 
 def keep_freed_memory() -> None:
@@ -60,17 +93,19 @@ def keep_freed_memory() -> None:
 
 @contextmanager
 def _stderr_on_failure_only() -> Iterator[None]:
-    """Hold back what C++ code writes to standard error; TensorFlow's loader ignores its own log level."""
+    """Hold back what C++ code writes to standard error; TensorFlow's loader ignores its own log level.
+
+    A process holds the text and prints it unless the block succeeds, because TensorFlow ends this one, with its reason as the
+    last line, where it cannot run: on a processor without AVX, or after a wrong flag in XLA_FLAGS or TF_XLA_FLAGS.
+    """
     sys.stderr.flush()
     kept = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
+    with subprocess.Popen([sys.executable, "-IS", "-c", _PRINT_UNLESS_DONE], stdin=subprocess.PIPE, stderr=kept) as holder:
+        assert holder.stdin is not None
+        os.dup2(holder.stdin.fileno(), 2)
         try:
             yield
-        except BaseException:
-            held.seek(0)
-            os.write(kept, held.read())
-            raise
+            os.write(2, _DONE)
         finally:
             os.dup2(kept, 2)
             os.close(kept)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, TypedDict
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from scbasset_zoo.options import Options
 from scbasset_zoo.wording import option
@@ -12,6 +12,8 @@ from scbasset_zoo.wording import option
 
 class TrainingOptions(Options):
     """Options of :func:`scbasset_zoo.train`; the defaults are the paper's recipe."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
     embedding_size: int = Field(32, ge=1, description="Length of the peak and cell embeddings.")
     width: float = Field(1.0, gt=0, le=4, description="Factor on the number of filters of every convolution.")

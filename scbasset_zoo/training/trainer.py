@@ -12,14 +12,17 @@ from scbasset_zoo.files import check_destination, holding, new_folder, remove
 from scbasset_zoo.options import checked_options, declares_options
 from scbasset_zoo.progress import say
 from scbasset_zoo.training.batches import read_batches
-from scbasset_zoo.training.checkpoint import read_arrays
+from scbasset_zoo.training.checkpoint import Arrays, read_arrays
 from scbasset_zoo.training.dataset import PreparedPeaks, open_prepared
 from scbasset_zoo.training.loop import TrainingLoop
-from scbasset_zoo.training.run_folder import Run, open_run, read_history, read_record, write_record
+from scbasset_zoo.training.run_folder import Run, check_record, check_state, open_run, read_history, read_record, write_record
 from scbasset_zoo.training.run_record import manifest_digest, new_record
 from scbasset_zoo.training.tensorflow_setup import require_tensorflow
 from scbasset_zoo.training.train_options import TrainingKeywords, TrainingOptions
 from scbasset_zoo.wording import option
+
+# Options that may change when a run is resumed that failed because a number was not finite.
+_AGAINST_DIVERGENCE = ("learning_rate", "precision")
 
 
 @declares_options(TrainingOptions)
@@ -47,6 +50,7 @@ def train(
         Folder for the run.
     resume : bool
         Continue the run in `out` after an interruption. On a CPU, the weights end identical to those of an uninterrupted run.
+        A run that failed may continue with another `learning_rate` or `precision`.
     overwrite : bool
         Replace a run that is in `out`.
     quiet : bool
@@ -61,9 +65,9 @@ def train(
     Raises
     ------
     InputError
-        The prepared peak set, an option or the destination cannot be used.
+        The prepared peak set, the run, an option or the destination cannot be used.
     TrainingError
-        TensorFlow is not installed, or the loss is no longer finite.
+        TensorFlow is not installed, or a loss or weight is no longer finite.
     """
     out = Path(out)
     settings = checked_options("train", TrainingOptions, options)
@@ -79,52 +83,88 @@ def _start(out: Path, peaks: PreparedPeaks, options: TrainingOptions, overwrite:
     _check_shift(peaks, options)
     require_tensorflow()
     from scbasset_zoo.training.fit import Fit
+    from scbasset_zoo.training.process_settings import standard_settings
 
-    fit = Fit(peaks, options, batches)
-    record = new_record(peaks, options, fit, batches)
-    with new_folder(out, overwrite=overwrite) as folder:
-        for table in ("cells.parquet", "peaks.parquet"):
-            shutil.copyfile(peaks.folder / table, folder / table)
-        write_record(folder, record)
-    return TrainingLoop(out, fit, options, record, quiet=quiet).run()
+    with standard_settings():
+        fit = Fit(peaks, options, batches)
+        record = new_record(peaks, options, fit, batches)
+        with new_folder(out, overwrite=overwrite) as folder:
+            for table in ("cells.parquet", "peaks.parquet"):
+                shutil.copyfile(peaks.folder / table, folder / table)
+            write_record(folder, record)
+        return TrainingLoop(out, fit, options, record, quiet=quiet).run()
 
 
 def _resume(out: Path, peaks: PreparedPeaks, options: TrainingOptions, given: TrainingKeywords, quiet: bool) -> Run:
     record = read_record(out)
+    check_record(out, record)
     options = _resumed_options(out, record, options, given, peaks)
-    if record["status"] == "finished" and len(read_history(out)) >= options.epochs:
+    arrays, state = _read_checkpoint(out, record)
+    if record["status"] == "finished" and state["epoch"] >= options.epochs:
         say(f"{out} is finished already: {record['stopped_because']}.")
         return open_run(out)
     batches = read_batches(peaks.cells, options.batch_key, peaks.folder)
     _check_shift(peaks, options)
     require_tensorflow()
     from scbasset_zoo.training.fit import Fit
+    from scbasset_zoo.training.process_settings import standard_settings
 
-    fit = Fit(peaks, options, batches, resumed=True)
-    for leftover in out.glob(".partial-*"):
-        remove(leftover)
-    fit.restore(*read_arrays(out / "checkpoint.npz"))
-    record.update(options=options.model_dump(), status="running")
-    write_record(out, record)
-    return TrainingLoop(out, fit, options, record, quiet=quiet).run()
+    with standard_settings():
+        # Without a change of the option, the precision stays that of the run, whatever this machine prefers.
+        is_changed = options.precision != record["options"]["precision"]
+        precision = options.precision if is_changed else record["precision"]
+        fit = Fit(peaks, options.model_copy(update={"precision": precision}), batches, resumed=True)
+        fit.restore(arrays, state)
+        for leftover in out.glob(".partial-*"):
+            remove(leftover)
+        _record_changes(record, options, state["epoch"])
+        record.update(options=options.model_dump(), precision=fit.precision, status="running", stopped_because="")
+        write_record(out, record)
+        return TrainingLoop(out, fit, options, record, quiet=quiet).run()
 
 
 def _resumed_options(
     out: Path, record: dict[str, Any], options: TrainingOptions, given: TrainingKeywords, peaks: PreparedPeaks
 ) -> TrainingOptions:
-    """Return the recorded options of a run; the number of epochs may change, all others must be the recorded ones."""
+    """Return the options of a run that is resumed: the recorded ones, with those changes that are possible."""
     if record["data"]["manifest_sha256"] != manifest_digest(peaks):
         raise InputError(
             f"{peaks.folder} is not the data that {out} was started on ({record['data']['folder']}). Resume with that folder."
         )
     recorded = TrainingOptions(**record["options"])
+    may_change = {"epochs", *(_AGAINST_DIVERGENCE if record["status"] == "failed" else ())}
     for name, value in options.model_dump().items():
-        if name in given and name != "epochs" and value != getattr(recorded, name):
+        if name in given and name not in may_change and value != getattr(recorded, name):
             raise InputError(
                 f"{out} was started with {option(name, getattr(recorded, name))}, so it cannot be resumed with "
                 f"{option(name, value)}. Leave the option out, or start a new run."
             )
-    return recorded.model_copy(update={"epochs": options.epochs} if "epochs" in given else {})
+    return recorded.model_copy(update={name: getattr(options, name) for name in may_change & set(given)})
+
+
+def _read_checkpoint(out: Path, record: dict[str, Any]) -> tuple[Arrays, dict[str, Any]]:
+    """Read the checkpoint of a run, and check that it is that of this run and fits its history."""
+    path = out / "checkpoint.npz"
+    arrays, state = read_arrays(path)
+    check_state(path, record, state, ("epoch", "step", "loss_sum", "best_auroc", "best_epoch"))
+    history = read_history(out)
+    if state["epoch"] and not len(history):
+        say(f"{out} has no history.csv: the rows of the first {state['epoch']:,} epochs are missing from now on.")
+    elif state["epoch"] and history["epoch"].max() < state["epoch"]:
+        raise InputError(
+            f"{out / 'history.csv'} ends at epoch {history['epoch'].max()}, but checkpoint.npz is of epoch {state['epoch']}. Put "
+            "the right file back, or delete history.csv to continue without the rows of the earlier epochs."
+        )
+    return arrays, state
+
+
+def _record_changes(record: dict[str, Any], options: TrainingOptions, epoch: int) -> None:
+    """Record the options that change when a failed run is resumed."""
+    for name in _AGAINST_DIVERGENCE:
+        before, after = record["options"].get(name), getattr(options, name)
+        if before != after:
+            change = {"option": name, "before": before, "after": after, "after_epoch": epoch}
+            record["changed_options"] = [*record.get("changed_options", []), change]
 
 
 def _check_shift(peaks: PreparedPeaks, options: TrainingOptions) -> None:

@@ -20,7 +20,7 @@ import scbasset_zoo as sz
 from scbasset_zoo.errors import InputError, PackageError
 from scbasset_zoo.inputs import dna
 from scbasset_zoo.package.verifying import verify_package
-from scbasset_zoo.training.checkpoint import read_arrays
+from scbasset_zoo.training.checkpoint import read_arrays, write_arrays
 from scbasset_zoo.training.run_folder import read_record
 
 
@@ -194,6 +194,36 @@ def test_wrong_arguments_are_refused_and_leave_nothing(run, prepared, package, t
         sz.export(moved, out=tmp_path / "package")
     assert not (tmp_path / "package").exists()
     assert sz.export(moved, out=tmp_path / "package", data=prepared.folder).card.cells.n_cells == 40
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda arrays, state: arrays["weight/conv_2/kernel"].fill(np.nan), "not finite \\(weight/conv_2/kernel\\)"),
+        (lambda arrays, state: arrays.update({"weight/conv_2/kernel": np.zeros(2)}), "do not fit the network"),
+        (lambda arrays, state: state.update(run="another"), "best.npz belongs to another run"),
+        (lambda arrays, state: state.clear(), "does not give epoch"),
+    ],
+)
+def test_weights_that_are_no_model_of_this_run_are_refused_and_leave_nothing(run, tmp_path, change, message):
+    folder = shutil.copytree(run.folder, tmp_path / "run")
+    arrays, state = read_arrays(folder / "best.npz")
+    change(arrays, state)
+    write_arrays(folder / "best.npz", arrays, state)
+    with pytest.raises(InputError, match=message):
+        sz.export(folder, out=tmp_path / "package")
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_data_that_changed_since_the_training_is_refused(run, prepared, tmp_path):
+    data = shutil.copytree(prepared.folder, tmp_path / "data")
+    with open(data / "sequences.npy", "r+b") as file:
+        file.seek(5_000)
+        base = file.read(1)
+        file.seek(5_000)
+        file.write(b"\1" if base == b"\0" else b"\0")
+    with pytest.raises(InputError, match=r"sequences\.npy was changed or damaged after it was prepared"):
+        sz.export(run.folder, out=tmp_path / "package", data=data)
 
 
 def test_a_run_without_a_finished_epoch_cannot_be_exported(run, tmp_path):

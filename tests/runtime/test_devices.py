@@ -110,3 +110,18 @@ package = Package.open(sys.argv[1])
 print(package.card.cells.n_cells, len(package.cells()))
 """
     assert python(code, tmp_path / "toy").stdout.split() == ["7", "7"]
+
+
+@pytest.mark.parametrize(("value", "expected"), [("1", 1), ("1,2", 1), (" 1 ", 1), ("0", None), ("two", None), ("", None)])
+def test_omp_num_threads_is_an_upper_bound(monkeypatch, value, expected):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    cores = devices.usable_cores()
+    monkeypatch.setenv("OMP_NUM_THREADS", value)
+    assert devices.usable_cores() == (cores if expected is None else expected)
+
+
+def test_a_prediction_leaves_nothing_in_a_new_home(tmp_path):
+    code = "import numpy as np, scbasset_zoo as sz; sz.open_model('scbasset/demo', device='cpu').embed('ACGT' * 336)"
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    subprocess.run([sys.executable, "-c", code], env=environment | {"HOME": str(tmp_path)}, check=True)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

@@ -1,11 +1,14 @@
 """Model: predictions of peaks and effects of mutations are those of the whole network in plain ONNX Runtime."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 from helpers import toy
 from helpers.plain_network import naive_windows, whole_network
 
-from scbasset_zoo.errors import InputError
+from scbasset_zoo.errors import InputError, PackageError
 from scbasset_zoo.zoo.models import open_model
 
 ATOL = 1e-5
@@ -89,3 +92,18 @@ def test_edits_and_saturation_mutagenesis_are_full_passes_of_the_edited_sequence
         mutated = reference[:position] + base + reference[position + 1 :]
         expected = model.embed(mutated)[0] - model.embed(reference)[0]
         np.testing.assert_allclose(changes[0, position, "ACGT".index(base)], expected, atol=ATOL)
+
+
+@pytest.mark.parametrize("copied", [lambda model: pickle.loads(pickle.dumps(model)), copy.deepcopy], ids=["pickle", "deepcopy"])
+def test_a_copy_for_another_process_gives_the_same_numbers(model, copied):
+    sequences = toy.random_sequences(2)
+    other = copied(model)
+    assert type(other) is type(model)
+    np.testing.assert_allclose(other.embed(sequences), model.embed(sequences), atol=ATOL)
+
+
+def test_a_pickled_model_whose_package_changed_is_not_opened(tmp_path):
+    pickled = pickle.dumps(open_model(toy.toy_package(tmp_path / "toy").folder, "cpu"))
+    toy.toy_package(tmp_path / "toy", seed=1, overwrite=True)
+    with pytest.raises(PackageError, match="its card has changed"):
+        pickle.loads(pickled)

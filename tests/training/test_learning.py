@@ -29,16 +29,21 @@ def same_type_share(embedding, cell_type, k=10):
     return (cell_type[nearest] == cell_type[:, None]).mean()
 
 
-def fitted(simulation, matrix, folder, epochs):
+def fitted(simulation, matrix, folder, epochs, validation_auroc=0.0):
+    """Train up to each number of `epochs` in turn, until the validation AUROC is high enough, and export."""
     prepared = sz.prepare(
         matrix, genome=simulation.genome, assembly="simulated", out=folder / "prepared", split="70/10/20", quiet=True
     )
-    run = sz.train(prepared.folder, out=folder / "run", epochs=epochs, **SMALL)
+    for number, n in enumerate(epochs):
+        run = sz.train(prepared.folder, out=folder / "run", epochs=n, resume=number > 0, **SMALL)
+        if run.history["validation_auroc"].iloc[-1] > validation_auroc:
+            break
     return sz.export(run.folder, out=folder / "package")
 
 
 def test_signal_is_learnt_and_cell_types_separate(simulated, tmp_path):
-    package = fitted(simulated, simulated.matrix, tmp_path, epochs=8)
+    # When the plateau ends depends on the order of sums, which differs between processors: mostly after 6 to 10 epochs.
+    package = fitted(simulated, simulated.matrix, tmp_path, epochs=(8, 12, 16, 20, 24), validation_auroc=0.68)
     # The shuffled labels below stay within 0.05 of 0.5.
     assert held_out_auroc(package).value > 0.57
     model = sz.open_model(package.folder, device="cpu")
@@ -49,7 +54,7 @@ def test_signal_is_learnt_and_cell_types_separate(simulated, tmp_path):
 
 def test_labels_shuffled_within_each_cell_teach_nothing(simulated, tmp_path):
     shuffled = shuffle_labels(ad.read_h5ad(simulated.matrix), seed=1)
-    package = fitted(simulated, shuffled, tmp_path, epochs=2)
+    package = fitted(simulated, shuffled, tmp_path, epochs=(2,))
     model, prepared = sz.open_model(package.folder, device="cpu"), sz.open_prepared(tmp_path / "prepared")
     # Cells share the peaks' embeddings, so their AUROCs are not independent: the error is that over peaks, by bootstrap.
     from sklearn.metrics import roc_auc_score

@@ -2,10 +2,24 @@
 
 import json
 
+import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from scbasset_zoo.errors import InputError
-from scbasset_zoo.training.run_folder import read_record, write_record
+from scbasset_zoo.training.run_folder import HISTORY, check_record, open_run, read_history, read_record, write_history, write_record
+
+RECORD = {
+    "status": "finished",
+    "data": {"folder": "/data", "manifest_sha256": "0" * 64},
+    "options": {"epochs": 3},
+    "precision": "float32",
+    "architecture": {"n_cells": 3, "n_batches": 0, "embedding_size": 8, "width": 0.5, "sequence_length": 1344},
+    "n_trainable": 10,
+    "versions": {"python": "3.11"},
+    "hardware": "2 CPU cores",
+}
 
 
 def test_a_record_of_an_earlier_version_is_read_with_todays_names(tmp_path):
@@ -17,9 +31,56 @@ def test_a_record_of_an_earlier_version_is_read_with_todays_names(tmp_path):
     assert read_record(tmp_path) == expected
 
 
-@pytest.mark.parametrize("content", [None, "{"])
+@pytest.mark.parametrize("content", [None, "{", "[]", "null", "\x00", "[" * 100_000])
 def test_another_folder_is_refused(tmp_path, content):
     if content is not None:
         (tmp_path / "run.json").write_text(content)
     with pytest.raises(InputError, match="is not the folder of a training run"):
         read_record(tmp_path)
+
+
+def test_a_damaged_record_names_all_its_problems(tmp_path):
+    check_record(tmp_path, RECORD)
+    wrong = RECORD | {"status": "done", "architecture": {**RECORD["architecture"], "n_cells": "many"}, "options": {"epochs": -1}}
+    del wrong["precision"]
+    write_record(tmp_path, wrong)
+    with pytest.raises(InputError) as caught:
+        open_run(tmp_path)
+    for problem in ("run.json is damaged", "status: ", "precision: is missing", "architecture.n_cells: ", "options.epochs: "):
+        assert problem in str(caught.value)
+
+
+def rows(*epochs):
+    return [dict.fromkeys(HISTORY, 0.5) | {"epoch": epoch} for epoch in epochs]
+
+
+@given(value=st.floats(allow_infinity=False))
+@settings(max_examples=30, deadline=None)
+def test_the_history_keeps_every_digit(tmp_path_factory, value):
+    folder = tmp_path_factory.mktemp("run")
+    written = [row | {"loss": value} for row in rows(1, 2)]
+    write_history(folder, written)
+    pd.testing.assert_frame_equal(read_history(folder), pd.DataFrame(written), check_exact=True)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "history.csv cannot be read"),
+        (b"\xff\xfe\x00", "history.csv"),
+        (b"epoch,loss\n1,0.5\n", "expected numbers in the columns epoch, loss, auroc"),
+        (",".join(HISTORY).encode() + b"\n1,x,1,1,1,1,1\n", "expected numbers"),
+    ],
+)
+def test_a_damaged_history_is_refused(tmp_path, content, message):
+    (tmp_path / "history.csv").write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        read_history(tmp_path)
+
+
+def test_a_history_with_a_gap_is_refused_and_one_that_starts_later_is_read(tmp_path):
+    write_history(tmp_path, rows(5, 6))
+    assert read_history(tmp_path)["epoch"].tolist() == [5, 6]
+    write_history(tmp_path, rows(1, 3))
+    with pytest.raises(InputError, match="the epochs are not consecutive"):
+        read_history(tmp_path)

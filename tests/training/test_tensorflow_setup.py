@@ -45,3 +45,23 @@ def test_other_c_libraries_are_left_alone(monkeypatch):
     monkeypatch.setattr(tensorflow_setup.platform, "libc_ver", lambda: ("", ""))
     monkeypatch.setattr(tensorflow_setup.ctypes, "CDLL", fail)
     tensorflow_setup.keep_freed_memory()
+
+
+HELD = """
+import os
+from scbasset_zoo.training.tensorflow_setup import _stderr_on_failure_only
+
+with _stderr_on_failure_only():
+    os.write(2, b"what the library says")
+    {end}
+os.write(2, b"after")
+"""
+
+
+@pytest.mark.parametrize(
+    ("end", "printed"),
+    [("pass", "after"), ("os.abort()", "what the library says"), ("raise SystemExit", "what the library says")],
+)
+def test_what_a_library_prints_is_shown_if_it_ends_the_process_and_only_then(end, printed):
+    done = subprocess.run([sys.executable, "-c", HELD.format(end=end)], capture_output=True, text=True, check=False)
+    assert done.stderr == printed

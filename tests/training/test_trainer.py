@@ -11,13 +11,15 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.prepared_peaks import rewritten
 from helpers.tiny_fits import TINY
+from scipy import sparse
 
 import scbasset_zoo as sz
 from scbasset_zoo.errors import InputError, TrainingError
 from scbasset_zoo.files import sha256
 from scbasset_zoo.training.checkpoint import read_arrays, write_arrays
-from scbasset_zoo.training.run_folder import read_history, read_record
+from scbasset_zoo.training.run_folder import read_history, read_record, write_record
 
 
 @pytest.fixture(scope="module")
@@ -56,14 +58,7 @@ def assert_same_end(run, other):
 
 def edited(prepared, folder, change):
     """A copy of the prepared peaks whose cells are changed, with a manifest that fits."""
-    shutil.copytree(prepared.folder, folder)
-    cells = pd.read_parquet(folder / "cells.parquet")
-    change(cells).to_parquet(folder / "cells.parquet")
-    manifest = json.loads((folder / "manifest.json").read_text())
-    file = folder / "cells.parquet"
-    manifest["files"]["cells.parquet"] = {"bytes": file.stat().st_size, "sha256": sha256(file)}
-    (folder / "manifest.json").write_text(json.dumps(manifest))
-    return folder
+    return rewritten(prepared, folder, "cells.parquet", lambda file: change(pd.read_parquet(file)).to_parquet(file))
 
 
 def command(*words):
@@ -162,6 +157,160 @@ def test_a_loss_that_is_not_finite_stops_with_epoch_and_step_and_keeps_the_check
     assert sha256(tmp_path / "run" / "checkpoint.npz") == before
 
 
+def run_that_diverges(prepared, folder):
+    """A run with one whole epoch whose second one fails, because run.json is given a learning rate that is far too high."""
+    sz.train(prepared.folder, out=folder, epochs=1, **TINY)
+    record = json.loads((folder / "run.json").read_text())
+    record["options"]["learning_rate"] = 1e38
+    (folder / "run.json").write_text(json.dumps(record))
+    with pytest.raises(TrainingError, match=r"The loss became nan in epoch 2, step \d of 5.*export epoch 1") as caught:
+        sz.train(prepared.folder, out=folder, resume=True, epochs=3, quiet=True)
+    assert "continue from it with resume=True and a lower learning_rate (now 1e+38)" in str(caught.value)
+
+
+def test_a_run_that_failed_can_be_exported_and_goes_on_with_a_lower_learning_rate(prepared, tmp_path):
+    folder = tmp_path / "run"
+    run_that_diverges(prepared, folder)
+    record = read_record(folder)
+    assert (record["status"], record["best_epoch"]) == ("failed", 1)
+    assert "epoch 2" in record["stopped_because"]
+    assert sz.export(folder, out=tmp_path / "package").card.training.epochs == 1
+    with pytest.raises(InputError, match="cannot be resumed with width=0.5"):
+        sz.train(prepared.folder, out=folder, resume=True, width=0.5)
+    run = sz.train(prepared.folder, out=folder, resume=True, learning_rate=0.001, epochs=3, quiet=True)
+    assert (run.status, run.history["epoch"].tolist()) == ("finished", [1, 2, 3])
+    assert np.isfinite(run.history).all(axis=None)
+    assert weights(run)["optimizer/adam/learning_rate"] == np.float32(0.001)
+    (change,) = read_record(folder)["changed_options"]
+    assert change == {"option": "learning_rate", "before": 1e38, "after": 0.001, "after_epoch": 1}
+    hyperparameters = sz.export(folder, out=tmp_path / "second").card.training.hyperparameters
+    assert hyperparameters["learning_rate"] == 0.001
+    assert hyperparameters["learning_rate until epoch 1"] == 1e38
+
+
+def test_weights_that_are_not_finite_after_a_finite_loss_are_not_saved(prepared, tmp_path):
+    # One step an epoch: its loss is that of the first weights.
+    options = TINY | {"batch_size": 1000, "learning_rate": 3e38}
+    with pytest.raises(TrainingError, match=r"in epoch 1.*no checkpoint yet: start again with overwrite=True and a lower"):
+        sz.train(prepared.folder, out=tmp_path / "run", **options)
+    assert read_record(tmp_path / "run")["status"] == "failed"
+    assert not list((tmp_path / "run").glob("*.npz"))
+
+
+def test_a_validation_loss_that_is_not_finite_ends_the_run(prepared, uninterrupted, tmp_path):
+    folder = shutil.copytree(uninterrupted.folder, tmp_path / "run")
+    arrays, state = read_arrays(folder / "checkpoint.npz")
+    arrays["weight/conv_3_norm/moving_variance"][:] = np.inf  # training does not read it
+    write_arrays(folder / "checkpoint.npz", arrays, state)
+    before = sha256(folder / "best.npz")
+    with pytest.raises(TrainingError, match=r"not finite in epoch 5|validation loss became .* in epoch 5"):
+        sz.train(prepared.folder, out=folder, resume=True, epochs=6, quiet=True)
+    assert sha256(folder / "best.npz") == before
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda a, s: a.update({"weight/conv_0/kernel": np.zeros(3)}), r"do not fit .*found it of type float64 and shape \(3,\)"),
+        (lambda a, s: s.pop("epoch"), "does not give epoch"),
+        (lambda a, s: s.update(run="another"), "belongs to another run"),
+        (lambda a, s: s.update(epoch=9), r"history\.csv ends at epoch 4, but checkpoint\.npz is of epoch 9"),
+    ],
+)
+def test_a_checkpoint_that_does_not_fit_is_refused(prepared, uninterrupted, tmp_path, change, message):
+    folder = shutil.copytree(uninterrupted.folder, tmp_path / "run")
+    arrays, state = read_arrays(folder / "checkpoint.npz")
+    change(arrays, state)
+    write_arrays(folder / "checkpoint.npz", arrays, state)
+    with pytest.raises(InputError, match=message):
+        sz.train(prepared.folder, out=folder, resume=True, epochs=10, quiet=True)
+    assert read_record(folder)["status"] == "finished"
+
+
+def test_a_run_goes_on_without_its_history_and_in_its_precision(prepared, uninterrupted, tmp_path, monkeypatch, capsys):
+    from scbasset_zoo.training import precision
+
+    folder = shutil.copytree(uninterrupted.folder, tmp_path / "run")
+    (folder / "history.csv").unlink()
+    record = read_record(folder)
+    record["options"]["precision"] = "auto"
+    write_record(folder, record)
+    # As on another processor than that of the first epochs, which trained in float32.
+    monkeypatch.setattr(precision, "_cpu_flags", lambda: {"amx_bf16"})
+    run = sz.train(prepared.folder, out=folder, resume=True, epochs=5, quiet=True)
+    assert "has no history.csv: the rows of the first 4 epochs are missing" in capsys.readouterr().err
+    assert run.history["epoch"].tolist() == [5]
+    record = read_record(folder)
+    assert (record["precision"], record["options"]["precision"]) == ("float32", "auto")
+
+
+def test_data_that_changes_during_the_training_ends_it(prepared, tmp_path, monkeypatch):
+    from scbasset_zoo.training.fit import Fit
+
+    folder = shutil.copytree(prepared.folder, tmp_path / "prepared")
+    end_epoch = Fit.end_epoch
+
+    def change_data(fit):
+        with open(folder / "sequences.npy", "r+b") as file:
+            file.seek(500)
+            file.write(b"\2")
+        return end_epoch(fit)
+
+    monkeypatch.setattr(Fit, "end_epoch", change_data)
+    with pytest.raises(InputError, match=r"sequences\.npy was changed while it was in use"):
+        sz.train(folder, out=tmp_path / "run", **TINY)
+    assert read_record(tmp_path / "run")["status"] == "failed"
+
+
+@pytest.fixture
+def labelled(toy_matrix, toy_fasta, tmp_path):
+    """Function (change) that prepares the toy matrix after `change(labels, splits)`; labels are cells x peaks."""
+
+    def make(change):
+        matrix = toy_matrix(n_cells=6)
+        labels = matrix.X.toarray()
+        splits = np.resize(["train"] * 4 + ["validation", "test"], 60)
+        change(labels, splits)
+        matrix.X, matrix.var["split"] = sparse.csr_matrix(labels), splits
+        return sz.prepare(
+            matrix, genome=toy_fasta, assembly="toy", out=tmp_path / "prepared", split_column="split", min_cell_fraction=0,
+            max_n_fraction=1, quiet=True,
+        ).folder  # fmt: skip
+
+    return make
+
+
+def test_cells_without_an_auroc_are_left_out_of_the_mean_and_counted(labelled, tmp_path, capsys):
+    def open_everywhere(labels, splits):
+        labels[0] = 1
+        labels[:, splits == "validation"] = 1
+        labels[1:, splits == "test"] = np.eye(5)[:, np.arange(10) % 5]
+
+    run = sz.train(labelled(open_everywhere), out=tmp_path / "run", epochs=1, **TINY)
+    said = capsys.readouterr().err
+    assert "The training AUROC is the mean over 5 of 6 cells; in the others, all 40 training peaks are open, or none is." in said
+    assert "The validation AUROC cannot be computed and is NaN: in each cell, all 10 validation peaks are open" in said
+    assert read_record(run.folder)["n_auroc_cells"] == {"train": 5, "validation": 0}
+    assert run.status == "finished"
+    assert np.isfinite(run.history["auroc"]).all()
+    assert run.history["validation_auroc"].isna().all()
+    card = sz.export(run.folder, out=tmp_path / "package").card
+    assert "The validation AUROC and AUPR per cell cannot be computed" in capsys.readouterr().err
+    rows = {(row.metric, row.split): row for row in card.evaluation}
+    assert ("AUROC per cell, mean", "validation") not in rows
+    assert rows["AUROC per cell, mean", "test"].n == 5
+    assert "without 1 of 6 cells, in which all test peaks are open or none is" in rows["AUROC per cell, mean", "test"].note
+
+
+def test_labels_from_which_nothing_can_be_learnt_are_refused_before_training(labelled, tmp_path):
+    def open_everywhere(labels, splits):
+        labels[:] = 1
+
+    with pytest.raises(InputError, match="no cell has both open and closed peaks among the 40 training peaks"):
+        sz.train(labelled(open_everywhere), out=tmp_path / "run", **TINY)
+    assert not (tmp_path / "run").exists()
+
+
 def test_batch_corrected_training_records_the_batches_and_penalises(prepared, tmp_path):
     runs = [
         sz.train(prepared.folder, out=tmp_path / f"run{penalty}", epochs=2, batch_key="batch", l2_cell=penalty, **TINY)
@@ -210,6 +359,8 @@ def test_tensorboard_logs_on_request(prepared, tmp_path):
         ({"shift": 20}, "flank=20"),
         ({"epochs": 0}, "epochs.*greater than or equal to 1"),
         ({"precision": "float16"}, "precision"),
+        ({"learning_rate": float("inf")}, "learning_rate.*finite"),
+        ({"learning_rate": float("nan")}, "learning_rate.*finite"),
         ({"l2_batch": 0.1}, "name the batches with batch_key"),
         ({"freeze_trunk": True}, "package with init_from"),
         ({"learning_rat": 0.1}, "learning_rat is not an option; did you mean learning_rate"),
