@@ -15,10 +15,13 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from scbasset_zoo import InputError
+from scbasset_zoo.extend.console import say
 from scbasset_zoo.extend.files import open_text
 
 REACH = 2_000
-_ATTRIBUTE = re.compile(r'(gene_id|gene_name) "([^"]*)"')
+# A key, then a value with or without quotes, at the beginning or after a semicolon; a quoted value may hold semicolons.
+_ATTRIBUTE = re.compile(r'(?:^|;)\s*(\w+)\s+(?:"([^"]*)"|([^";]*))')
+_MAX_ODD_SHARE = 0.1
 
 
 def read_start_sites(gtf: str | os.PathLike[str]) -> pd.DataFrame:
@@ -37,25 +40,33 @@ def read_start_sites(gtf: str | os.PathLike[str]) -> pd.DataFrame:
     Raises
     ------
     InputError
-        There is no such file, it is damaged, or it is no GTF. The message has the line.
+        There is no such file, it is damaged, or more than a tenth of its lines are not those of a GTF. The message has the first.
     """
     path = Path(gtf)
     sites: dict[str, list[tuple[str, str, str, str, int]]] = {"gene": [], "transcript": []}
+    n_lines, odd_lines = 0, []
     for number, line in _lines(path):
+        n_lines += 1
         fields = line.rstrip("\r\n").split("\t", 8)
         if len(fields) < 9:
-            raise InputError(f"{path}, line {number}: expected nine columns with tabs between them; found {line[:80]!r}.")
+            odd_lines.append(f"{path}, line {number}: expected nine columns with tabs between them; found {line[:80]!r}.")
+            continue
         chrom, _, kind, start, end, _, strand, _, attributes = fields
         if kind not in sites:
             continue
-        names = dict(_ATTRIBUTE.findall(attributes))
+        names = _attributes(attributes)
         if "gene_id" not in names or strand not in ("+", "-") or not (start.isdigit() and end.isdigit()):
-            raise InputError(
+            odd_lines.append(
                 f"{path}, line {number}: expected positions, a strand + or - and an attribute gene_id; found {line[:80]!r}."
             )
+            continue
         tss = int(start if strand == "+" else end) - 1
         sites[kind].append((names["gene_id"], names.get("gene_name") or names["gene_id"], chrom, strand, tss))
     rows = sites["gene"] or sites["transcript"]
+    if len(odd_lines) > _MAX_ODD_SHARE * n_lines or (odd_lines and not rows):
+        raise InputError(odd_lines[0])
+    if odd_lines:
+        say(f"{len(odd_lines):,} of {n_lines:,} lines of {path.name} were skipped; the first is {odd_lines[0]}")
     if not rows:
         raise InputError(f"{path} has no line of a gene or a transcript. Give a GTF of genes, such as GENCODE's.")
     return pd.DataFrame(rows, columns=["gene_id", "gene_name", "chrom", "strand", "tss"])
@@ -119,6 +130,14 @@ def _near(
     peak = by_start[np.arange(len(site)) - np.repeat(np.cumsum(n_candidates) - n_candidates, n_candidates) + first[site]]
     is_near = end[peak] > tss[site] - reach
     return site[is_near], peak[is_near]
+
+
+def _attributes(text: str) -> dict[str, str]:
+    """Parse the attributes of a line of a GTF; the first value of a key that repeats is kept."""
+    attributes: dict[str, str] = {}
+    for key, quoted, plain in _ATTRIBUTE.findall(text):
+        attributes.setdefault(key, quoted or plain.strip())
+    return attributes
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:

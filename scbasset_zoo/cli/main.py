@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,10 @@ COMMANDS = (
 
 def main() -> None:
     """Run the command line. An error that the user can act on is printed as one message, without a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        # A letter that the terminal's encoding lacks is shown as "?".
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         app()
     except (ScbassetZooError, OSError) as error:

@@ -56,6 +56,8 @@ def read_index(
 ) -> tuple[dict[str, pyfaidx.IndexRecord], tuple[NDArray[np.int64], NDArray[np.int64]] | None]:
     """Read the index of a FASTA. Make it first if it is missing or older than the FASTA.
 
+    An older index that cannot be replaced is read all the same, with a line that says so.
+
     Parameters
     ----------
     path : Path
@@ -77,8 +79,14 @@ def read_index(
     """
     fai, gzi = path.with_name(f"{path.name}.fai"), path.with_name(f"{path.name}.gzi")
     fasta_time = path.stat().st_mtime
-    if any(not file.exists() or file.stat().st_mtime < fasta_time for file in [fai, gzi][: 1 + compressed]):
-        _build_index(path, fai, gzi)
+    files = [fai, gzi][: 1 + compressed]
+    if any(not file.exists() or file.stat().st_mtime < fasta_time for file in files):
+        try:
+            build_index(path)
+        except IndexNotWritten:
+            if not all(file.exists() for file in files):
+                raise
+            say(f"the index {fai.name} is older than {path.name} and cannot be replaced; it is compared with the file")
     try:
         with pyfaidx.Faidx(str(path), rebuild=False, build_index=False) as index:
             records = dict(index.index)
@@ -92,7 +100,21 @@ def read_index(
     return records, (starts, positions)
 
 
-def _build_index(path: Path, fai: Path, gzi: Path) -> None:
+class IndexNotWritten(InputError):
+    """The index of a FASTA cannot be written beside it."""
+
+
+def build_index(path: Path) -> None:
+    """Write the index of a FASTA beside it, in place of an older one.
+
+    Raises
+    ------
+    IndexNotWritten
+        Nothing can be written in the folder.
+    InputError
+        The FASTA cannot be indexed.
+    """
+    fai, gzi = path.with_name(f"{path.name}.fai"), path.with_name(f"{path.name}.gzi")
     # pyfaidx writes an index in place. Here it is written elsewhere and renamed, so that no process reads half an index.
     try:
         with tempfile.TemporaryDirectory(prefix=f".{path.name}.index-", dir=path.absolute().parent) as folder:
@@ -114,8 +136,8 @@ def _build_index(path: Path, fai: Path, gzi: Path) -> None:
     except OSError as error:
         if "EOF marker" in str(error):
             raise InputError(f"{path} was cut short: bgzip's end-of-file mark is missing. Fetch the FASTA again.") from error
-        state = "is older than the FASTA" if fai.exists() else "is missing"
-        raise InputError(
+        state = "does not fit the FASTA" if fai.exists() else "is missing"
+        raise IndexNotWritten(
             f"The index {fai} {state}, and cannot be written there ({error.strerror or error}). Run `samtools faidx {path}` "
             "as a user who can write there, or copy or link the FASTA into a folder that you can write to."
         ) from error

@@ -19,6 +19,37 @@ CHUNK = 1 << 23
 Entries: TypeAlias = tuple[NDArray[Any], NDArray[Any]]
 
 
+class NotCounts(InputError):
+    """A value of a matrix is no count: it is missing, infinite or negative.
+
+    Attributes
+    ----------
+    row, column : int
+        Place of the value, counting from 0.
+    value : number
+    """
+
+    def __init__(self, row: int, column: int, value: Any) -> None:
+        super().__init__(f"row {row:,}, column {column:,} (counting from 0) is {value}")
+        self.row, self.column, self.value = row, column, value
+
+
+def check_counts(values: NDArray[Any], rows: NDArray[Any], columns: NDArray[Any]) -> None:
+    """Raise NotCounts if one of the values is missing, infinite or negative; `rows` and `columns` are their places."""
+    wrong = _no_counts(values)
+    if wrong.any():
+        first = int(wrong.argmax())
+        raise NotCounts(int(rows[first]), int(columns[first]), values[first])
+
+
+def _no_counts(values: NDArray[Any]) -> NDArray[np.bool_]:
+    if values.dtype.kind in "bu":
+        return np.zeros(values.shape, dtype=bool)
+    # NaN is not 0 or more.
+    negative_or_missing: NDArray[np.bool_] = ~(values >= 0)
+    return negative_or_missing if values.dtype.kind == "i" else negative_or_missing | np.isinf(values)
+
+
 def open_entries(x: Any) -> Iterator[Entries]:
     """Yield (row numbers, column numbers) of the entries above zero of a matrix, in chunks.
 
@@ -30,7 +61,7 @@ def open_entries(x: Any) -> Iterator[Entries]:
     Raises
     ------
     InputError
-        The matrix is of another kind.
+        The matrix is of another kind, or a value is missing, infinite or negative (NotCounts).
     ValueError
         The parts of a sparse matrix do not fit together.
     """
@@ -43,7 +74,12 @@ def open_entries(x: Any) -> Iterator[Entries]:
     elif isinstance(x, np.ndarray | h5py.Dataset | zarr.Array):
         rows = max(1, CHUNK // max(1, x.shape[1]))
         for first in range(0, x.shape[0], rows):
-            row, column = np.nonzero(np.asarray(x[first : first + rows]) > 0)
+            values = np.asarray(x[first : first + rows])
+            wrong = _no_counts(values)
+            if wrong.any():
+                place = np.unravel_index(int(wrong.argmax()), wrong.shape)
+                raise NotCounts(int(place[0]) + first, int(place[1]), values[place])
+            row, column = np.nonzero(values > 0)
             yield row + first, column
     else:
         raise InputError(f"X is a {type(x).__name__}; expected a sparse (csr, csc) or dense matrix.")
@@ -71,8 +107,11 @@ def open_entries_of_compressed(indptr: NDArray[Any], indices: Any, data: Any, *,
     while line < n_lines:
         end_line = max(line + 1, int(np.searchsorted(indptr, indptr[line] + CHUNK, side="right")) - 1)
         first, last = indptr[line], indptr[end_line]
-        is_open = np.asarray(data[first:last]) > 0
-        major = np.repeat(np.arange(line, end_line, dtype=np.int64), np.diff(indptr[line : end_line + 1]))[is_open]
-        minor = np.asarray(indices[first:last])[is_open]
+        values = np.asarray(data[first:last])
+        majors = np.repeat(np.arange(line, end_line, dtype=np.int64), np.diff(indptr[line : end_line + 1]))
+        minors = np.asarray(indices[first:last])
+        check_counts(values, *((majors, minors) if by_row else (minors, majors)))
+        is_open = values > 0
+        major, minor = majors[is_open], minors[is_open]
         yield (major, minor) if by_row else (minor, major)
         line = end_line

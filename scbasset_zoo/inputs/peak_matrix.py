@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scbasset_zoo.errors import InputError, readable
-from scbasset_zoo.inputs.matrix_entries import Entries
+from scbasset_zoo.inputs.matrix_entries import Entries, NotCounts
 from scbasset_zoo.inputs.peaks import peak_names
 
 EXPECTED_FORMATS = (
@@ -59,12 +59,12 @@ class PeakMatrix:
         Raises
         ------
         InputError
-            The file is damaged, or an entry lies outside the matrix.
+            The file is damaged, an entry lies outside the matrix, or a value is no count: it is missing, infinite or negative.
         """
         peak_number = np.full(self._n_columns, -1, dtype=np.int32)
         peak_number[self.peaks.index.to_numpy()] = np.arange(self.n_peaks)
         with readable(self.where):
-            for cell, column in self._read():
+            for cell, column in self._counts():
                 if len(cell) and (
                     min(cell.min(), column.min()) < 0 or cell.max() >= self.n_cells or column.max() >= self._n_columns
                 ):
@@ -72,6 +72,20 @@ class PeakMatrix:
                 peak = peak_number[column]
                 selected = peak >= 0
                 yield cell[selected], peak[selected]
+
+    def _counts(self) -> Iterator[Entries]:
+        """Yield what the file gives; an error for a value that is no count names its cell and feature."""
+        try:
+            yield from self._read()
+        except NotCounts as error:
+            cell = repr(self.cells.index[error.row]) if error.row < self.n_cells else f"{error.row:,}"
+            name = f"column {error.column:,}"
+            if error.column in self.peaks.index:
+                name = f"peak {self.peaks.loc[error.column, 'name']!r} (column {error.column:,}, counting from 0)"
+            raise InputError(
+                f"{self.where}: the value of cell {cell} and {name} is {error.value}; expected counts: 0 or more, none missing. "
+                "Give the matrix of counts, for example adata.X = adata.layers['counts'], not scaled or centred values."
+            ) from error
 
 
 def check_matrix(matrix: PeakMatrix) -> None:

@@ -100,8 +100,10 @@ def _mtx_entries(path: Path) -> Iterator[Entries]:
         chunks = pd.read_csv(file, chunksize=matrix_entries.CHUNK, **options) if expected_entries else []
         for chunk in chunks:
             n_entries += len(chunk)
-            is_open = np.ones(len(chunk), dtype=bool) if is_pattern else chunk["value"].to_numpy() > 0
-            yield chunk["cell"].to_numpy()[is_open] - 1, chunk["feature"].to_numpy()[is_open] - 1
+            cell, feature = chunk["cell"].to_numpy() - 1, chunk["feature"].to_numpy() - 1
+            value = np.ones(len(chunk)) if is_pattern else chunk["value"].to_numpy()
+            matrix_entries.check_counts(value, cell, feature)
+            yield cell[value > 0], feature[value > 0]
     if n_entries != expected_entries:
         raise InputError(
             f"{path} is incomplete or was changed: its header says {expected_entries:,} entries, but it has {n_entries:,}."

@@ -7,12 +7,16 @@ import os
 from typing import TextIO, cast
 
 
-def open_text(path: str | os.PathLike[str]) -> TextIO:
-    """Open a UTF-8 text file for reading; whether it is gzip is told by its first bytes, not by its name.
+def open_text(path: str | os.PathLike[str], errors: str = "strict") -> TextIO:
+    """Open a UTF-8 text file for reading. Its first bytes, not its name, tell whether it is gzip.
+
+    A byte-order mark is skipped, and lines may end in LF, CRLF or CR.
 
     Parameters
     ----------
     path : path
+    errors : str
+        What to do with bytes that are not UTF-8; see :func:`open`.
 
     Returns
     -------
@@ -21,4 +25,6 @@ def open_text(path: str | os.PathLike[str]) -> TextIO:
     """
     with open(path, "rb") as file:
         is_gzip = file.read(2) == b"\x1f\x8b"
-    return cast(TextIO, gzip.open(path, "rt", encoding="utf-8")) if is_gzip else open(path, encoding="utf-8")
+    if is_gzip:
+        return cast(TextIO, gzip.open(path, "rt", encoding="utf-8-sig", errors=errors))
+    return open(path, encoding="utf-8-sig", errors=errors)

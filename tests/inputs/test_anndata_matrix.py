@@ -5,6 +5,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import sparse
 
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.inputs.matrix import open_matrix
@@ -53,3 +54,17 @@ def test_damaged_sparse_matrix_is_refused_before_it_is_used(name, value, tmp_pat
         file[f"X/{name}"][1] = value
     with pytest.raises(InputError, match=r"damaged|do not fit"):
         list(open_matrix(path).open_entries())
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -1.0, -0.25])
+@pytest.mark.parametrize("kind", [np.asarray, sparse.csr_matrix, sparse.csc_matrix])
+@pytest.mark.parametrize("place", ["memory", "h5ad", "zarr"])
+def test_a_value_that_is_no_count_is_refused_with_its_cell_and_peak(tmp_path, kind, place, value):
+    values = np.array([[1, 0, 2, 0], [0, 3, 0, 1]], dtype=np.float32)
+    values[1, 3] = value
+    adata = adata_of(kind(values), var_of())
+    source = adata if place == "memory" else tmp_path / f"m.{place}"
+    if place != "memory":
+        (adata.write_h5ad if place == "h5ad" else adata.write_zarr)(source)
+    with pytest.raises(InputError, match=rf"the value of cell '{adata.obs_names[1]}' and peak 'p3' .* is {value}"):
+        list(open_matrix(source).open_entries())

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.inputs.dna import decode
@@ -32,13 +34,96 @@ def test_index_older_than_the_fasta_is_made_again(tmp_path, write_fasta, name):
     assert decode(genome.codes("c", 0, 4)) == "TTTT"
 
 
-def test_index_of_another_file_is_noticed(tmp_path, write_fasta):
+def test_index_of_another_file_is_made_again(tmp_path, write_fasta, capsys):
     path = write_fasta(tmp_path / "a.fa", {"a": "ACGT" * 100}, width=60)
     Genome(path)
     write_fasta(path, {"a": "ACGT" * 100}, width=50)
     os.utime(path, (1, 1))
-    with pytest.raises(InputError, match=r"delete a\.fa\.fai"):
-        Genome(path).codes("a", 0, 400)
+    assert decode(Genome(path).codes("a", 0, 400)) == "ACGT" * 100
+    assert "the index of a.fa does not fit it" in capsys.readouterr().err
+
+
+def test_file_that_changes_while_it_is_open_is_refused(tmp_path, write_fasta):
+    path = write_fasta(tmp_path / "a.fa", {"a": "ACGT" * 100})
+    genome = Genome(path)
+    write_fasta(path, {"a": "CCCC" * 100})
+    os.utime(path, (1, 1))
+    with pytest.raises(InputError, match="changed since it was opened"):
+        genome.codes("a", 0, 4)
+
+
+def test_older_index_that_cannot_be_replaced_is_used_if_it_fits(toy_fasta, toy_sequences, as_another_user):
+    chrom = next(iter(toy_sequences))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(shutil.copy(toy_fasta, folder))
+        Genome(path)
+        index = path.with_name(f"{path.name}.fai")
+        os.utime(index, (1, 1))
+        os.chmod(folder, 0o555)
+        before = index.read_bytes()
+        assert as_another_user(lambda: Genome(path).codes(chrom, 0, 20)) == "no error"
+        assert index.read_bytes() == before
+        assert decode(Genome(path).codes(chrom, 0, 20)) == toy_sequences[chrom][:20].upper()
+        index.write_text(index.read_text().splitlines()[0] + "\n")
+        os.utime(index, (1, 1))
+        assert as_another_user(lambda: Genome(path)).startswith("IndexNotWritten: The index ")
+        os.chmod(folder, 0o755)
+
+
+@pytest.mark.parametrize(
+    "text", [">a\nACGT\n\nACGT\nAC\n", ">a\nACG \nACG \nAC\n", ">a\nACGT\r\nACGTA\nAC\n", ">a\nAC GT\nACCGT\n>b\nAC\n"]
+)
+def test_lines_that_no_index_describes_are_refused(tmp_path, text):
+    path = tmp_path / "a.fa"
+    path.write_bytes(text.encode())
+    with pytest.raises(InputError, match="a.fa"):
+        Genome(path).codes("a", 0, 8)
+
+
+def _damaged(lines, damage, number):
+    """Return the lines of an index with one kind of damage."""
+    rows = [line.split("\t") for line in lines]
+    row = rows[number % len(rows)]
+    if damage == "cut":
+        rows = rows[: number % len(rows)]
+    elif damage == "swapped":
+        rows[0][0], rows[-1][0] = rows[-1][0], rows[0][0]
+    elif damage == "missing":
+        rows.remove(row)
+    else:
+        column = {"length": 1, "offset": 2, "bases": 3, "width": 4}[damage]
+        row[column] = str(max(0, int(row[column]) + number - 3))
+    return "".join("\t".join(row) + "\n" for row in rows)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    sequences=st.lists(st.text("ACGTNacgt", min_size=1, max_size=40), min_size=1, max_size=4),
+    width=st.integers(3, 12),
+    end=st.sampled_from(["\n", "\r\n"]),
+    title=st.sampled_from(["", " a description", "\tchr1:5-10"]),
+    damage=st.sampled_from(["cut", "swapped", "missing", "length", "offset", "bases", "width"]),
+    number=st.integers(0, 8),
+)
+def test_letters_are_those_of_the_file_whatever_the_index_says(sequences, width, end, title, damage, number):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "g.fa"
+        parts = []
+        for i, sequence in enumerate(sequences):
+            parts.append(f">s{i}{title}{end}" + "".join(sequence[j : j + width] + end for j in range(0, len(sequence), width)))
+        path.write_bytes("".join(parts).encode())
+        Genome(path)
+        index = path.with_name("g.fa.fai")
+        index.write_text(_damaged(index.read_text().splitlines(), damage, number))
+        genome = Genome(path)
+        for i, sequence in enumerate(sequences):
+            try:
+                letters = decode(genome.codes(f"s{i}", 0, len(sequence)))
+            except InputError:
+                # Only widths of lines may pass the look at opening and be refused at first use.
+                letters = sequence.upper() if damage in ("bases", "width") else "refused"
+            assert letters == sequence.upper()
+        assert list(genome.chromosome_sizes.values()) == list(map(len, sequences))
 
 
 def test_fasta_without_index_in_a_folder_that_cannot_be_written(toy_fasta, as_another_user):
@@ -48,7 +133,7 @@ def test_fasta_without_index_in_a_folder_that_cannot_be_written(toy_fasta, as_an
         os.chmod(path, 0o444)
         message = as_another_user(lambda: Genome(path))
         os.chmod(folder, 0o755)
-        assert message.startswith("InputError: The index ")
+        assert message.startswith("IndexNotWritten: The index ")
         assert "is missing, and cannot be written there" in message
         assert f"samtools faidx {path}" in message
         assert os.listdir(folder) == [path.name]

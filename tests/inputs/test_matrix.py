@@ -78,3 +78,12 @@ def test_what_is_no_matrix_is_refused(name, write, message, tmp_path):
     with pytest.raises(InputError, match=message) as caught:
         open_matrix(tmp_path / name)
     assert name in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -1.0])
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_value_that_is_no_count_is_refused_in_every_format(name, value, tmp_path):
+    values = VALUES.copy()
+    values[2, 0] = value
+    with pytest.raises(InputError, match=rf"the value of cell .* and peak .* is {value}; expected counts"):
+        list(open_matrix(FORMATS[name](tmp_path, values)).open_entries())

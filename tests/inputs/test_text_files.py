@@ -30,3 +30,12 @@ def test_truncated_gzip_and_bytes_that_are_not_text_raise_errors(tmp_path):
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UnicodeDecodeError), open_text(tmp_path / "binary") as file:
         file.read()
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["no mark", "byte-order mark"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("compress", [bytes, gzip.compress], ids=["plain", "gzip"])
+def test_marks_and_line_ends_do_not_change_the_text(mark, end, compress, tmp_path):
+    (tmp_path / "a.bed").write_bytes(compress(mark + TEXT.replace("\n", end).encode()))
+    with open_text(tmp_path / "a.bed") as file:
+        assert file.read() == TEXT

@@ -48,6 +48,17 @@ def test_every_motif_of_cisbp_is_read_with_its_factor(shared_data):
     np.testing.assert_allclose(found[0].pwm[0], [0.213214, 0.176319, 0.135951, 0.474516], atol=1e-6)
 
 
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_motif_line_as_meme_writes_it_has_a_name_and_a_factor(tmp_path, mark, end):
+    line = "MOTIF ACGT MEME-1\twidth =   4  sites =  20  llr = 100  E-value = 1.7e-005"
+    rows = ["letter-probability matrix: alength= 4 w= 2 nsites= 20 E= 1", "1 0 0 0", "0 1 0 0", "-----"]
+    text = mark + end.join(["MEME version 5.5.0", "ALPHABET= ACGT", line, *rows, ""])
+    (tmp_path / "meme.txt").write_bytes(text.encode())
+    (motif,) = load_motifs(str(tmp_path / "meme.txt"))
+    assert (motif.name, motif.tf, len(motif.pwm)) == ("ACGT", "MEME-1", 2)
+
+
 def test_a_matrix_without_a_width_ends_where_the_numbers_end(tmp_path):
     for between in ("\n", ""):
         text = HEAD + "MOTIF A\nletter-probability matrix:\n" + ROWS + between + "MOTIF B\n" + MATRIX

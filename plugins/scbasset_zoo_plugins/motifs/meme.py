@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from scbasset_zoo import InputError
 from scbasset_zoo.extend import sequences as dna
-from scbasset_zoo.extend.files import readable
+from scbasset_zoo.extend.files import open_text, readable
 from scbasset_zoo_plugins.motifs.motif import Motif, checked_motifs
 
 
@@ -28,7 +28,7 @@ def read_meme(path: str | os.PathLike[str]) -> list[Motif]:
         The file cannot be read, it has no motif, a motif occurs twice, or a matrix is malformed. The message has the line.
     """
     matrices: dict[str, NDArray[np.float64]] = {}
-    with readable(str(path)), open(path, encoding="utf-8", errors="replace") as file:
+    with readable(str(path)), open_text(path, errors="replace") as file:
         lines = list(file)
     if not any(line.startswith("MEME version") for line in lines):
         raise InputError(f"{path} is not a MEME file: it has no line that begins with 'MEME version'.")
@@ -38,7 +38,8 @@ def read_meme(path: str | os.PathLike[str]) -> list[Motif]:
             raise InputError(f"{path}, line {number}: the alphabet must be {dna.ALPHABET}; found {line.strip()!r}.")
         if line.startswith("MOTIF"):
             _require_matrix(title, matrices, path)
-            title = " ".join(line.split()[1:])
+            # MEME itself adds "width = 4 sites = 20 ..." to the line.
+            title = " ".join(re.split(r"\s+width\s*=", line, maxsplit=1)[0].split()[1:])
             if not title or title in matrices:
                 problem = f"the motif {title} occurs twice; rename one" if title else "expected a name after MOTIF"
                 raise InputError(f"{path}, line {number}: {problem}.")
