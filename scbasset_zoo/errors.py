@@ -50,5 +50,17 @@ def readable(where: str) -> Iterator[None]:
     except FileNotFoundError as error:
         raise InputError(f"There is no {error.filename or where}.") from error
     except Exception as error:
-        hint = "" if isinstance(error, PermissionError) else " It seems to be cut short or damaged: fetch or write it again."
+        hint = _hint(error)
         raise InputError(f"{where} cannot be read: {' '.join(str(error).split())[:300] or type(error).__name__}.{hint}") from error
+
+
+def _hint(error: Exception) -> str:
+    """Return what the user can do about an error of a reader."""
+    text = str(error).lower()
+    if isinstance(error, PermissionError):
+        return ""
+    if "unable to lock file" in text or isinstance(error, BlockingIOError):
+        return " Another program has it open for writing, or its file system has no locks. Close it there, or read a copy."
+    if "can't open directory" in text or "required filter" in text or "filter returned failure" in text or "plugin" in text:
+        return " It may be compressed with an HDF5 filter that is not installed: pip install hdf5plugin, and import it first."
+    return " It seems to be cut short or damaged: fetch or write it again."

@@ -1,11 +1,12 @@
 """DNA as numbers: codes, one-hot encoding and reverse complement.
 
-A sequence is an array of codes, one byte a base: A is 0, C 1, G 2, T 3, and N (every other letter) 4.
+A sequence is an array of codes, one byte a base: A is 0, C 1, G 2, T (and U of RNA) 3, and N (every other letter) 4.
 The channels of a one-hot encoding are A, C, G, T; N is 0.25 in each channel.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scbasset_zoo.errors import InputError
+from scbasset_zoo.progress import say
 
 ALPHABET = "ACGT"
 N = 4
@@ -22,12 +24,16 @@ _ONE_HOT = np.vstack([np.eye(4, dtype=np.float32), np.full((1, 4), 0.25, dtype=n
 _FROM_ASCII = np.full(256, N, dtype=np.int8)
 for _code, _base in enumerate(ALPHABET):
     _FROM_ASCII[ord(_base)] = _FROM_ASCII[ord(_base.lower())] = _code
+# RNA.
+_FROM_ASCII[ord("U")] = _FROM_ASCII[ord("u")] = ALPHABET.index("T")
 _TO_ASCII = np.frombuffer(b"ACGTN", dtype=np.uint8)
 _COMPLEMENT = np.array([3, 2, 1, 0, 4], dtype=np.int8)
 
 
 def encode(sequence: str | bytes) -> Codes:
-    """Return the codes of a sequence. Lower case counts as upper case; every letter except A, C, G and T counts as N.
+    """Return the codes of a sequence. Lower case counts as upper case, U as T, and every other letter as N.
+
+    The first sequence with a U is told in a line.
 
     Parameters
     ----------
@@ -39,7 +45,14 @@ def encode(sequence: str | bytes) -> Codes:
     int8 array of shape (length,)
     """
     raw = sequence.encode("ascii", "replace") if isinstance(sequence, str) else sequence
+    if b"U" in raw or b"u" in raw:
+        _say_u_is_t()
     return _FROM_ASCII[np.frombuffer(raw, dtype=np.uint8)]
+
+
+@functools.cache
+def _say_u_is_t() -> None:
+    say("a sequence has U, as RNA: U is read as T")
 
 
 def decode(codes: Codes) -> str:

@@ -133,6 +133,12 @@ def build_index(path: Path) -> None:
     except ValueError as error:
         _refuse_repeated_name(path, error)
         raise InputError(f"{path} is damaged or was cut short ({error}). Fetch the FASTA again.") from error
+    except RuntimeError as error:
+        # pyfaidx has no other error for blank lines between the lines of a sequence.
+        raise InputError(
+            f"{path} cannot be indexed: it has blank lines, or lines of different lengths, within a sequence. Give all its lines "
+            "one length: `seqkit seq --line-width 60 IN.fa > OUT.fa`."
+        ) from error
     except OSError as error:
         if "EOF marker" in str(error):
             raise InputError(f"{path} was cut short: bgzip's end-of-file mark is missing. Fetch the FASTA again.") from error

@@ -53,6 +53,13 @@ def _open_path(path: Path) -> PeakMatrix:
         raise InputError(f"{path} is not an HDF5 file. {EXPECTED_FORMATS}.")
     with h5py.File(path, "r") as file:
         groups = set(file)
+        if isinstance(file.get("mod"), h5py.Group):
+            names = list(file["mod"])
+            peaks = "atac" if "atac" in names else "NAME"
+            raise InputError(
+                f"{path} is a MuData with the modalities {', '.join(names)}; expected one AnnData, cells x peaks. Write the "
+                f"modality of the peaks: mudata.read({path.name!r}).mod[{peaks!r}].write_h5ad('peaks.h5ad')."
+            )
         if {"obs", "var"} <= groups:
             return from_h5ad(path, file)
         if "matrix" in groups and isinstance(file["matrix"], h5py.Group) and {"barcodes", "features"} <= set(file["matrix"]):

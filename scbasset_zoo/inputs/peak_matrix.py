@@ -83,8 +83,9 @@ class PeakMatrix:
             if error.column in self.peaks.index:
                 name = f"peak {self.peaks.loc[error.column, 'name']!r} (column {error.column:,}, counting from 0)"
             raise InputError(
-                f"{self.where}: the value of cell {cell} and {name} is {error.value}; expected counts: 0 or more, none missing. "
-                "Give the matrix of counts, for example adata.X = adata.layers['counts'], not scaled or centred values."
+                f"{self.where}: the value of cell {cell} and {name} is {error.value}; expected counts, none of them missing (NaN), "
+                "infinite or negative. Give the matrix of counts, for example adata.X = adata.layers['counts'], not scaled or "
+                "centred values."
             ) from error
 
 

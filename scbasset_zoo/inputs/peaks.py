@@ -13,7 +13,7 @@ from scbasset_zoo.errors import InputError
 from scbasset_zoo.wording import option
 
 _CHROM_COLUMNS = ("chr", "chrom", "chromosome", "seqnames")
-_PEAK_NAMES = (r"^(.+):(-?\d+)-(-?\d+)$", r"^(.*[^-_:])[-_:](\d+)[-_](\d+)$")
+_PEAK_NAMES = (r"^(.+):(-?\d[\d,]*)-(-?\d[\d,]*)$", r"^(.*[^-_:])[-_:](\d+)[-_](\d+)$")
 
 
 def peaks_from_var(var: pd.DataFrame, where: str, rows: NDArray[np.int64] | None = None) -> pd.DataFrame:
@@ -37,7 +37,8 @@ def peaks_from_var(var: pd.DataFrame, where: str, rows: NDArray[np.int64] | None
     Raises
     ------
     InputError
-        Neither columns nor names give intervals, or an interval is impossible: the message names the row.
+        Neither columns nor names give intervals, an interval is impossible, or a name is another interval than the columns
+        of its row: the message names the row.
     """
     columns = _interval_columns(var)
     names = var.index.astype(str).to_numpy(dtype=object)
@@ -58,6 +59,8 @@ def peaks_from_var(var: pd.DataFrame, where: str, rows: NDArray[np.int64] | None
                 f"{row_name(row)} is not a name like chr1:100-600, chr1-100-600 or chr1_100_600. Add the columns."
             )
     table = checked_intervals(table, where, row_name)
+    if columns:
+        _check_names_agree(names, table, where, row_name)
     table.insert(0, "name", names)
     rest = var.drop(columns=list(columns or ())).reset_index(drop=True)
     rest.columns = [f"var_{column}" if column in table.columns else str(column) for column in rest.columns]
@@ -147,4 +150,29 @@ def _parse_names(names: NDArray[Any]) -> pd.DataFrame:
     unparsed = intervals["chrom"].isna()
     if unparsed.any():
         intervals.loc[unparsed] = series[unparsed].str.extract(_PEAK_NAMES[1]).rename(columns=columns)
+    # Genome browsers write chr1:4,100,000-4,100,500.
+    for column in ("start", "end"):
+        intervals[column] = intervals[column].str.replace(",", "")
     return intervals
+
+
+def _check_names_agree(names: NDArray[Any], table: pd.DataFrame, where: str, row_name: Callable[[int], str]) -> None:
+    """Raise InputError if a row name is an interval on one of the table's chromosomes, but not that of the row's columns."""
+    parsed = _parse_names(names)
+    is_interval = parsed["chrom"].isin(set(table["chrom"])).to_numpy()
+    if not is_interval.any():
+        return
+    starts = pd.to_numeric(parsed["start"]).to_numpy() - table["start"].to_numpy()
+    ends = pd.to_numeric(parsed["end"]).to_numpy() - table["end"].to_numpy()
+    differs = is_interval & ((parsed["chrom"] != table["chrom"]).to_numpy() | (starts != 0) | (ends != 0))
+    if differs.any():
+        row = int(np.flatnonzero(differs)[0])
+        hint = ""
+        if np.isin(starts[is_interval], [1]).all() and (ends[is_interval] == 0).all():
+            hint = " The names count from 1 and the columns from 0: rename the peaks, or drop the names."
+        elif np.isin(starts[is_interval], [-1]).all() and (ends[is_interval] == 0).all():
+            hint = " The columns seem to count from 1: subtract 1 from the starts."
+        raise InputError(
+            f"{where}, {row_name(row)}: the columns say {peak_names(table.iloc[[row]])[0]}, another interval than the name "
+            f"({int(differs.sum()):,} of {len(table):,} rows differ). Correct one of them.{hint}"
+        )

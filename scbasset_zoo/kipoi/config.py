@@ -91,7 +91,10 @@ def unregister() -> bool:
 
 
 def _config_path() -> Path:
-    return Path.home() / ".kipoi" / "config.yaml"
+    try:
+        return Path.home() / ".kipoi" / "config.yaml"
+    except RuntimeError as error:
+        raise InputError("Kipoi keeps its settings in the user's home, and this user has none. Set HOME to a folder.") from error
 
 
 @contextlib.contextmanager

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
-from platformdirs import user_data_path
 
 from scbasset_zoo.errors import ScbassetZooError
 from scbasset_zoo.files import new_file, new_folder
@@ -21,6 +20,7 @@ from scbasset_zoo.zoo.bundled import bundled_folder
 from scbasset_zoo.zoo.recipes import Recipe
 from scbasset_zoo.zoo.schema import from_yaml
 from scbasset_zoo.zoo.sources import sources
+from scbasset_zoo.zoo.user_folders import data_folder
 from scbasset_zoo.zoo.versions import version_order
 
 GROUP = "scbasset"
@@ -30,7 +30,7 @@ UNGROUPED = "zoo"
 
 def registered_folder() -> Path:
     """Return the source folder that `scbasset-zoo kipoi register` makes for this user."""
-    return user_data_path("scbasset-zoo") / "kipoi"
+    return data_folder() / "kipoi"
 
 
 def refresh() -> None:

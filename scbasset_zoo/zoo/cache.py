@@ -29,9 +29,9 @@ def cache_folder() -> Path:
     """Return the cache's folder: SCBASSET_ZOO_CACHE, or the platform's folder for caches."""
     if os.environ.get(VARIABLE):
         return Path(os.environ[VARIABLE]).expanduser().absolute()
-    from platformdirs import user_cache_path
+    from scbasset_zoo.zoo.user_folders import default_cache_folder
 
-    return user_cache_path("scbasset-zoo")
+    return default_cache_folder()
 
 
 def package_folder(entry: Entry, *, by_url: bool = False) -> Path:

@@ -111,9 +111,9 @@ def config_path() -> Path:
     """Return the path of zoo.yaml: SCBASSET_ZOO_CONFIG, or a file in the platform's folder for settings."""
     if os.environ.get(VARIABLE):
         return Path(os.environ[VARIABLE]).expanduser().absolute()
-    from platformdirs import user_config_path
+    from scbasset_zoo.zoo.user_folders import config_folder
 
-    return user_config_path("scbasset-zoo") / "zoo.yaml"
+    return config_folder() / "zoo.yaml"
 
 
 class _Location(StrictModel):

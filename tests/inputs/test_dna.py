@@ -12,7 +12,7 @@ letters = st.text("ACGTN", min_size=1, max_size=60)
 
 
 def test_encode_reads_lower_case_and_takes_other_letters_as_n():
-    assert encode("ACGTacgtNnRYU-é").tolist() == [0, 1, 2, 3, 0, 1, 2, 3, 4, 4, 4, 4, 4, 4, 4]
+    assert encode("ACGTacgtNnRYU-é").tolist() == [0, 1, 2, 3, 0, 1, 2, 3, 4, 4, 4, 4, 3, 4, 4]
     assert encode(b"GATTACA").tolist() == [2, 0, 3, 3, 0, 1, 0]
 
 
@@ -66,3 +66,7 @@ def test_zeros_in_every_channel_are_n():
 def test_impossible_sequences_are_refused(sequences, length, message):
     with pytest.raises(InputError, match=message):
         as_codes(sequences, length)
+
+
+def test_u_of_rna_is_t():
+    assert encode("ACGUacgu").tolist() == encode("ACGTACGT").tolist()

@@ -71,7 +71,14 @@ def test_older_index_that_cannot_be_replaced_is_used_if_it_fits(toy_fasta, toy_s
 
 
 @pytest.mark.parametrize(
-    "text", [">a\nACGT\n\nACGT\nAC\n", ">a\nACG \nACG \nAC\n", ">a\nACGT\r\nACGTA\nAC\n", ">a\nAC GT\nACCGT\n>b\nAC\n"]
+    "text",
+    [
+        ">a\nACGT\n\nACGT\nAC\n",
+        ">a\nACGT\n\n\nACGT\n",
+        ">a\nACG \nACG \nAC\n",
+        ">a\nACGT\r\nACGTA\nAC\n",
+        ">a\nAC GT\nACCGT\n>b\nAC\n",
+    ],
 )
 def test_lines_that_no_index_describes_are_refused(tmp_path, text):
     path = tmp_path / "a.fa"

@@ -1,5 +1,8 @@
 """Cells x peaks of every format, and files that are refused."""
 
+import subprocess
+import sys
+
 import anndata as ad
 import h5py
 import numpy as np
@@ -87,3 +90,22 @@ def test_a_value_that_is_no_count_is_refused_in_every_format(name, value, tmp_pa
     values[2, 0] = value
     with pytest.raises(InputError, match=rf"the value of cell .* and peak .* is {value}; expected counts"):
         list(open_matrix(FORMATS[name](tmp_path, values)).open_entries())
+
+
+def test_mudata_is_named_with_its_modalities(tmp_path):
+    with h5py.File(tmp_path / "m.h5mu", "w") as file:
+        for name in ("obs", "var", "mod/atac", "mod/rna"):
+            file.create_group(name)
+    with pytest.raises(InputError, match=r"is a MuData with the modalities atac, rna.*mod\['atac'\]"):
+        open_matrix(tmp_path / "m.h5mu")
+
+
+def test_an_hdf5_file_that_another_program_writes_is_no_damage(tmp_path):
+    path = h5ad("csr")(tmp_path, VALUES)
+    code = "import sys, h5py; file = h5py.File(sys.argv[1], 'r+'); print('open', flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", code, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout.readline() == "open\n"
+        with pytest.raises(InputError, match="Another program has it open for writing"):
+            open_matrix(path)
+        writer.stdin.close()

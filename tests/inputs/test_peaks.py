@@ -61,7 +61,7 @@ def test_impossible_names_are_refused(name):
         peaks_from_var(pd.DataFrame(index=[name]), "x")
 
 
-@pytest.mark.parametrize("name", ["GAPDH", "chr1", "chr1:5", "chr1--5-100", "chr1:1,000-2,000"])
+@pytest.mark.parametrize("name", ["GAPDH", "chr1", "chr1:5", "chr1--5-100", "chr1:1 000-2 000"])
 def test_no_peak_columns_and_no_peak_names_are_refused(name):
     with pytest.raises(InputError, match=r"has no columns chr, start and end \(its columns: gene\), and row 1 "):
         peaks_from_var(pd.DataFrame({"gene": [1, 2]}, index=["chr1:1-5", name]), "x")
@@ -84,3 +84,20 @@ def test_peaks_must_be_grouped_by_chromosome_and_rise(peaks, wrong):
     else:
         with pytest.raises(InputError, match=rf"\(row {wrong}, counting from 0\).*sort_peaks=True"):
             check_order(table, "x")
+
+
+def test_names_with_thousands_separators_are_intervals():
+    peaks = peaks_from_var(pd.DataFrame(index=["chr1:4,100,000-4,100,500"]), "m")
+    assert peaks[["chrom", "start", "end"]].to_numpy().tolist() == [["chr1", 4_100_000, 4_100_500]]
+
+
+@pytest.mark.parametrize(
+    ("start", "message"),
+    [([100, 901], r"row 1 .*another interval than the name \(1 of 2 rows differ\)"), ([101, 901], "columns seem to count from 1")],
+)
+def test_columns_that_contradict_the_names_are_refused(start, message):
+    var = pd.DataFrame({"chrom": "chr1", "start": start, "end": [600, 1400]}, index=["chr1:100-600", "chr1:900-1400"])
+    with pytest.raises(InputError, match=message):
+        peaks_from_var(var, "m")
+    assert len(peaks_from_var(var.assign(start=[100, 900]), "m")) == 2
+    assert len(peaks_from_var(var.set_axis(["peak_1_2", "peak_3_4"]), "m")) == 2

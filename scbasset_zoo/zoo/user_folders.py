@@ -1,0 +1,51 @@
+"""The user's folders for settings and caches, also for users who have no home."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from platformdirs import user_cache_path, user_config_path, user_data_path
+
+from scbasset_zoo.errors import InputError
+
+_NAME = "scbasset-zoo"
+
+
+def config_folder() -> Path:
+    """Return the platform's folder for settings."""
+    try:
+        return user_config_path(_NAME)
+    except RuntimeError:
+        return _temporary_folder()
+
+
+def default_cache_folder() -> Path:
+    """Return the platform's folder for caches."""
+    try:
+        return user_cache_path(_NAME)
+    except RuntimeError:
+        return _temporary_folder()
+
+
+def data_folder() -> Path:
+    """Return the platform's folder for data of programs."""
+    try:
+        return user_data_path(_NAME)
+    except RuntimeError:
+        return _temporary_folder()
+
+
+def _temporary_folder() -> Path:
+    """Return a folder for a user without a home: HOME is not set, and no list of users has this user, as in some containers.
+
+    Raises
+    ------
+    InputError
+        The folder belongs to another user.
+    """
+    folder = Path(tempfile.gettempdir()) / f"{_NAME}-{os.getuid()}"
+    if folder.is_symlink() or (folder.exists() and folder.stat().st_uid != os.getuid()):
+        raise InputError(f"{folder} belongs to another user. Set HOME, or SCBASSET_ZOO_CACHE and SCBASSET_ZOO_CONFIG.")
+    return folder
