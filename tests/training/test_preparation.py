@@ -234,7 +234,7 @@ def test_cells_emptied_by_the_peak_filter_are_kept_or_left_out(toy, toy_matrix):
 def test_zero_cells_are_refused_unless_left_out(toy, toy_matrix, tmp_path):
     adata = toy_matrix()
     x = adata.X.toarray()
-    x[[3, 8]] = [[0], [-1]]
+    x[[3, 8]] = 0
     adata.X = x
     refused(toy, tmp_path / "out", "2 of 40 cells have no open peak, first cell3, cell8.*min_peaks_per_cell=1", adata)
     assert toy(adata, min_peaks_per_cell=1).n_cells == 38
