@@ -61,6 +61,6 @@ def _hint(error: Exception) -> str:
         return ""
     if "unable to lock file" in text or isinstance(error, BlockingIOError):
         return " Another program has it open for writing, or its file system has no locks. Close it there, or read a copy."
-    if "can't open directory" in text or "required filter" in text or "filter returned failure" in text or "plugin" in text:
-        return " It may be compressed with an HDF5 filter that is not installed: pip install hdf5plugin, and import it first."
+    if "can't open directory" in text or "required filter" in text or "filter returned failure" in text:
+        return " It may be compressed with an HDF5 filter that is not installed: pip install hdf5plugin, then run this again."
     return " It seems to be cut short or damaged: fetch or write it again."

@@ -33,7 +33,7 @@ _COMPLEMENT = np.array([3, 2, 1, 0, 4], dtype=np.int8)
 def encode(sequence: str | bytes) -> Codes:
     """Return the codes of a sequence. Lower case counts as upper case, U as T, and every other letter as N.
 
-    The first sequence with a U is told in a line.
+    A line tells the user about the first sequence that has a U.
 
     Parameters
     ----------

@@ -65,7 +65,6 @@ class Genome:
             self._records, self._blocks = read_index(self.path, compressed)
             if problem := self._index_problem():
                 raise InputError(f"{self.path} cannot be read by coordinates: {problem}. {_REWRAP}")
-        self._version = _version(self.path)
         self._checked: set[str] = set()
         self.chromosome_sizes: dict[str, int] = {name: record.rlen for name, record in self._records.items()}
 
@@ -140,25 +139,23 @@ class Genome:
 
     def _index_problem(self) -> str | None:
         """Return where the index differs from the file, or None: titles, places of the chromosomes, and the end of the file."""
-        end = 0
+        end, is_base = 0, True
         for name, record in sorted(self._records.items(), key=lambda item: item[1].offset):
             if record.rlen < 0 or record.offset <= end or (record.rlen and not 1 <= record.lenc <= record.lenb):
                 return f"the place of {name} is impossible"
-            if record.offset - end > _MAX_TITLE:
-                return f"the title of {name} is not where the index says"
+            title_pattern = rb"[\r\n]*>[ \t]*" + re.escape(name.encode()) + rb"(?:[ \t\v\f][^\r\n]*)?\r?\n"
             try:
-                last_base, title = self._bytes(end - 1, end) if end else b"N", self._bytes(end, record.offset)
+                fits = record.offset - end <= _MAX_TITLE and re.fullmatch(title_pattern, self._bytes(end, record.offset))
             except InputError:
                 return "the blocks of the .gzi are not those of the file"
-            if not last_base.strip() or not re.fullmatch(
-                rb"[\r\n]*>[ \t]*" + re.escape(name.encode()) + rb"(?:[ \t\v\f][^\r\n]*)?\r?\n", title
-            ):
+            if not is_base or not fits:
                 return f"the title of {name} is not where the index says"
             end = record.offset + _bytes_before(record, record.rlen)
-        rest = self._bytes(end - 1, end + _MAX_TITLE) if end else b">"
-        if not rest[:1].strip():
+            # An empty chromosome has no last base.
+            is_base = not record.rlen or bool(self._bytes(end - 1, end).strip())
+        if not is_base:
             return "the file ends before the last chromosome of the index"
-        if rest[1:].strip(b"\r\n") or not end:
+        if not end or self._bytes(end, end + _MAX_TITLE).strip(b"\r\n"):
             return "the file goes on after the last chromosome of the index"
         return None
 

@@ -10,6 +10,7 @@ import h5py
 
 from scbasset_zoo.errors import InputError, readable
 from scbasset_zoo.inputs.anndata_matrix import from_anndata, from_h5ad, from_zarr
+from scbasset_zoo.inputs.hdf5_filters import load_hdf5_filters
 from scbasset_zoo.inputs.peak_matrix import EXPECTED_FORMATS, PeakMatrix, check_matrix
 from scbasset_zoo.inputs.tenx_matrix import from_10x_folder, from_10x_h5, is_10x_folder
 
@@ -51,6 +52,7 @@ def _open_path(path: Path) -> PeakMatrix:
         raise InputError(f"The folder {path} has neither a Zarr store nor matrix.mtx. {EXPECTED_FORMATS}.")
     if not h5py.is_hdf5(path):
         raise InputError(f"{path} is not an HDF5 file. {EXPECTED_FORMATS}.")
+    load_hdf5_filters()
     with h5py.File(path, "r") as file:
         groups = set(file)
         if isinstance(file.get("mod"), h5py.Group):

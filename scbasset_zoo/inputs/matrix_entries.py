@@ -36,18 +36,16 @@ class NotCounts(InputError):
 
 def check_counts(values: NDArray[Any], rows: NDArray[Any], columns: NDArray[Any]) -> None:
     """Raise NotCounts if one of the values is missing, infinite or negative; `rows` and `columns` are their places."""
-    wrong = _no_counts(values)
-    if wrong.any():
-        first = int(wrong.argmax())
-        raise NotCounts(int(rows[first]), int(columns[first]), values[first])
+    wrong = _first_wrong(values)
+    if wrong is not None:
+        raise NotCounts(int(rows[wrong]), int(columns[wrong]), values[wrong])
 
 
-def _no_counts(values: NDArray[Any]) -> NDArray[np.bool_]:
-    if values.dtype.kind in "bu":
-        return np.zeros(values.shape, dtype=bool)
-    # NaN is not 0 or more.
-    negative_or_missing: NDArray[np.bool_] = ~(values >= 0)
-    return negative_or_missing if values.dtype.kind == "i" else negative_or_missing | np.isinf(values)
+def _first_wrong(values: NDArray[Any]) -> int | None:
+    """Return the position of the first value, in C order, that is missing, infinite or negative; None if there is none."""
+    # NaN is neither 0 or more nor below infinity.
+    wrong = ~((values >= 0) & (values < np.inf))
+    return int(wrong.argmax()) if wrong.any() else None
 
 
 def open_entries(x: Any) -> Iterator[Entries]:
@@ -75,10 +73,9 @@ def open_entries(x: Any) -> Iterator[Entries]:
         rows = max(1, CHUNK // max(1, x.shape[1]))
         for first in range(0, x.shape[0], rows):
             values = np.asarray(x[first : first + rows])
-            wrong = _no_counts(values)
-            if wrong.any():
-                place = np.unravel_index(int(wrong.argmax()), wrong.shape)
-                raise NotCounts(int(place[0]) + first, int(place[1]), values[place])
+            wrong = _first_wrong(values)
+            if wrong is not None:
+                raise NotCounts(first + wrong // x.shape[1], wrong % x.shape[1], values.flat[wrong])
             row, column = np.nonzero(values > 0)
             yield row + first, column
     else:

@@ -19,6 +19,7 @@ from scbasset_zoo.inputs.assemblies import check_sizes, listed_sizes, naming_hin
 from scbasset_zoo.inputs.bed import read_bed
 from scbasset_zoo.inputs.dna import Codes, as_codes, encode
 from scbasset_zoo.inputs.genome import Genome
+from scbasset_zoo.inputs.hdf5_filters import load_hdf5_filters
 from scbasset_zoo.inputs.peaks import peak_names, peaks_from_var
 
 if TYPE_CHECKING:
@@ -185,6 +186,7 @@ def _stored_peaks(path: Path) -> pd.DataFrame | None:
 
     from scbasset_zoo.inputs.matrix import open_matrix
 
+    load_hdf5_filters()
     with readable(str(path)), h5py.File(path) if path.is_file() else nullcontext(zarr.open_group(path, mode="r")) as file:
         var = ad.io.read_elem(file["var"]) if "var" in file else None
     if isinstance(var, pd.DataFrame):

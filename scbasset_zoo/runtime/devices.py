@@ -109,7 +109,7 @@ def usable_cores() -> int:
     OMP_NUM_THREADS, the CPU affinity and the CPU quota of a container are upper bounds.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    limits = [cores, _cpu_quota()]
+    limits = [cores, cpu_quota()]
     # A list, such as "4,2", gives the threads of nested loops.
     first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     if first.isdecimal() and int(first) > 0:
@@ -117,13 +117,13 @@ def usable_cores() -> int:
     return min(limit for limit in limits if limit is not None)
 
 
-def _cpu_quota() -> int | None:
-    """Return the whole cores that the container's quota allows (cgroup v2, then v1), or None without a quota."""
+def cpu_quota(cgroup: Path = Path("/sys/fs/cgroup")) -> int | None:
+    """Return the whole cores that the container's quota allows (cgroup v2, then v1), at least 1, or None without a quota."""
     try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
+        quota, period = (cgroup / "cpu.max").read_text(encoding="ascii").split()
     except (OSError, ValueError):
         try:
-            v1 = Path("/sys/fs/cgroup/cpu")
+            v1 = cgroup / "cpu"
             quota, period = (v1.joinpath(f"cpu.cfs_{name}_us").read_text(encoding="ascii") for name in ("quota", "period"))
         except OSError:
             return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from platformdirs import user_cache_path, user_config_path, user_data_path
@@ -15,25 +16,23 @@ _NAME = "scbasset-zoo"
 
 def config_folder() -> Path:
     """Return the platform's folder for settings."""
-    try:
-        return user_config_path(_NAME)
-    except RuntimeError:
-        return _temporary_folder()
+    return _or_temporary(user_config_path)
 
 
 def default_cache_folder() -> Path:
     """Return the platform's folder for caches."""
-    try:
-        return user_cache_path(_NAME)
-    except RuntimeError:
-        return _temporary_folder()
+    return _or_temporary(user_cache_path)
 
 
 def data_folder() -> Path:
     """Return the platform's folder for data of programs."""
+    return _or_temporary(user_data_path)
+
+
+def _or_temporary(platform_path: Callable[[str], Path]) -> Path:
     try:
-        return user_data_path(_NAME)
-    except RuntimeError:
+        return platform_path(_NAME)
+    except RuntimeError:  # the user has no home
         return _temporary_folder()
 
 

@@ -178,3 +178,12 @@ def test_damaged_index_is_refused(tmp_path, write_fasta):
     (tmp_path / "a.fa.fai").write_text("a\tfour\n")
     with pytest.raises(InputError, match=r"index of .* is damaged"):
         Genome(path)
+
+
+@pytest.mark.parametrize("text", [">a\n>b\nACGT\n", ">b\nACGT\n>a\n", ">a\n\n>b\nACGT\n"])
+def test_a_chromosome_without_letters_does_not_stop_the_others(tmp_path, text):
+    (tmp_path / "a.fa").write_text(text)
+    genome = Genome(tmp_path / "a.fa")
+    assert genome.chromosome_sizes["a"] == 0
+    assert decode(genome.codes("a", 0, 2)) == "NN"
+    assert decode(genome.codes("b", 0, 4)) == "ACGT"

@@ -141,9 +141,10 @@ def _add_probabilities(total: Array, cells: Array, without: Array, embedded: Arr
     """Add the change of probability by each motif, summed over backgrounds, to `total` (n_cells, n_motifs)."""
     for first in range(0, len(cells), BLOCK_CELLS):
         rows = slice(first, first + BLOCK_CELLS)
-        before = expit(cells[rows] @ without.T).sum(axis=1)
+        before = expit(cells[rows] @ without.T).sum(axis=1, dtype=np.float64)
         for number, after in enumerate(embedded):
-            total[rows, number] += expit(cells[rows] @ after.T).sum(axis=1) - before
+            # In float64, because a small difference of large sums is left.
+            total[rows, number] += expit(cells[rows] @ after.T).sum(axis=1, dtype=np.float64) - before
 
 
 def _deviation(variance: NDArray[np.float64], mean: NDArray[np.float64]) -> NDArray[np.float64]:
