@@ -3,6 +3,7 @@
 import anndata as ad
 import numpy as np
 import pytest
+from helpers.rounding import ROUNDING
 
 import scbasset_zoo as sz
 
@@ -29,12 +30,12 @@ def test_bm0828_prepares_trains_exports_and_predicts(prepared, shared_data, hg19
     assert predicted.shape == (533, 1421)
     assert predicted.obs["cell_type"].astype(str).tolist() == matrix.obs["cell_type"].astype(str).tolist()
     codes = prepared.sequences[:5, prepared.flank : -prepared.flank]
-    np.testing.assert_allclose(predicted.X[:, :5], model.accessibility(codes).T, atol=1e-6)
+    np.testing.assert_allclose(predicted.X[:, :5], model.accessibility(codes).T, atol=ROUNDING)
     by_type = model.predict(peaks[:40], hg19_fasta, output="logits", group_by="cell_type")
     cell_type = matrix.obs["cell_type"].astype(str).to_numpy()
     logits = model.predict(peaks[:40], hg19_fasta, output="logits").X
     for name in by_type.obs_names:
-        np.testing.assert_allclose(by_type[name].X[0], logits[cell_type == name].mean(axis=0), atol=1e-5)
+        np.testing.assert_allclose(by_type[name].X[0], logits[cell_type == name].mean(axis=0), atol=ROUNDING)
 
 
 def test_every_analysis_runs_on_bm0828(prepared, shared_data, hg19_fasta, tmp_path):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 
 from scbasset_zoo import EmbeddingMetric
-from scbasset_zoo.extend.embedding import EmbeddedCells
+from scbasset_zoo.extend.embedding import EmbeddedCells, UndefinedScore
 
 NEIGHBOURS = (10, 50, 100)
 KBET_ALPHA = 0.05
@@ -24,6 +26,8 @@ class ClusterAgreement(EmbeddingMetric):
 
         assert cells.labels is not None
         assert cells.clusters is not None
+        if problem := problem_of_labels(cells):
+            return dict.fromkeys(("ARI", "AMI", "homogeneity"), UndefinedScore(problem))
         labels, clusters = cells.labels[cells.sample], cells.clusters[cells.sample]
         return {
             "ARI": adjusted_rand_score(labels, clusters),
@@ -42,6 +46,8 @@ class LabelSilhouette(EmbeddingMetric):
         from sklearn.metrics import silhouette_score
 
         assert cells.labels is not None
+        if problem := problem_of_labels(cells) or _problem_of_positions(cells):
+            return {"cell-type ASW": UndefinedScore(problem)}
         width = silhouette_score(cells.embedding[cells.sample], cells.labels[cells.sample])
         return {"cell-type ASW": (width + 1) / 2}
 
@@ -54,8 +60,11 @@ class LabelScore(EmbeddingMetric):
 
     def score(self, cells: EmbeddedCells) -> dict[str, float]:
         assert cells.labels is not None
+        names = {k: f"label score at {k}" for k in NEIGHBOURS}
+        if problem := problem_of_labels(cells) or _problem_of_positions(cells):
+            return {name: UndefinedScore(problem) for name in names.values()}
         has_same_label = cells.labels[cells.neighbours(_max_neighbours(cells))] == cells.labels[cells.sample][:, None]
-        return {f"label score at {k}": has_same_label[:, :k].mean() for k in _possible_neighbours(cells)}
+        return {name: _problem_of_k(cells, k) or has_same_label[:, :k].mean() for k, name in names.items()}
 
 
 class NeighbourScore(EmbeddingMetric):
@@ -65,32 +74,34 @@ class NeighbourScore(EmbeddingMetric):
     needs = frozenset({"rna"})
 
     def score(self, cells: EmbeddedCells) -> dict[str, float]:
+        names = {k: f"neighbour score at {k}" for k in NEIGHBOURS}
+        if problem := _problem_of_positions(cells) or _problem_of_positions(cells, "rna"):
+            return {name: UndefinedScore(problem) for name in names.values()}
         n = _max_neighbours(cells)
         in_embedding, in_rna = cells.neighbours(n), cells.neighbours(n, "rna")
-        return {f"neighbour score at {k}": _shared(in_embedding[:, :k], in_rna[:, :k]) for k in _possible_neighbours(cells)}
+        return {name: _problem_of_k(cells, k) or _shared(in_embedding[:, :k], in_rna[:, :k]) for k, name in names.items()}
 
 
 class Kbet(EmbeddingMetric):
     """Acceptance rate of kBET (Büttner et al. 2019): the share of neighbourhoods in which batches mix as among all cells.
 
     A neighbourhood is a cell and its k - 1 nearest cells. k is a quarter of the mean size of a batch, limited to 10 to 70 as in
-    scIB. The batches of a neighbourhood are tested against those of all cells by Pearson's chi-squared test at 0.05.
+    scIB. The batches of a neighbourhood are tested against those of all cells by Pearson's chi-squared test at 0.05. The rate is
+    undefined if the test would accept most neighbourhoods of batches that lie apart, such as beside a batch of a few cells.
     """
 
     name = "kbet"
     needs = frozenset({"batches"})
 
     def score(self, cells: EmbeddedCells) -> dict[str, float]:
-        from scipy.stats import chi2
-
         assert cells.batches is not None
         size = np.bincount(cells.batches)
         k = kbet_neighbours(cells.n_cells, len(size))
+        if problem := _problem_of_batches(size) or _problem_of_positions(cells) or _problem_of_kbet(size, k):
+            return {"kBET acceptance": UndefinedScore(problem)}
         batches = cells.batches[np.column_stack([cells.sample, cells.neighbours(k - 1)])]
         observed = np.stack([(batches == batch).sum(axis=1) for batch in range(len(size))], axis=1)
-        expected = k * size / size.sum()
-        statistic = ((observed - expected) ** 2 / expected).sum(axis=1)
-        return {"kBET acceptance": (chi2.sf(statistic, len(size) - 1) >= KBET_ALPHA).mean()}
+        return {"kBET acceptance": _mixes(observed, size).mean()}
 
 
 class Ilisi(EmbeddingMetric):
@@ -98,7 +109,7 @@ class Ilisi(EmbeddingMetric):
 
     It lies between 1, where each neighbourhood has cells of one batch, and the number of batches B; rescaled, it is
     (iLISI - 1) / (B - 1). The perplexity is 30, or a third of the cells if that is less. Neighbourhoods are those among the
-    sampled cells.
+    sampled cells. It is undefined if most neighbourhoods would have cells of one batch even if the batches mixed.
     """
 
     name = "ilisi"
@@ -109,9 +120,13 @@ class Ilisi(EmbeddingMetric):
         from harmonypy import compute_lisi
 
         assert cells.batches is not None
-        batches = pd.DataFrame({"batch": cells.batches[cells.sample].astype(str)})
+        batches = cells.batches[cells.sample]
         perplexity = min(LISI_PERPLEXITY, (len(batches) - 1) // 3)
-        median = np.median(compute_lisi(cells.embedding[cells.sample], batches, ["batch"], perplexity))
+        size = np.bincount(batches)
+        if problem := _problem_of_batches(size) or _problem_of_positions(cells) or _problem_of_ilisi(size, perplexity):
+            return dict.fromkeys(("iLISI", "iLISI, rescaled"), UndefinedScore(problem))
+        table = pd.DataFrame({"batch": batches.astype(str)})
+        median = np.median(compute_lisi(cells.embedding[cells.sample], table, ["batch"], perplexity))
         return {"iLISI": median, "iLISI, rescaled": (median - 1) / (cells.batches.max())}
 
 
@@ -120,9 +135,66 @@ def kbet_neighbours(n_cells: int, n_batches: int) -> int:
     return min(n_cells, max(KBET_MIN, min(KBET_MAX, int(KBET_SHARE * n_cells / n_batches))))
 
 
-def _possible_neighbours(cells: EmbeddedCells) -> list[int]:
-    """Return the numbers of neighbours that cells can have."""
-    return [k for k in NEIGHBOURS if k < cells.n_cells]
+def problem_of_labels(cells: EmbeddedCells) -> str | None:
+    """Return why labels of the sampled cells say nothing, or None: all are equal, or all differ."""
+    assert cells.labels is not None
+    labels = cells.labels[cells.sample]
+    n_labels = len(np.unique(labels))
+    if n_labels < 2:
+        return "all cells have the same label"
+    return "each cell has a label of its own" if n_labels == len(labels) else None
+
+
+def _problem_of_positions(cells: EmbeddedCells, space: Literal["embedding", "rna"] = "embedding") -> str | None:
+    """Return that all cells lie at one point, or None."""
+    positions = getattr(cells, space)
+    if (positions == positions[0]).all():
+        return f"all cells have the same position in the {'RNA' if space == 'rna' else 'embedding'}"
+    return None
+
+
+def _problem_of_k(cells: EmbeddedCells, k: int) -> UndefinedScore | None:
+    """Return an undefined score if all other cells are among the k nearest neighbours, wherever they lie; None otherwise."""
+    if k < cells.n_cells - 1:
+        return None
+    return UndefinedScore(f"there are {cells.n_cells:,} cells; {k + 2:,} or more are needed")
+
+
+def _problem_of_batches(size: np.ndarray) -> str | None:
+    return "all cells have the same batch" if np.count_nonzero(size) < 2 else None
+
+
+def _problem_of_kbet(size: np.ndarray, k: int) -> str | None:
+    """Return that kBET accepts most neighbourhoods even if the batches lie apart, or None."""
+    own = np.minimum(size, k)
+    # The rest of a neighbourhood that is larger than its batch is drawn from the other batches, in proportion to their sizes.
+    others = np.where(np.eye(len(size), dtype=bool), 0, size)
+    apart = np.diag(own) + (k - own)[:, None] * others / others.sum(axis=1, keepdims=True)
+    accepted = (size * _mixes(apart, size)).sum() / size.sum()
+    if accepted <= 0.5:
+        return None
+    return (
+        f"kBET would accept {accepted:.0%} of the neighbourhoods of {k} cells even if the batches lay apart; the smallest batch "
+        f"has {size.min():,} of {size.sum():,} cells"
+    )
+
+
+def _problem_of_ilisi(size: np.ndarray, perplexity: int) -> str | None:
+    """Return that a typical neighbourhood of mixed batches has cells of the largest batch only, or None."""
+    n_cells = size.sum()
+    if perplexity * (n_cells - size.max()) >= n_cells:
+        return None
+    return f"{size.max():,} of {n_cells:,} cells are of one batch: {perplexity} neighbours have less than one cell of another batch"
+
+
+def _mixes(observed: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """Return whether the batches of each neighbourhood, (n, n_batches), may be drawn from all cells."""
+    from scipy.stats import chi2
+
+    expected = observed.sum(axis=1, keepdims=True) * size / size.sum()
+    statistic = ((observed - expected) ** 2 / expected).sum(axis=1)
+    accepted: np.ndarray = chi2.sf(statistic, len(size) - 1) >= KBET_ALPHA
+    return accepted
 
 
 def _max_neighbours(cells: EmbeddedCells) -> int:

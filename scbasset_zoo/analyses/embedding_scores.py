@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from scbasset_zoo import plugin_manager
-from scbasset_zoo.extend.embedding import Array, EmbeddedCells, IntegrationMethod
+from scbasset_zoo.extend.embedding import Array, EmbeddedCells, IntegrationMethod, UndefinedScore
 from scbasset_zoo.progress import say
 
 
@@ -22,13 +24,14 @@ def score_embedding(cells: EmbeddedCells) -> dict[str, float]:
     Returns
     -------
     dict of str to float
-        Scores by name.
+        Scores by name. A score that is not a finite number is an :class:`scbasset_zoo.extend.embedding.UndefinedScore`, which is
+        NaN and has the reason.
     """
     scores: dict[str, float] = {}
     for name, metric in plugin_manager.embedding_metrics().as_dict().items():
         if all(cells.has(need) for need in metric.needs):
             try:
-                scores |= {score: float(value) for score, value in metric().score(cells).items()}
+                scores |= {score: _number(value, name) for score, value in metric().score(cells).items()}
             except Exception as error:  # a plugin's metric may raise anything, and the other metrics are still computed
                 _report("metric", name, metric, error)
     return scores
@@ -72,6 +75,13 @@ def integrate(name: str, embedding: Array, batches: Array, *, seed: int) -> Arra
         _report("integration method", name, method, error)
         return None
     return corrected
+
+
+def _number(value: float, metric: str) -> float:
+    """Return a finite score as a float, and any other with the reason why it is undefined."""
+    if isinstance(value, UndefinedScore) or math.isfinite(value):
+        return value if isinstance(value, UndefinedScore) else float(value)
+    return UndefinedScore(f"the metric {metric!r} returned {float(value)}")
 
 
 def _report(kind: str, name: str, plugin_class: type, error: Exception) -> None:

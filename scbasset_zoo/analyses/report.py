@@ -106,6 +106,9 @@ def _figure(name: str, figure: Figure) -> _Figure:
 def _table(name: str, table: pd.DataFrame) -> _Table:
     has_row_names = table.index.name is not None or table.index.dtype.kind == "O"
     first = table.head(MOST_ROWS).reset_index(drop=not has_row_names)
+    # Such as the notes of scores of which each is defined.
+    is_blank = np.array([len(table) > 0 and bool((column == "").all()) for _, column in table.items()], dtype=bool)
+    first = first.drop(columns=table.columns[is_blank])
     is_number = [first[column].dtype.kind in "iuf" for column in first]
     return _Table(
         caption=_caption(name),
@@ -148,9 +151,11 @@ def _as_words(name: str) -> str:
 
 
 def _as_text(value: Any) -> str:
+    import pandas as pd
+
+    if pd.api.types.is_scalar(value) and pd.isna(value):
+        return "–"
     if isinstance(value, float | np.floating):
         number = float(value)
-        if np.isnan(number):
-            return ""
         return f"{number:,.3f}" if number == 0 or 1e-3 <= abs(number) < 1e6 else f"{number:.2e}"
     return f"{value:,}" if isinstance(value, int | np.integer) and not isinstance(value, bool) else str(value)

@@ -62,5 +62,10 @@ def predict(
 
 
 def _barcodes(cells: str) -> list[str]:
-    listed = Path(cells).read_text(encoding="utf-8").splitlines() if Path(cells).is_file() else cells.split(",")
-    return [barcode.strip() for barcode in listed if barcode.strip()]
+    """Return the barcodes in a file, or those between commas."""
+    import os
+
+    from scbasset_zoo.inputs.text_files import read_names
+
+    # os.path.exists also takes a text that is too long for a path.
+    return read_names(cells) if os.path.exists(cells) else [name.strip() for name in cells.split(",") if name.strip()]

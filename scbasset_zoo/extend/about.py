@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
-import yaml
-
-from scbasset_zoo.errors import InputError
+from scbasset_zoo.errors import InputError, PackageError
+from scbasset_zoo.inputs.text_files import open_text
+from scbasset_zoo.package import plain_yaml
 from scbasset_zoo.package.card import Card
 from scbasset_zoo.wording import option
 
@@ -48,9 +47,12 @@ def read_about(about: About) -> dict[str, Any]:
     fields: Any = about
     if not isinstance(about, Mapping):
         try:
-            fields = yaml.safe_load(Path(about).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise InputError(f"{about} cannot be read as YAML: {error}") from error
+            with open_text(about) as file:
+                fields = plain_yaml.load(file.read(), str(about))
+        except PackageError as error:
+            raise InputError(str(error)) from error
+        except UnicodeDecodeError as error:
+            raise InputError(f"{about} cannot be read: {error}. Save it as UTF-8.") from error
     if not isinstance(fields, Mapping):
         raise InputError(
             f"{about} must be a mapping of card fields, such as `id: scbasset/my-model`; found {type(fields).__name__}."

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import anndata as ad
+import h5py
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
 from scbasset_zoo.errors import InputError
+from scbasset_zoo.inputs.file_kinds import kind_of_file
 from scbasset_zoo.wording import option as wording_of
 
 _CELLS_PER_BLOCK = 1 << 14
@@ -137,8 +139,11 @@ class CompanionData:
 
 def _open(path: Path, option: str) -> ad.AnnData:
     if path.suffix not in (".h5ad", ".zarr") or not path.exists():
-        raise InputError(f"{wording_of(option)}: there is no .h5ad or .zarr {path}.")
+        hint = " Read the file into an AnnData, and write that as .h5ad." if path.exists() else ""
+        raise InputError(f"{wording_of(option)}: there is no .h5ad or .zarr {path}.{hint}")
     try:
         return ad.read_h5ad(path, backed="r") if path.suffix == ".h5ad" else ad.read_zarr(path)
     except Exception as error:  # readers raise many kinds of errors on files of other formats
+        if (kind := kind_of_file(path)) is not None and path.suffix == ".h5ad" and not h5py.is_hdf5(path):
+            raise InputError(f"{wording_of(option)}: {path} is {kind}") from None
         raise InputError(f"{wording_of(option)}: {path} cannot be read as AnnData ({error}).") from error

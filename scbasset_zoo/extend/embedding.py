@@ -1,4 +1,4 @@
-"""Contracts of metrics of an embedding and of integration methods, and the cells that a metric is given."""
+"""Contracts of metrics of an embedding and of integration methods, the cells that a metric is given, and undefined scores."""
 
 from __future__ import annotations
 
@@ -10,8 +10,34 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scbasset_zoo.errors import InputError
+
 MOST_CELLS = 20_000
 Array = NDArray[Any]
+
+
+class UndefinedScore(float):
+    """A score that these cells do not define, such as the mixing of one batch: NaN, with the reason.
+
+    Attributes
+    ----------
+    reason : str
+    """
+
+    reason: str
+
+    def __new__(cls, reason: str) -> UndefinedScore:
+        score = super().__new__(cls, "nan")
+        score.reason = reason
+        return score
+
+    def __getnewargs__(self) -> tuple[str]:  # type: ignore[override]
+        return (self.reason,)
+
+
+def reasons_of_undefined(scores: Mapping[str, float]) -> dict[str, str]:
+    """Return the reason for each score that is undefined, by the name of the score."""
+    return {name: score.reason for name, score in scores.items() if isinstance(score, UndefinedScore)}
 
 
 class EmbeddedCells:
@@ -30,6 +56,11 @@ class EmbeddedCells:
         Seed of the sample.
     most_cells : int
         Size of the sample. Fewer cells are all in the sample.
+
+    Raises
+    ------
+    InputError
+        A value is missing or not finite, or there is not one for each cell.
 
     Attributes
     ----------
@@ -52,6 +83,12 @@ class EmbeddedCells:
         seed: int = 0,
         most_cells: int = MOST_CELLS,
     ) -> None:
+        _check_positions(embedding, "embedding", len(embedding))
+        if rna is not None:
+            _check_positions(rna, "rna", len(embedding))
+        for name, values in (("labels", labels), ("clusters", clusters), ("batches", batches)):
+            if values is not None:
+                _check_values(np.asarray(values), name, len(embedding))
         self.embedding, self.rna, self.seed = embedding, rna, seed
         self.labels, self.clusters, self.batches = (
             None if values is None else pd.factorize(np.asarray(values), sort=True)[0] for values in (labels, clusters, batches)
@@ -108,7 +145,10 @@ class EmbeddingMetric(ABC):
 
     @abstractmethod
     def score(self, cells: EmbeddedCells) -> Mapping[str, float]:
-        """Compute one or more scores as means over ``cells.sample``, by the names that tables show."""
+        """Compute one or more scores as means over ``cells.sample``, by the names that tables show.
+
+        Return ``UndefinedScore(reason)`` for a score that would have the same value however the cells lie.
+        """
 
 
 class IntegrationMethod(ABC):
@@ -137,6 +177,24 @@ class IntegrationMethod(ABC):
         -------
         float array (n_cells, any number of dimensions)
         """
+
+
+def _check_positions(positions: Array, name: str, n_cells: int) -> None:
+    if np.ndim(positions) != 2 or len(positions) != n_cells:
+        raise InputError(f"{name} must be cells x dimensions, with {n_cells:,} cells; found shape {np.shape(positions)}.")
+    if not np.isfinite(positions).all():
+        row = int(np.flatnonzero(~np.isfinite(positions).all(axis=1))[0])
+        raise InputError(f"{name} has NaN or infinite values, such as those of cell {row:,}. Leave such cells out.")
+
+
+def _check_values(values: Array, name: str, n_cells: int) -> None:
+    if values.shape != (n_cells,):
+        raise InputError(f"{name} must have a value for each of the {n_cells:,} cells; found shape {values.shape}.")
+    missing = pd.isna(values)
+    if missing.any():
+        raise InputError(
+            f"{name} has no value for {int(missing.sum()):,} cells, such as cell {int(missing.argmax()):,}. Leave such cells out."
+        )
 
 
 def _neighbours(points: Array, sample: Array, n: int) -> Array:

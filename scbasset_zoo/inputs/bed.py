@@ -3,46 +3,117 @@
 from __future__ import annotations
 
 import os
+import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from scbasset_zoo.errors import InputError, readable
+from scbasset_zoo.errors import InputError
 from scbasset_zoo.inputs.peaks import checked_intervals, peak_names
-from scbasset_zoo.inputs.text_files import open_text
+from scbasset_zoo.inputs.text_files import INTERVAL_COMMENTS, columns_of, text_lines, whole_number
+
+_TITLES = {
+    "chrom": ("chrom", "chr", "chromosome", "seqnames", "seqname"),
+    "start": ("start", "chromstart", "begin"),
+    "end": ("end", "chromend", "stop"),
+    "name": ("name", "peak", "peak_id", "id"),
+    "width": ("width", "length"),
+}
 
 
 def read_bed(path: str | os.PathLike[str]) -> pd.DataFrame:
     """Read the intervals of a BED file (plain or gzip), in the file's order. They may be unsorted and may repeat.
 
+    Columns are separated by tabs or blanks. The first line may hold their titles. If it does, chrom, start, end and name are
+    found by title, and row names that R wrote are left out.
+
     Returns
     -------
     DataFrame
-        chrom, start, end (0-based, half-open), and name (column 4, or chrom:start-end if there is none).
+        chrom, start, end (0-based, half-open), and name (column 4, or chrom:start-end if it is missing or a dot).
 
     Raises
     ------
     InputError
-        The file is missing or has no intervals, a line has fewer than three columns, or an interval is impossible: the
-        message names the line.
+        The file is missing, of another format or has no intervals, a line has fewer than three columns, an interval is
+        impossible, or a column of widths shows that starts count from 1. The message names the line.
     """
     path = Path(path)
-    lines, rows = [], []
-    with readable(str(path)), open_text(path) as file:
-        for number, line in enumerate(file, 1):
-            line = line.rstrip("\r\n")
-            if not line.strip() or line.startswith(("#", "track", "browser")):
+    layout: _Layout | None = None
+    numbers: list[int] = []
+    rows: list[list[str | int]] = []
+    for number, line in text_lines(path, INTERVAL_COMMENTS):
+        columns = columns_of(line)
+        if layout is None:
+            layout = _layout(columns)
+            if layout.titles:
                 continue
-            columns = line.split("\t") if "\t" in line else line.split()
-            if len(columns) < 3:
-                raise InputError(f"{path}, line {number}: expected chrom, start and end, found {line[:80]!r}.")
-            lines.append(number)
-            rows.append([*columns[:3], columns[3] if len(columns) > 3 else ""])
+        if columns == layout.titles:
+            continue
+        row = layout.row(columns)
+        if row is None or (not rows and not all(isinstance(number, int) for number in row[1:3])):
+            hint = _hint(line, columns)
+            if row is None or hint:
+                raise InputError(f"{path}, line {number}: expected chrom, start and end, found {line[:80]!r}.{hint}")
+        numbers.append(number)
+        rows.append(row)
     if not rows:
         raise InputError(f"{path} has no intervals. Expected a BED file with chrom, start and end.")
-    table = pd.DataFrame(rows, columns=["chrom", "start", "end", "name"], dtype=object)
-    names = table.pop("name").to_numpy()
-    table = checked_intervals(table, str(path), lambda row: f"line {lines[row]}")
-    table["name"] = np.where(names == "", peak_names(table), names)
+    table = pd.DataFrame(rows, columns=list(_TITLES), dtype=object)
+    names, widths = table.pop("name").to_numpy(), pd.to_numeric(table.pop("width"), errors="coerce").to_numpy()
+    table = checked_intervals(table, str(path), lambda row: f"line {numbers[row]}")
+    if (widths == (table["end"] - table["start"]).to_numpy() + 1).all():
+        raise InputError(
+            f"{path}, line {numbers[0]}: the starts count from 1, as the column of widths shows; in a BED they count from 0. "
+            "Subtract 1 from the starts."
+        )
+    table["name"] = np.where((names == "") | (names == "."), peak_names(table), names)
     return table
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """The titles of the columns, if there are any, and the positions of chrom, start, end, name and width; -1 for none."""
+
+    titles: list[str]
+    positions: tuple[int, ...]
+
+    def row(self, columns: list[str]) -> list[str | int] | None:
+        """Return chrom, start, end, name and width of a line; None if it has too few columns."""
+        # R writes row names without a title above them.
+        shift = int(len(columns) == len(self.titles) + 1) if self.titles else 0
+        if max(self.positions[:3]) + shift >= len(columns):
+            return None
+        chrom, start, end, name, width = (columns[at + shift] if 0 <= at < len(columns) - shift else "" for at in self.positions)
+        return [chrom, _number(start), _number(end), name, width]
+
+
+def _layout(columns: list[str]) -> _Layout:
+    """Find the columns by the titles in the first line, or take them in the order of BED if it has no titles."""
+    lower = [column.lower() for column in columns]
+    positions = tuple(next((lower.index(title) for title in titles if title in lower), -1) for titles in _TITLES.values())
+    return _Layout(columns, positions) if min(positions[:3]) >= 0 else _Layout([], (0, 1, 2, 3, -1))
+
+
+def _number(text: str) -> int | str:
+    number = whole_number(text)
+    return text if number is None else number
+
+
+def _hint(line: str, columns: list[str]) -> str:
+    """Say which format a line has that is not a line of a BED; empty if it is not known."""
+    if line.startswith(">"):
+        return " It looks like a FASTA file."
+    if re.fullmatch(r"\S+:[\d,]+-[\d,]+", line):
+        return " It looks like the name of a region: write its chromosome, start and end as columns."
+    if "\t" not in line and re.search(r"[,;]\s*\d", line):
+        return " It looks like CSV: separate the columns by tabs, with chrom, start and end first, or with these titles."
+    if len(columns) > 4 and all(isinstance(_number(column), int) for column in columns[3:5]):
+        return " It looks like GTF or GFF: write chromosome, start - 1 and end as columns."
+    if len(columns) > 4 and isinstance(_number(columns[1]), int) and re.fullmatch("[ACGTN]+", columns[3]):
+        return " It looks like VCF: write chromosome, position - 1 and end as columns."
+    if len(columns) > 2 and columns[1][:1].isalpha() and columns[2][:1].isalpha():
+        return " If it is a line of titles, name the columns chrom, start and end, or remove the line."
+    return ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from scbasset_zoo.inputs.bed import read_bed
 from scbasset_zoo.inputs.matrix_entries import Entries, open_entries_of_compressed
 from scbasset_zoo.inputs.peak_matrix import EXPECTED_FORMATS, PeakMatrix, peak_rows
 from scbasset_zoo.inputs.peaks import peaks_from_var
-from scbasset_zoo.inputs.text_files import open_text
+from scbasset_zoo.inputs.text_files import open_text, text_lines, unquoted, whole_number
 
 
 def from_10x_h5(path: Path, group: h5py.Group) -> PeakMatrix:
@@ -78,12 +78,19 @@ def _mtx_header(path: Path) -> tuple[tuple[int, int], int, bool]:
     """Return the shape, the number of entries, and whether entries have no value (a pattern)."""
     with open_text(path) as file:
         banner = file.readline().split()
-        if [word.lower() for word in banner[:3]] != ["%%matrixmarket", "matrix", "coordinate"] or banner[-1].lower() != "general":
-            raise InputError(f"{path} is not a Matrix Market coordinate file: its first line is {' '.join(banner)[:80]!r}.")
+        kind, values = [word.lower() for word in banner[:3] + banner[4:]], "".join(banner[3:4]).lower()
+        if kind != ["%%matrixmarket", "matrix", "coordinate", "general"] or values not in ("integer", "real", "pattern"):
+            raise InputError(
+                f"{path} is not a Matrix Market coordinate file of integers, reals or a pattern: its first line is "
+                f"{' '.join(banner)[:80]!r}."
+            )
         for line in file:
             if line.strip() and not line.startswith("%"):
-                rows, columns, n_entries = (int(word) for word in line.split())
-                return (rows, columns), n_entries, banner[3].lower() == "pattern"
+                sizes = [whole_number(word) for word in line.split()]
+                if len(sizes) != 3 or None in sizes:
+                    raise InputError(f"{path}: expected numbers of rows, columns and entries; found {line.strip()[:80]!r}.")
+                rows, columns, n_entries = (size or 0 for size in sizes)
+                return (rows, columns), n_entries, values == "pattern"
     raise InputError(f"{path} is incomplete: it has no line with its shape.")
 
 
@@ -96,10 +103,14 @@ def _mtx_entries(path: Path) -> Iterator[Entries]:
         for line in file:
             if line.strip() and not line.startswith("%"):
                 break
-        options: dict[str, Any] = {"sep": r"\s+", "header": None, "names": list(columns), "dtype": columns}
+        # Without a name for a column too many, pandas would take the first column for row names.
+        names = [*columns, "more"]
+        options: dict[str, Any] = {"sep": r"\s+", "header": None, "names": names, "dtype": columns, "index_col": False}
         chunks = pd.read_csv(file, chunksize=matrix_entries.CHUNK, **options) if expected_entries else []
         for chunk in chunks:
             n_entries += len(chunk)
+            if chunk["more"].notna().any():
+                raise InputError(f"{path}: expected {len(columns)} numbers on a line, as its first line says; found more.")
             cell, feature = chunk["cell"].to_numpy() - 1, chunk["feature"].to_numpy() - 1
             value = np.ones(len(chunk)) if is_pattern else chunk["value"].to_numpy()
             matrix_entries.check_counts(value, cell, feature)
@@ -117,8 +128,7 @@ def _file_in(folder: Path, name: str) -> Path | None:
 
 def _table(path: Path) -> pd.DataFrame:
     """Read a table without header; columns that some lines lack are left out."""
-    with open_text(path) as file:
-        rows: Sequence[list[str]] = [line.rstrip("\r\n").split("\t") for line in file if line.strip()]
+    rows = [[unquoted(column) for column in line.split("\t")] for _, line in text_lines(path, comments=())]
     width = min((len(row) for row in rows), default=1)
     return pd.DataFrame([row[:width] for row in rows], columns=range(width), dtype=object)
 

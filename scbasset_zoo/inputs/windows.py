@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,7 @@ from scbasset_zoo.inputs.dna import Codes, as_codes, encode
 from scbasset_zoo.inputs.genome import Genome
 from scbasset_zoo.inputs.hdf5_filters import load_hdf5_filters
 from scbasset_zoo.inputs.peaks import peak_names, peaks_from_var
+from scbasset_zoo.inputs.text_files import is_plain, open_text
 
 if TYPE_CHECKING:
     import anndata as ad
@@ -99,7 +100,7 @@ def sequence_windows(sequences: Sequence[str] | NDArray[Any], length: int, names
 def fasta_windows(path: str | os.PathLike[str], length: int) -> Windows:
     """Take each record of a FASTA file as a window; records have the model's length and are read when they are needed.
 
-    The name of a window is the first word of the record's title.
+    The name of a window is the first word of the record's title. The file may be gzip.
 
     Raises
     ------
@@ -109,10 +110,17 @@ def fasta_windows(path: str | os.PathLike[str], length: int) -> Windows:
     path = Path(path)
     names: list[str] = []
     offsets: list[int] = []
-    with readable(str(path)), path.open("rb") as file:
-        for name, offset, sequence in _records(file, path):
+    # Records of other files cannot be found again by their offset, so their codes stay in memory.
+    codes: list[Codes] | None = None if is_plain(path) else []
+    with readable(str(path)), path.open("rb") if codes is None else open_text(path) as file:
+        lines = (line if isinstance(line, bytes) else line.encode() for line in file)
+        for name, offset, sequence in _records(lines, path):
             names.append(name or f"sequence_{len(names)}")
             offsets.append(offset)
+            if codes is not None:
+                codes.append(encode(sequence))
+            if b"\0" in sequence:
+                raise InputError(f"{path}, record {len(names)} ({names[-1]!r}) has NUL bytes: the file is damaged. Fetch it again.")
             if len(sequence) != length:
                 raise InputError(
                     f"{path}, record {len(names)} ({names[-1]!r}) has {len(sequence):,} bp; the model takes {length:,} bp. "
@@ -124,6 +132,8 @@ def fasta_windows(path: str | os.PathLike[str], length: int) -> Windows:
     def read(first: int, last: int) -> Codes:
         if first >= last:
             return np.empty((0, length), np.int8)
+        if codes is not None:
+            return np.stack(codes[first:last])
         with path.open("rb") as file:
             file.seek(offsets[first])
             return np.stack([encode(sequence) for _, _, sequence in islice(_records(file, path), last - first)])
@@ -131,29 +141,26 @@ def fasta_windows(path: str | os.PathLike[str], length: int) -> Windows:
     return Windows(pd.DataFrame(index=_distinct(names)), read)
 
 
-def _records(file: BinaryIO, path: Path) -> Iterator[tuple[str, int, bytes]]:
-    """Yield the first word of each title, the offset of the record in the file, and its sequence, from a record's start on.
+def _records(lines: Iterable[bytes], path: Path) -> Iterator[tuple[str, int, bytes]]:
+    """Yield the first word of each title, the offset of the record after the first line, and its sequence.
 
     Biopython's parser does not give the offset; pyfaidx does not allow the same title twice.
     """
     title: str | None = None
-    lines: list[bytes] = []
-    record_offset = offset = file.tell()
-    for line in file:
+    parts: list[bytes] = []
+    record_offset = offset = 0
+    for line in lines:
         if line.startswith(b">"):
             if title is not None:
-                yield title, record_offset, b"".join(lines)
-            title, lines, record_offset = (line[1:].split() or [b""])[0].decode("utf-8", "replace"), [], offset
+                yield title, record_offset, b"".join(parts)
+            title, parts, record_offset = (line[1:].split() or [b""])[0].decode("utf-8", "replace"), [], offset
         elif title is None and line.strip():
-            raise InputError(
-                f"{path} is not a plain FASTA file: its first line is {line[:60]!r}; expected '>' and a name. If it is "
-                "compressed, decompress it first."
-            )
+            raise InputError(f"{path} is not a FASTA file: its first line is {line[:60]!r}; expected '>' and a name.")
         else:
-            lines += line.split()
+            parts += line.split()
         offset += len(line)
     if title is not None:
-        yield title, record_offset, b"".join(lines)
+        yield title, record_offset, b"".join(parts)
 
 
 def _peak_table(peaks: PeaksLike) -> pd.DataFrame:

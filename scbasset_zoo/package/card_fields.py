@@ -10,18 +10,18 @@ from pydantic import AfterValidator, Field
 
 MAX_DEPTH = 16
 NO_LICENSE = "NOASSERTION"
-_PLACEHOLDER = re.compile(r"\b(TODO|FIXME|XXX|TBD|TBA)\b|^\s*(\.\.\.|…|todo|fixme|tbd|tba|xxx+|\?+|-+)?\s*$")
+PLACEHOLDER = re.compile(r"\b(TODO|FIXME|XXX|TBD|TBA)\b|^\s*(\.\.\.|…|todo|fixme|tbd|tba|xxx+|\?+|-+)?\s*$")
 # Escape sequences for terminals, and marks that reverse the direction of text.
-_INVISIBLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+INVISIBLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 # Releases of packaging before 26.3 accept a reference without a name.
 _NAMELESS_REFERENCE = re.compile(r"\bLicenseRef-(?![A-Za-z0-9.-])", re.IGNORECASE)
 _PATH_PART = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 
 
 def _text(value: str) -> str:
-    if _PLACEHOLDER.search(value):
+    if PLACEHOLDER.search(value):
         raise ValueError(f"{value!r} is empty or a placeholder; write the real value")
-    invisible = _INVISIBLE.search(value)
+    invisible = INVISIBLE.search(value)
     if invisible:
         raise ValueError(f"has the control character {invisible.group()!r} at position {invisible.start()}; remove it")
     return value

@@ -15,26 +15,25 @@ MAX_COLUMNS = 1_000
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Write a table as Parquet, without its index.
+    """Write a table in normal form as Parquet, without its index.
 
     Raises
     ------
     InputError
-        The values of a column have different types.
+        :func:`read_table` would refuse the file.
     """
-    import pyarrow as pa
-
+    table.to_parquet(path, index=False)
     try:
-        table.to_parquet(path, index=False)
-    except (pa.ArrowException, TypeError, ValueError) as error:
-        raise InputError(f"{path.name} cannot be written: {error}. Give each column one plain type.") from error
+        read_table(path.read_bytes(), path)
+    except PackageError as error:
+        raise InputError(f"{path.name} cannot be written: {error}") from error
 
 
 def read_table(raw: bytes, path: Path) -> pd.DataFrame:
     """Read a table from the bytes of the file at `path`.
 
     A small file needs little memory: the sizes of its pages are limited before they are unpacked, and repeated texts are kept
-    once.
+    once. Booleans and whole numbers of which some are missing have pandas' types boolean, Int64 and so on.
 
     Raises
     ------
@@ -55,7 +54,8 @@ def read_table(raw: bytes, path: Path) -> pd.DataFrame:
         # one batch; without batches, pyarrow would allocate memory for as many values as the footer declares.
         file = pq.ParquetFile(pages, metadata=footer, read_dictionary=texts, buffer_size=0, pre_buffer=False)
         batches = file.iter_batches(pages.budget // 8, use_threads=False)
-        table = pa.Table.from_batches(batches, file.schema_arrow).to_pandas(ignore_metadata=True)
+        arrow = pa.Table.from_batches(batches, file.schema_arrow)
+        table = arrow.to_pandas(ignore_metadata=True)
     except PackageError:
         raise
     except Exception as error:  # a damaged file can make pyarrow raise errors of many types
@@ -63,6 +63,9 @@ def read_table(raw: bytes, path: Path) -> pd.DataFrame:
     for name in texts:
         values = table[name].astype(object)
         table[name] = values.where(values.notna(), None)
+    for field in schema:
+        if field.name not in texts and arrow[field.name].null_count and (nullable := _nullable(field.type)) is not None:
+            table[field.name] = arrow[field.name].to_pandas(types_mapper={field.type: nullable}.get)
     return table
 
 
@@ -78,6 +81,17 @@ def _check_columns(footer: Any, schema: Any, path: Path) -> None:
             raise PackageError(
                 f"{path}: the column {field.name!r} holds {kind}; only texts, numbers, dates and booleans are allowed."
             )
+
+
+def _nullable(kind: Any) -> Any:
+    """Return the type of pandas that holds booleans or whole numbers exactly when some are missing; None for other types."""
+    import pandas as pd
+    from pyarrow import types
+
+    if types.is_boolean(kind):
+        return pd.BooleanDtype()
+    # Arrow's uint64 is pandas' UInt64.
+    return pd.api.types.pandas_dtype(str(kind).replace("int", "Int").replace("u", "U")) if types.is_integer(kind) else None
 
 
 def _is_text(kind: Any) -> bool:

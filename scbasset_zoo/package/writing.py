@@ -14,6 +14,7 @@ from scbasset_zoo.package.card import REQUIRED_FILES, Card
 from scbasset_zoo.package.cells_table import read_cells
 from scbasset_zoo.package.derived_fields import with_derived_fields
 from scbasset_zoo.package.digests import seal
+from scbasset_zoo.package.normal_table import check_barcodes, normal_table
 from scbasset_zoo.package.reading import Package
 from scbasset_zoo.package.tables import write_table
 from scbasset_zoo.package.verifying import verify_package
@@ -48,7 +49,8 @@ def write_package(
     model : onnx.ModelProto
         The network. Its copy in the package gets `metadata_props`.
     cells : DataFrame of n_cells rows
-        Indexed by barcode, in the order of the model's outputs.
+        Indexed by barcode, in the order of the model's outputs. Columns may have any type of
+        :func:`scbasset_zoo.package.normal_table.normal_column`; so may those of the peaks.
     peaks : DataFrame, optional
         The training peaks in order, with `chrom`, `start` (0-based), `end`, and `split` if it is known.
     sequences : sequence of str, optional
@@ -63,7 +65,7 @@ def write_package(
     PackageError
         The card has problems, or the model breaks the contract of a package. The message lists all problems.
     InputError
-        Cells or peaks do not fit the model, or `folder` cannot be written.
+        Cells or peaks do not fit the model, a package cannot hold a column of them, or `folder` cannot be written.
     """
     from scbasset_zoo.graph.checks import contract_problems
     from scbasset_zoo.graph.head import read_head
@@ -125,14 +127,10 @@ def _cells_table(cells: pd.DataFrame, n_cells: int) -> pd.DataFrame:
     """Check the cells and return them with the barcode as the first column."""
     if len(cells) != n_cells:
         raise InputError(f"The model has {n_cells:,} cells, the table of cells {len(cells):,} rows.")
-    if not cells.index.is_unique:
-        raise InputError(
-            f"The barcode {cells.index[cells.index.duplicated()][0]!r} appears more than once; barcodes must be unique."
-        )
+    check_barcodes(cells.index, "The table of cells")
     if "barcode" in cells and (cells["barcode"].astype(str) != cells.index.astype(str)).any():
         raise InputError("The column 'barcode' of the cells differs from their index, which holds the barcodes; rename the column.")
-    table = cells.drop(columns="barcode", errors="ignore")
-    table.columns = table.columns.astype(str)
+    table = normal_table(cells.drop(columns="barcode", errors="ignore"), "The table of cells", taken=["barcode"])
     table.insert(0, "barcode", cells.index.astype(str).to_numpy(dtype=object))
     return table
 
@@ -145,8 +143,7 @@ def _peaks_table(peaks: pd.DataFrame | None) -> pd.DataFrame | None:
     if missing:
         raise InputError(f"The table of peaks lacks the column {missing[0]!r}.")
     table = peaks.reset_index(drop=peaks.index.name is None or peaks.index.name in peaks.columns)
-    table.columns = table.columns.astype(str)
-    return table
+    return normal_table(table, "The table of peaks")
 
 
 def _sequence_length(model: onnx.ModelProto) -> int:

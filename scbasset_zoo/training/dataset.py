@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from scbasset_zoo.errors import InputError, readable
+from scbasset_zoo.errors import InputError
 from scbasset_zoo.inputs.assemblies import naming_hint
 from scbasset_zoo.inputs.dna import Codes
 from scbasset_zoo.package.card import SPLITS
@@ -29,6 +29,7 @@ from scbasset_zoo.training.prepared_files import (
     open_array,
     stamps,
 )
+from scbasset_zoo.training.prepared_tables import read_tables
 
 SCHEMA_VERSION = 1
 CHROMOSOMES_SHOWN = 30
@@ -184,7 +185,7 @@ def open_prepared(folder: str | os.PathLike[str]) -> PreparedPeaks:
     check_sizes(folder, manifest)
     opened = stamps(folder)
     sequences, indptr, indices = (open_array(folder / name) for name in ARRAYS)
-    cells, peaks = _read_table(folder / "cells.parquet"), _read_table(folder / "peaks.parquet")
+    cells, peaks = read_tables(folder)
     n_cells, n_peaks, width = manifest["n_cells"], manifest["n_peaks"], manifest["sequence_length"] + 2 * manifest["flank"]
     for name, shape, expected_shape in (
         ("sequences.npy", sequences.shape, (n_peaks, width)),
@@ -199,11 +200,6 @@ def open_prepared(folder: str | os.PathLike[str]) -> PreparedPeaks:
     check_values(folder, n_cells, sequences, indptr, indices)
     check_tables(folder, manifest, cells, peaks, indptr)
     return PreparedPeaks(folder, manifest, sequences, np.array(indptr), indices, cells, peaks, opened)
-
-
-def _read_table(file: Path) -> pd.DataFrame:
-    with readable(str(file)):
-        return pd.read_parquet(file)
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:

@@ -39,7 +39,7 @@ from scbasset_zoo.training.dataset import (
 from scbasset_zoo.training.label_matrix import write_open_cells
 from scbasset_zoo.training.prepare_options import PrepareKeywords, PrepareOptions
 from scbasset_zoo.training.prepared_files import FILES
-from scbasset_zoo.training.prepared_tables import cells_table, peaks_table
+from scbasset_zoo.training.prepared_tables import normal_cells, normal_peaks, write_cells, write_peaks
 from scbasset_zoo.training.splits import assign_splits, read_split_column
 from scbasset_zoo.training.window_file import write_windows
 from scbasset_zoo.version import __version__
@@ -126,6 +126,7 @@ class _Preparation:
         self.given_split = (
             read_split_column(source.peaks, options.split_column, source.where) if options.split_column is not None else None
         )
+        self.cells, self.peaks = normal_cells(source), normal_peaks(source, options.split_column)
         self.order = self._order_of_peaks()
         if not source.peaks["chrom"].isin(list(genome.chromosome_sizes)).any():
             genome.require(source.peaks["chrom"].unique())
@@ -146,15 +147,15 @@ class _Preparation:
             if options.min_peaks_per_cell:
                 cells = leave_out_emptied_cells(source, cells, reason == KEPT, quiet=quiet)
             n_open_peaks = self._write_labels(folder, cells, kept)
-            cells_table(source.cells[cells.mask], n_open_peaks=n_open_peaks).to_parquet(folder / "cells.parquet")
-            peaks_table(
-                source.peaks.iloc[kept],
-                options.split_column,
+            write_cells(folder / "cells.parquet", self.cells[cells.mask], n_open_peaks=n_open_peaks)
+            write_peaks(
+                folder / "peaks.parquet",
+                self.peaks.iloc[kept],
                 window_start=starts[kept],
                 n_fraction=n_fraction[kept],
                 n_open_cells=cells.n_open_cells[kept],
                 split=split,
-            ).to_parquet(folder / "peaks.parquet")
+            )
             manifest = self._manifest(folder, cells, left_out_peaks, split, n_open_peaks)
             (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
         return open_prepared(out)

@@ -26,8 +26,10 @@ class Marked(Analysis):
     Options = MarkedOptions
 
     def run(self, model, inputs, options, context):
-        table = pd.DataFrame({"a<b": [1234567, 2], "c_d": [0.5, float("nan")]}, index=pd.Index(["x&y", "z"], name="row_name"))
-        return ad.AnnData(obs=model.cells, uns={"a_<table>": table})
+        rows = pd.Index(["x&y", "z"], name="row_name")
+        table = pd.DataFrame({"a<b": [1234567, 2], "c_d": [0.5, float("nan")], "blank": ["", ""]}, index=rows)
+        noted = pd.DataFrame({"score": [float("nan"), 1.0], "note": ["all cells have the same batch", ""], "of": [None, "b"]})
+        return ad.AnnData(obs=model.cells, uns={"a_<table>": table, "noted": noted, "empty": noted[:0]})
 
 
 @pytest.fixture(autouse=True)
@@ -54,5 +56,15 @@ def test_what_users_and_plugins_wrote_is_escaped(tmp_path):
     assert "<td>x&amp;y</td>" in page
     assert "<td class=number>1,234,567</td>" in page
     assert "<td class=number>0.500</td>" in page
-    assert "<td class=number></td>" in page
+    assert "<td class=number>–</td>" in page
     assert f"<tr><th>Cells</th><td>{model.n_cells:,}</td></tr>" in page
+
+
+def test_a_missing_value_is_a_dash_and_its_reason_is_beside_it(tmp_path):
+    model = sz.open_model(toy.toy_package(tmp_path / "toy").folder, "cpu")
+    sz.run("marked", model, report=tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    cells = "\n".join(("<td class=number>–</td>", "<td>all cells have the same batch</td>", "<td>–</td>"))
+    assert cells in page
+    assert "blank" not in page
+    assert page.count("<th>note</th>") == 2, "a table without rows keeps its head"

@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from helpers import toy
+from helpers.rounding import ROUNDING
 from typer import Typer
 from typer.testing import CliRunner
 
@@ -46,7 +47,7 @@ def test_peaks_of_a_bed_file_are_predicted(folder, model, genome, bed, tmp_path)
     done = command(folder, "--peaks", bed, "--genome", genome, "--out", out, "--device", "cpu", "--batch-size", 3)
     assert done.exit_code == 0, done.output
     assert "accessibility of 7 cells x 12 peaks, by scbasset/toy 1.0.0" in done.stdout
-    np.testing.assert_allclose(ad.read_h5ad(out).X, model.predict(toy.toy_peaks(), genome).X, atol=1e-5)
+    np.testing.assert_allclose(ad.read_h5ad(out).X, model.predict(toy.toy_peaks(), genome).X, atol=ROUNDING)
 
 
 def test_peaks_of_an_h5ad_file_are_predicted_with_groups_strands_and_logits(folder, model, genome, tmp_path):
@@ -57,7 +58,7 @@ def test_peaks_of_an_h5ad_file_are_predicted_with_groups_strands_and_logits(fold
     assert "logits of 2 groups x 12 peaks" in done.stdout
     got = ad.read_zarr(tmp_path / "p.zarr")
     expected = model.predict(toy.toy_peaks(), genome, output="logits", group_by="batch", average_strands=True)
-    np.testing.assert_allclose(got.X, expected.X, atol=1e-5)
+    np.testing.assert_allclose(got.X, expected.X, atol=ROUNDING)
     assert got.var_names[2] == "peak2"
 
 
@@ -67,7 +68,7 @@ def test_batch_effects_are_added(folder, genome, bed, tmp_path):
     done = command(corrected, *options, "--out", tmp_path / "p.h5ad")
     assert done.exit_code == 0, done.output
     expected = open_model(corrected, "cpu").predict(toy.toy_peaks(), genome, batch_effects=True)
-    np.testing.assert_allclose(ad.read_h5ad(tmp_path / "p.h5ad").X, expected.X, atol=1e-5)
+    np.testing.assert_allclose(ad.read_h5ad(tmp_path / "p.h5ad").X, expected.X, atol=ROUNDING)
     refused = command(folder, *options, "--out", tmp_path / "q.h5ad")
     assert "is not batch-corrected" in str(refused.exception)
     assert not (tmp_path / "q.h5ad").exists()
@@ -84,7 +85,7 @@ def test_sequences_are_predicted_in_some_cells(folder, model, tmp_path, as_file)
     table = pd.read_parquet(tmp_path / "p.parquet")
     assert table.columns.tolist() == ["name", "cell-3", "cell-1"]
     assert table["name"].tolist() == ["s0", "s1"]
-    np.testing.assert_allclose(table.iloc[:, 1:], model.accessibility(sequences)[:, [3, 1]], atol=1e-5)
+    np.testing.assert_allclose(table.iloc[:, 1:], model.accessibility(sequences)[:, [3, 1]], atol=ROUNDING)
 
 
 def test_options_that_do_not_go_together_are_refused(folder, genome, bed, tmp_path):

@@ -10,6 +10,7 @@ import onnx
 import pandas as pd
 import pytest
 from helpers import toy
+from helpers.rounding import ROUNDING
 
 import scbasset_zoo as sz
 from scbasset_zoo.inputs import dna
@@ -83,7 +84,7 @@ def computed(package, genome):
 
 
 def close(computed, expected):
-    np.testing.assert_allclose(computed, expected, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(computed, expected, rtol=0, atol=ROUNDING)
 
 
 def test_the_page_encodes_sequences_as_we_do(computed, sequences):

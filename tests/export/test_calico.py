@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import yaml
 from helpers import toy
+from helpers.rounding import ROUNDING
 from scbasset_zoo_export.calico import Calico, CalicoOptions
 from scbasset_zoo_export.calico_network import KERNELS_AND_POOLS
 from scipy.special import expit
@@ -132,7 +133,7 @@ def test_predictions_are_the_originals_however_its_layers_are_numbered(networks,
     model = sz.open_model(package.folder, "cpu")
     expected = networks[0](dna.one_hot(sequences)).numpy()
     assert np.median(expected.std(axis=0)) > 0.01
-    np.testing.assert_allclose(model.accessibility(sequences), expected, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(model.accessibility(sequences), expected, rtol=0, atol=ROUNDING)
     assert verify_package(package.folder) == []
 
 
@@ -143,13 +144,13 @@ def test_a_corrected_model_predicts_the_originals_values_with_batch_effects_and_
     model = sz.open_model(package.folder, "cpu")
     original, corrected = (network(dna.one_hot(sequences)).numpy() for network in corrected_networks)
     assert np.abs(original - corrected).max() > 0.05
-    np.testing.assert_allclose(model.accessibility(sequences, batch_effects=True), original, rtol=0, atol=1e-5)
-    np.testing.assert_allclose(model.accessibility(sequences), corrected, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(model.accessibility(sequences, batch_effects=True), original, rtol=0, atol=ROUNDING)
+    np.testing.assert_allclose(model.accessibility(sequences), corrected, rtol=0, atol=ROUNDING)
     import onnxruntime
 
     session = onnxruntime.InferenceSession(package.folder / "model.onnx", providers=["CPUExecutionProvider"])
     (logits,) = session.run(["batch_logits"], {"sequence": dna.one_hot(sequences)})
-    np.testing.assert_allclose(expit(logits), original, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(expit(logits), original, rtol=0, atol=ROUNDING)
     assert package.card.batch_correction.column == "batch"
     assert package.card.batch_correction.n_batches == 2
     assert package.card.batch_correction.l2_cell is None
@@ -164,7 +165,7 @@ def test_mutations_take_the_fast_way_and_are_full_passes(weights, tmp_path, caps
     embedding = model.mutate(reference, starts, "ACGT", quiet=True)
     assert "full passes" not in capsys.readouterr().err
     edited = [reference[:start] + "ACGT" + reference[start + 4 :] for start in starts]
-    np.testing.assert_allclose(embedding, model.embed(edited), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(embedding, model.embed(edited), rtol=0, atol=ROUNDING)
 
 
 def test_the_published_recipe_makes_the_published_shape_at_full_width(sequences, tmp_path):
@@ -182,7 +183,7 @@ def test_the_published_recipe_makes_the_published_shape_at_full_width(sequences,
     assert package.cells().index[[0, -1]].tolist() == ["cell_0001", "cell_2034"]
     model, expected = sz.open_model(package.folder, "cpu"), network(dna.one_hot(sequences)).numpy()
     assert np.median(expected.std(axis=0)) > 0.01
-    np.testing.assert_allclose(model.accessibility(sequences), expected, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(model.accessibility(sequences), expected, rtol=0, atol=ROUNDING)
 
 
 def test_the_recipe_names_the_published_file():

@@ -12,6 +12,7 @@ import onnx
 import pandas as pd
 import pytest
 import yaml
+from helpers.rounding import ROUNDING
 from helpers.tiny_fits import TINY
 from scipy.special import expit
 from sklearn.metrics import average_precision_score, roc_auc_score
@@ -74,9 +75,9 @@ def test_the_three_outputs_are_those_of_keras(run, prepared, package):
     outputs = run_onnx(package, dna.one_hot(codes))
     assert list(outputs) == ["accessibility", "logits", "peak_embedding"]
     logits = network(dna.one_hot(codes)).numpy()
-    np.testing.assert_allclose(outputs["peak_embedding"], network.trunk(dna.one_hot(codes)).numpy(), atol=1e-5)
-    np.testing.assert_allclose(outputs["logits"], logits, atol=1e-5)
-    np.testing.assert_allclose(outputs["accessibility"], expit(logits), atol=2.5e-6)  # a quarter of the logits' tolerance
+    np.testing.assert_allclose(outputs["peak_embedding"], network.trunk(dna.one_hot(codes)).numpy(), atol=ROUNDING)
+    np.testing.assert_allclose(outputs["logits"], logits, atol=ROUNDING)
+    np.testing.assert_allclose(outputs["accessibility"], expit(logits), atol=ROUNDING / 4)
 
 
 def test_logits_are_the_product_of_the_embeddings_and_the_intercept(package, prepared):
@@ -86,7 +87,7 @@ def test_logits_are_the_product_of_the_embeddings_and_the_intercept(package, pre
     assert weights["cell_intercept"].shape == (40,)
     outputs = run_onnx(package, dna.one_hot(windows(prepared, "test")))
     expected = outputs["peak_embedding"] @ weights["cell_embedding"] + weights["cell_intercept"]
-    np.testing.assert_allclose(outputs["logits"], expected, atol=1e-5)
+    np.testing.assert_allclose(outputs["logits"], expected, atol=ROUNDING)
 
 
 def test_training_only_layers_are_gone_and_operators_are_standard(package):
@@ -113,7 +114,8 @@ def test_evaluation_on_held_out_peaks_is_scikit_learns(package, prepared):
                 pairs = [(labels.take(i, axis), scores.take(i, axis)) for i in range(labels.shape[axis])]
                 values = [function(label, score) for label, score in pairs if 0 < label.sum() < len(label)]
                 row = evaluation[f"{metric} per {unit}, mean", split]
-                assert row.value == pytest.approx(np.mean(values), abs=1e-4)
+                # Rounding may swap two peaks whose scores nearly tie. A swap changes the AUROC of one of 40 cells by 0.005 or less.
+                assert row.value == pytest.approx(np.mean(values), abs=5e-4)
                 assert row.n == len(values)
     weights = {t.name: onnx.numpy_helper.to_array(t) for t in onnx.load(package.folder / "model.onnx").graph.initializer}
     expected = np.corrcoef(weights["cell_intercept"], np.log(prepared.cells["n_open_peaks"]))[0, 1]
@@ -138,14 +140,14 @@ def test_batch_corrected_packages_keep_the_batch_path_apart_and_evaluate_with_it
     sequence = dna.one_hot(windows(prepared, "test"))
     z = network.trunk(sequence).numpy()
     outputs = run_onnx(package, sequence)
-    np.testing.assert_allclose(outputs["logits"], network.cell_head(z).numpy(), atol=1e-5)
-    np.testing.assert_allclose(outputs["batch_logits"], network(sequence).numpy(), atol=1e-5)
+    np.testing.assert_allclose(outputs["logits"], network.cell_head(z).numpy(), atol=ROUNDING)
+    np.testing.assert_allclose(outputs["batch_logits"], network(sequence).numpy(), atol=ROUNDING)
     labels = prepared.labels(prepared.rows("test")).toarray()
     scores = network(sequence).numpy()
     cells = [c for c in range(40) if 0 < labels[:, c].sum() < len(labels)]
     expected = np.mean([roc_auc_score(labels[:, c], scores[:, c]) for c in cells])
     row = next(e for e in package.card.evaluation if e.metric == "AUROC per cell, mean" and e.split == "test")
-    assert row.value == pytest.approx(expected, abs=1e-4)
+    assert row.value == pytest.approx(expected, abs=5e-4)
     assert "with the batch path" in row.note
     assert package.card.batch_correction.column == "batch"
     assert package.card.batch_correction.l2_cell == 1e-4
@@ -164,6 +166,21 @@ def test_a_graph_that_differs_from_keras_is_not_written(run, prepared, tmp_path,
     with pytest.raises(PackageError, match="Keras and ONNX Runtime differ by .* in probability"):
         sz.export(run.folder, out=tmp_path / "package")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_logits_with_large_terms_may_differ_by_more_because_rounding_grows_with_the_terms(run, prepared, capsys):
+    from scbasset_zoo_export.agreement import check_agreement
+    from scbasset_zoo_export.onnx_graph import to_onnx
+
+    network, _ = keras_network(run, prepared)
+    network.cell_head.kernel.assign(network.cell_head.kernel * 100)
+    codes = np.random.default_rng(0).integers(0, 4, (16, prepared.sequence_length), dtype=np.int8)
+    model = to_onnx(network)
+    check_agreement(network, model.SerializeToString(), codes)
+    assert "agree to" in capsys.readouterr().err
+    network.cell_head.bias.assign_add(np.full(40, 0.01, np.float32))
+    with pytest.raises(PackageError, match="Keras and ONNX Runtime differ by .* in probability"):
+        check_agreement(network, model.SerializeToString(), codes)
 
 
 def test_fields_of_about_go_into_the_card(run, tmp_path):
@@ -258,7 +275,7 @@ numpy.savez(out, accessibility=accessibility, logits=logits, peak_embedding=peak
     expected = run_onnx(package, sequence)
     with np.load(tmp_path / "out.npz") as outputs:
         for name in ("accessibility", "logits", "peak_embedding"):
-            np.testing.assert_allclose(outputs[name], expected[name], atol=1e-5)
+            np.testing.assert_allclose(outputs[name], expected[name], atol=ROUNDING)
 
 
 def test_exporting_from_the_command_line_names_the_next_step(run, tmp_path):

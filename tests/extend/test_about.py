@@ -18,7 +18,7 @@ def test_about_is_a_mapping_a_yaml_file_or_nothing(tmp_path):
     ("text", "message"),
     [
         ("- 1", "must be a mapping of card fields"),
-        ("a: [", "cannot be read as YAML"),
+        ("a: [", "about.yaml is not valid YAML"),
         ("nonsense: 1", "about: 'nonsense' is not a field of the card; the fields are schema_version, id"),
         ("data: GEO", "about: data must be a mapping of fields; found 'GEO'"),
     ],

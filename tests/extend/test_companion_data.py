@@ -39,6 +39,8 @@ def test_data_that_cannot_be_used_are_described(tmp_path):
         (rna("aab"), "rna: the barcode 'a' occurs more than once"),
         (rna("axyz"), "rna holds 1 of the model's 4 cells. Its barcodes look like 'a', the model's like 'a'"),
         (tmp_path / "absent.h5ad", "rna: there is no .h5ad or .zarr .*absent.h5ad"),
+        (tmp_path / "table.csv", "rna: there is no .h5ad or .zarr .*table.csv. Read the file into an AnnData"),
+        (tmp_path / "pointer.h5ad", "rna: .*pointer.h5ad is a pointer of Git LFS, not the file itself. Run `git lfs pull`."),
         (tmp_path / "text.h5ad", "rna: .*text.h5ad cannot be read as AnnData"),
     ):
         with pytest.raises(InputError, match=message):

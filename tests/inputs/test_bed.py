@@ -24,7 +24,20 @@ def test_bed_is_read_in_its_order_with_names_and_headers(tmp_path):
         ("chr1\t1\t5\n\nchr1\t-1\t5\n", "line 3: the start must not be negative"),
         ("#x\nchr1\t9\t5\n", "line 2: the end must be greater than the start; found 'chr1 9 5'"),
         ("chr1\t5\t5\n", "line 1: the end must be greater"),
-        ("chrom\tstart\tend\n", "line 1: the start must be a whole number"),
+        ("V1\tV2\tV3\nchr1\t1\t2\n", "line 1: .*If it is a line of titles, name the columns"),
+        ("from\tto\tof\nchr1\t1\t2\n", "line 1: .* name the columns chrom, start and end, or remove the line"),
+        ("chrom\tstart\tend\n", "has no intervals"),
+        ("chrom\tend\tstart\nchr1\t1\t2\n", "line 2: the end must be greater than the start; found 'chr1 2 1'"),
+        ("chrom\tstart\tend\nchr1\t1\n", "line 2: expected chrom, start and end"),
+        ("chr1,100,200\n", "line 1: .*looks like CSV"),
+        ("chr1, 100, 200\n", "line 1: .*looks like CSV"),
+        ("chrom;start;end\nchr1;100;200\n", "line 1: expected chrom, start and end"),
+        ("chr1:4,100,000-4,100,100\n", "line 1: .*looks like the name of a region"),
+        (">chr1\nACGT\n", "line 1: .*looks like a FASTA"),
+        ('chr1\tHAVANA\tgene\t11\t20\t.\t+\t.\tgene_id "G";\n', "line 1: .*looks like GTF"),
+        ("##fileformat=VCFv4.2\nchr1\t5\t.\tA\tG\t.\n", "line 2: .*looks like VCF"),
+        ("chr1\t0\t9\n1\t2\nchr2\t3\t5\n", "line 2: expected chrom, start and end"),
+        ("# MACS\nchr\tstart\tend\tlength\nchr1\t101\t200\t100\nchr2\t7\t9\t3\n", "line 3: the starts count from 1"),
         ("chr1\t1.5\t5\n", "line 1: the start must be a whole number"),
         ("# nothing\n", "has no intervals"),
     ],
@@ -34,6 +47,29 @@ def test_impossible_bed_is_refused_with_its_line(text, message, tmp_path):
     with pytest.raises(InputError, match=message) as caught:
         read_bed(tmp_path / "a.bed")
     assert "a.bed" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "chrom\tstart\tend\tname\nchr2\t100000\t4100500\tp 1\nchr1\t1\t4\t.\n",
+        "name\tchrom\tstart\tend\np 1\tchr2\t100000\t4100500\n\tchr1\t1\t4\n",
+        # write.table of R: quotes, and row names without a title
+        '"seqnames" "start" "end" "width" "name"\n"1" "chr2" 1e+05 4100500 4000500 "p 1"\n"2" "chr1" 1 4 3 "."\n',
+        "chr2\t100,000\t4,100,500\tp 1\nchr1\t1\t4\n",
+        "chr2\t100000.0\t4100500.0\tp 1\t9\t+\nchr1\t1\t4\t.\t.\t-\n",
+        "chrom\tchromStart\tchromEnd\tname\nchr2\t100000\t4100500\tp 1\nchrom\tchromStart\tchromEnd\tname\nchr1\t1\t4\n",
+        '"chr2"\t"100000"\t"4100500"\t"p 1"\nbrowser position chr1\ntrack\tname=x\nchr1 1 4 .\n',
+    ],
+)
+def test_titles_quotes_and_numbers_of_other_programs_are_read(text, tmp_path):
+    (tmp_path / "a.bed").write_text(text)
+    assert read_bed(tmp_path / "a.bed").to_numpy().tolist() == [["chr2", 100_000, 4_100_500, "p 1"], ["chr1", 1, 4, "chr1:1-4"]]
+
+
+def test_chromosomes_whose_names_begin_like_a_line_for_a_browser_are_read(tmp_path):
+    (tmp_path / "a.bed").write_text("tracked\t1\t4\nbrowser2 1 4\n")
+    assert read_bed(tmp_path / "a.bed")["chrom"].tolist() == ["tracked", "browser2"]
 
 
 def test_missing_bed_is_refused(tmp_path):

@@ -66,7 +66,7 @@ def test_records_of_a_fasta_are_windows_in_their_order(tmp_path):
     ("text", "message"),
     [
         (">a\nACGT\n>b\nACG\n", r"a\.fa, record 2 \('b'\) has 3 bp; the model takes 4 bp"),
-        ("ACGT\n", "is not a plain FASTA file"),
+        ("ACGT\n", "is not a FASTA file"),
         ("\n", "has no FASTA record"),
     ],
 )

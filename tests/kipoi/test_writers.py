@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 import zarr
 from helpers.kipoi_command import predict, run
+from helpers.rounding import ROUNDING
 from helpers.toy import toy_genome, toy_package
 
 from scbasset_zoo.zoo.models import open_model
@@ -39,7 +40,7 @@ def test_groups_of_any_name_are_columns_of_every_format(home, tmp_path):
     for columns in columns_of_files:
         assert sorted(columns) == sorted(expected)
         for name, values in expected.items():
-            np.testing.assert_allclose(columns[name], values, atol=1e-6)
+            np.testing.assert_allclose(columns[name], values, atol=ROUNDING)
     written = outputs[0].read_bytes()
     output = predict(home, "lab/slashes", "-o", str(outputs[0]), data=data, fails=True)
     assert "out.tsv already has data" in output

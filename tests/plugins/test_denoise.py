@@ -161,6 +161,7 @@ def test_agreement_with_rna_is_pearsons_before_and_after(model, genome, counts, 
         row = result.uns["metrics"].loc["correlation with RNA over cells, mean over genes"]
         assert row[side] == pytest.approx(np.nanmean(of_genes), abs=1e-4)
         assert row["n_cells"] == len(cells)
+        assert f"{np.isnan(of_genes).sum()} of {len(of_genes)} genes ({side})" in row["note"]
 
 
 @pytest.mark.parametrize("output", ["logits", "accessibility"])
@@ -218,6 +219,65 @@ def test_correlations_of_blocks_are_those_of_the_whole():
         found.add(a[first : first + 4], b[first : first + 4])
     np.testing.assert_allclose(np.concatenate(found.per_cell), [pearsonr(x, y)[0] for x, y in zip(a, b, strict=True)])
     np.testing.assert_allclose(found.per_gene(), [pearsonr(x, y)[0] for x, y in zip(a.T, b.T, strict=True)])
+
+
+def test_correlations_of_what_does_not_vary_or_of_two_values_are_undefined():
+    rng = np.random.default_rng(3)
+    a, b = np.repeat([[0.1, 0.3, 0.7]], 1_000, axis=0), rng.random((1_000, 3))
+    a[:, 2] += 1e-3 * rng.random(1_000)
+    found = Correlations()
+    for first in range(0, 1_000, 100):
+        found.add(a[first : first + 100], b[first : first + 100])
+    assert np.isnan(found.per_gene()).tolist() == [True, True, False]
+    assert found.per_gene()[2] == pytest.approx(pearsonr(a[:, 2], b[:, 2])[0])
+    two = Correlations()
+    two.add(b[:2, :2], b[2:4, :2])
+    assert np.isnan(two.per_gene()).all()
+    assert np.isnan(np.concatenate(two.per_cell)).all()
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1])
+def test_profiles_that_do_not_vary_are_told_from_rounding(value):
+    rng = np.random.default_rng(0)
+    values = np.concatenate([np.full((2, 3_000), value), value + 1e-4 * rng.random((2, 3_000))])
+    profiles = Profiles(values @ values.T, values.sum(axis=1), 3_000)
+    assert profiles.varies().tolist() == [False, False, True, True]
+    distances = profiles.correlation_distances()
+    assert (distances[:2, 2:] == 1).all()
+    assert distances[2, 3] == pytest.approx(1 - pearsonr(values[2], values[3])[0], abs=1e-4)
+    assert profiles.take([0, 1]).principal_components().shape == (2, 0)
+
+
+def test_cells_with_one_value_at_all_peaks_are_not_compared_with_groups(model, genome, counts):
+    emptied = counts.copy()
+    emptied.X = emptied.X.toarray()
+    emptied.X[:3] = 0
+    metrics = sz.run("denoise", model, genome=genome, counts=emptied, group_by="cell_type").uns["metrics"]
+    expected = sz.run("denoise", model, genome=genome, counts=counts[3:].copy(), group_by="cell_type").uns["metrics"]
+    assert set(metrics["n_cells"]) == set(expected["n_cells"]) == {47}
+    note = "without 3 cells that have the same value at all peaks"
+    assert metrics.loc["label score at 10, PCA(50)", "note"] == note
+    assert metrics.loc["label score at 50, PCA(50)", "note"] == f"there are 47 cells; 52 or more are needed; {note}"
+    np.testing.assert_allclose(metrics[["counts", "denoised"]], expected[["counts", "denoised"]], atol=1e-6)
+    assert metrics[["counts", "denoised"]].isna().all(axis=1).tolist() == [False, False, True, True]
+
+
+def test_a_draw_of_cells_of_one_label_is_not_scored(genome, tmp_path):
+    cells = toy.toy_cells(N_CELLS).assign(rare=["common"] * 5 + ["rare"] * 2 + ["common"] * (N_CELLS - 7))
+    model = sz.open_model(toy.toy_package(tmp_path / "toy", n_cells=N_CELLS, cells=cells).folder, "cpu")
+    options = {"genome": genome, "group_by": "rare", "max_cells": 10, "report": tmp_path / "report.html"}
+    metrics = sz.run("denoise", model, **options).uns["metrics"]
+    assert metrics["denoised"].isna().all()
+    assert set(metrics["note"]) == {"all cells have the same label"}
+    assert "<td>all cells have the same label</td>" in (tmp_path / "report.html").read_text()
+
+
+def test_rna_that_is_the_same_in_all_cells_gives_no_ranks(model, genome, tmp_path):
+    joint = ad.AnnData(obs=model.cells[[]], obsm={"X_atac": model.cell_embedding, "X_rna": np.ones_like(model.cell_embedding)})
+    result = sz.run("denoise", model, genome=genome, joint=joint, plot=tmp_path / "figures")
+    assert result.obs["rank_distance"].isna().all()
+    assert result.uns["metrics"]["note"].tolist() == ["all cells have the same RNA"]
+    assert {path.stem for path in (tmp_path / "figures").iterdir()} == {"heat_map"}
 
 
 def test_rank_distances_count_whose_rna_is_nearer(model, genome, tmp_path):

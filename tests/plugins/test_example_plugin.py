@@ -205,11 +205,30 @@ def test_variants_that_cannot_be_scored_are_refused_before_any_work(package, gen
     for vcf, options, message in (
         (good, {"group_by": "mood"}, "no column 'mood'"),
         (genome, {}, "is not a VCF"),
-        (tmp_path / "absent.vcf", {}, "absent.vcf cannot be read"),
+        (tmp_path / "absent.vcf", {}, "There is no .*absent.vcf"),
         (packed, {}, "damaged.vcf.gz cannot be read"),
     ):
         with pytest.raises(sz.InputError, match=message):
             check(vcf, **options)
+
+
+def test_variants_are_read_as_programs_write_them(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "plugins" / "example"))
+    from scbasset_zoo_vcf.vcf import read_variants
+
+    rows = "chr1\t5\t.\ta\tc,GT\nchr1\t9\trs1\tAC\tA\t.\tPASS\tAF=0.1\n"
+    for header in ("##fileformat=VCFv4.1\n", "##FileFormat=VCFv4.3\n#CHROM\tPOS\tID\tREF\tALT\n", "#CHROM\tPOS\tID\tREF\tALT\n"):
+        (tmp_path / "v.vcf").write_text(header + rows)
+        variants = read_variants(tmp_path / "v.vcf", 10)
+        assert variants.index.tolist() == ["chr1:5:A>C", "chr1:5:A>GT", "chr1:9:AC>A"]
+        assert variants["position"].tolist() == [4, 4, 8]
+    (tmp_path / "v.vcf").write_text(rows)
+    with pytest.raises(sz.InputError, match="v.vcf is not a VCF"):
+        read_variants(tmp_path / "v.vcf", 10)
+    for alt in ("*", ".", "G]chr2:5]", "R"):
+        (tmp_path / "v.vcf").write_text(f"##fileformat=VCFv4.2\nchr1\t5\t.\tA\tC,{alt}\n")
+        with pytest.raises(sz.InputError, match="v.vcf, line 2: the allele .* is not a sequence"):
+            read_variants(tmp_path / "v.vcf", 10)
 
 
 def test_the_template_of_the_page_runs_as_the_page_says(command, package, tmp_path):

@@ -1,5 +1,7 @@
 """Each metric of an embedding equals an independent computation, and metrics of plugins are used too."""
 
+import pickle
+
 import numpy as np
 import pytest
 from helpers.embedded import distances, groups, nearest
@@ -11,7 +13,7 @@ from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score, hom
 import scbasset_zoo as sz
 from scbasset_zoo import hookimpl, plugin_manager
 from scbasset_zoo.analyses.embedding_scores import score_embedding
-from scbasset_zoo.extend.embedding import EmbeddedCells
+from scbasset_zoo.extend.embedding import EmbeddedCells, UndefinedScore, reasons_of_undefined
 
 
 @pytest.fixture(scope="module")
@@ -108,11 +110,129 @@ def test_scores_are_those_for_which_there_are_data(cells, given, expected):
     assert set(score_embedding(EmbeddedCells(cells["embedding"], **{name: cells[name] for name in given}))) == expected
 
 
-def test_of_few_cells_only_the_scores_with_fewer_neighbours_are_taken():
-    embedding, table = groups(40)
-    assert [name for name in score_embedding(EmbeddedCells(embedding, labels=table["cell_type"])) if "score" in name] == [
-        "label score at 10"
-    ]
+def reasons(**cells):
+    """The reasons of undefined scores. Each score is either a number or NaN with its reason."""
+    found = score_embedding(EmbeddedCells(**cells))
+    undefined = reasons_of_undefined(found)
+    assert all(np.isnan(score) == (name in undefined) for name, score in found.items())
+    return undefined
+
+
+def test_scores_with_more_neighbours_than_there_are_cells_are_undefined():
+    """With 52 cells, 50 neighbours are chosen among 51. With 51 cells they are all others, wherever those lie."""
+    for n_cells, undefined in ((52, {100}), (51, {50, 100}), (11, {10, 50, 100})):
+        embedding, table = groups(n_cells)
+        found = reasons(embedding=embedding, labels=table["cell_type"], rna=embedding)
+        assert set(found) == {f"{kind} score at {k}" for kind in ("label", "neighbour") for k in undefined}
+        assert found["label score at 100"] == f"there are {n_cells} cells; 102 or more are needed"
+
+
+def test_labels_that_are_all_equal_or_all_differ_define_no_score():
+    embedding, _ = groups(60)
+    names = {"ARI", "AMI", "homogeneity", "cell-type ASW", *(f"label score at {k}" for k in (10, 50, 100))}
+    for labels, reason in ((["a"] * 60, "all cells have the same label"), (range(60), "each cell has a label of its own")):
+        assert reasons(embedding=embedding, labels=labels, clusters=np.arange(60) % 2) == dict.fromkeys(names, reason)
+
+
+def test_cells_at_one_point_have_no_neighbours():
+    points = np.ones((120, 3))
+    halves = np.arange(120) % 2
+    found = reasons(embedding=points, labels=halves, batches=halves, rna=points)
+    assert len(found) == 3 + 1 + 3 + 3
+    assert set(found.values()) == {"all cells have the same position in the embedding"}
+    found = reasons(embedding=groups(120)[0], rna=points)
+    assert set(found.values()) == {"all cells have the same position in the RNA"}
+
+
+@pytest.mark.parametrize(
+    ("sizes", "kbet", "ilisi"),
+    [
+        (
+            (297, 3),
+            "kBET would accept 99% of the neighbourhoods of 37 cells even if the batches lay apart",
+            "297 of 300 cells are of",
+        ),
+        ((37, 3), "kBET would accept 92% of the neighbourhoods of 10 cells", "37 of 40 cells are of one batch: 13 neighbours"),
+        ((6, 5), "kBET would accept 100% of the neighbourhoods of 10 cells", None),
+        ((2, 1), "kBET would accept 100% of the neighbourhoods of 3 cells", "2 of 3 cells are of one batch: 0 neighbours"),
+        ((40,), "all cells have the same batch", "all cells have the same batch"),
+        ((150, 150), None, None),
+        ((150, 147, 3), None, None),
+        ((200, 40), None, None),
+    ],
+)
+def test_mixing_is_undefined_where_batches_apart_would_score_as_batches_that_mix(sizes, kbet, ilisi):
+    batches = np.repeat(np.arange(len(sizes)), sizes)
+    for shift in (0, 100):  # mixed, and apart
+        embedding = np.random.default_rng(0).normal(size=(len(batches), 2)) + shift * batches[:, None]
+        found = reasons(embedding=embedding, batches=batches)
+        for name, reason in (("kBET acceptance", kbet), ("iLISI", ilisi), ("iLISI, rescaled", ilisi)):
+            assert (name in found) == (reason is not None)
+            assert found.get(name, "").startswith(reason or "")
+
+
+def test_kbet_is_undefined_if_most_neighbourhoods_of_batches_apart_are_accepted():
+    """The share of neighbourhoods that are accepted is counted from cells, not from the expected neighbourhoods."""
+    for sizes in ((297, 3), (275, 25), (150, 150), (120, 100, 20)):
+        batches = np.repeat(np.arange(len(sizes)), sizes)
+        k = metrics.kbet_neighbours(len(batches), len(sizes))
+        accepted = 0.0
+        for own, size in enumerate(sizes):
+            around = batches[np.argsort(batches != own, kind="stable")][:k] if size >= k else None
+            if around is not None:
+                observed = np.bincount(around, minlength=len(sizes))
+                accepted += size * (chisquare(observed, k * np.array(sizes) / len(batches)).pvalue >= 0.05)
+        is_undefined = "kBET acceptance" in reasons(embedding=groups(len(batches))[0], batches=batches)
+        assert is_undefined == (accepted / len(batches) > 0.5), sizes
+
+
+def test_duplicates_of_cells_and_rows_of_one_value_are_cells_like_others():
+    embedding, table = groups(60)
+    embedding[7] = embedding[11] = 2.0
+    doubled = np.concatenate([embedding, embedding])
+    labels = np.tile(table["cell_type"], 2)
+    found = score_embedding(EmbeddedCells(doubled, labels=labels, batches=np.repeat([0, 1], 60), rna=doubled))
+    assert np.isfinite(list(found.values())).all()
+    assert found["label score at 10"] > 0.9
+    assert found["neighbour score at 10"] == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"labels": ["a", None, "b"]}, "labels has no value for 1 cells, such as cell 1"),
+        ({"batches": [1.0, 2.0, np.nan]}, "batches has no value for 1 cells, such as cell 2"),
+        ({"labels": ["a", "b"]}, r"labels must have a value for each of the 3 cells; found shape \(2,\)"),
+        ({"rna": np.zeros((2, 2))}, r"rna must be cells x dimensions, with 3 cells; found shape \(2, 2\)"),
+        ({"embedding": np.array([[0.0], [np.inf], [1.0]])}, "embedding has NaN or infinite values, such as those of cell 1"),
+    ],
+)
+def test_cells_without_values_are_refused(given, message):
+    with pytest.raises(sz.InputError, match=message):
+        EmbeddedCells(**{"embedding": np.zeros((3, 2)), **given})
+
+
+def test_a_number_of_a_plugin_that_is_not_finite_is_undefined(cells):
+    class Odd(sz.EmbeddingMetric):
+        name = "odd"
+
+        def score(self, cells):
+            return {"nan": np.nan, "infinite": np.float32(np.inf), "why": UndefinedScore("too few cells")}
+
+    class Plugin:
+        @hookimpl
+        def register_embedding_metrics(self):
+            return [Odd]
+
+    plugin_manager.register(Plugin(), "test")
+    try:
+        found = score_embedding(EmbeddedCells(cells["embedding"]))
+    finally:
+        plugin_manager.unregister("test")
+    expected = {"nan": "the metric 'odd' returned nan", "infinite": "the metric 'odd' returned inf", "why": "too few cells"}
+    assert reasons_of_undefined(found) == expected
+    assert np.isnan(list(found.values())).all()
+    assert pickle.loads(pickle.dumps(found["why"])).reason == "too few cells"
 
 
 def test_neighbours_leave_the_cell_out_even_among_copies_of_it():

@@ -11,11 +11,14 @@ import pandas as pd
 import pytest
 import scanpy as sc
 from helpers import toy
+from helpers.embedded import SIZE, embedded_package, groups
+from helpers.rounding import ROUNDING
 from scbasset_zoo_plugins.motif_insertion import analysis as motif_insertion
 from scbasset_zoo_plugins.motif_insertion.analysis import MotifInsertion
 from scbasset_zoo_plugins.motif_insertion.backgrounds import shuffled_backgrounds
+from scbasset_zoo_plugins.motif_insertion.factor_scores import signed_rank
 from scbasset_zoo_plugins.motif_insertion.inputs import MotifInsertionOptions
-from scbasset_zoo_plugins.motif_insertion.scores import instances
+from scbasset_zoo_plugins.motif_insertion.scores import instances, logit_scores
 from scbasset_zoo_plugins.motifs.loading import load_motifs
 from scipy import sparse, stats
 from scipy.special import expit
@@ -113,7 +116,7 @@ def test_the_result_is_cells_by_motifs_and_opens_in_scanpy(model, files, tmp_pat
     assert result.obs["cell_type"].astype(str).tolist() == model.cells["cell_type"].astype(str).tolist()
     assert result.var_names.tolist() == ["M1", "M2"]
     assert result.var["tf"].tolist() == ["FOO", "BAR"]
-    np.testing.assert_allclose(result.layers["score"], result.obsm["X_scbasset"] @ result.varm["latent"].T, atol=1e-5)
+    np.testing.assert_allclose(result.layers["score"], result.obsm["X_scbasset"] @ result.varm["latent"].T, atol=ROUNDING)
     assert result.uns["scbasset_zoo"]["analysis"] == "motif-insertion"
     assert sc.get.obs_df(result, ["M1", "cell_type"]).shape == (7, 2)
 
@@ -126,21 +129,23 @@ def test_a_streamed_file_holds_what_is_returned_in_memory(model, files, tmp_path
     monkeypatch.setattr("scbasset_zoo_plugins.motif_insertion.scores.BLOCK_CELLS", 3)
     run(model, files[1], scale=scale, out=tmp_path / f"r{suffix}")
     result = (ad.read_h5ad if suffix == ".h5ad" else ad.read_zarr)(tmp_path / f"r{suffix}")
-    # Raw scores are below 1 here, and the order of their float32 sums changes the last place. A z-score divides by the deviation.
-    rounding = 2 * np.finfo(np.float32).eps
-    assert (np.abs(result.X - expected.X) <= rounding / result.var["deviation"].to_numpy()).all()
     assert "score" not in result.layers
-    np.testing.assert_allclose(
-        result.X * result.var["deviation"].to_numpy() + result.var["mean"].to_numpy(), expected.layers["score"], atol=1e-5
-    )
-    pd.testing.assert_frame_equal(result.uns["group_means"], expected.uns["group_means"], check_exact=False, atol=1e-5)
+    # A z-score divides the rounding of the raw scores by their deviation.
+    deviation = result.var["deviation"].to_numpy()
+    assert (np.abs(result.X - expected.X) <= ROUNDING / deviation).all()
+    raw = result.X * deviation + result.var["mean"].to_numpy()
+    np.testing.assert_allclose(raw, expected.layers["score"], rtol=0, atol=ROUNDING)
+    tables = (result.uns["group_means"], expected.uns["group_means"])
+    means, expected_means = (table.drop(columns="tf").loc[["M1", "M2"]] for table in tables)
+    assert (np.abs(means - expected_means).to_numpy() <= ROUNDING / deviation[:, None]).all()
+    assert result.uns["group_means"]["tf"].to_dict() == {"M1": "FOO", "M2": "BAR"}
     assert result.uns["scbasset_zoo"]["card_sha256"] == model.card_sha256
 
 
 def test_a_motifs_score_depends_on_the_seed_and_on_no_other_motif(model, files):
     both, alone = run(model, files[1]), run(model, files[1], motif_names=["bar"])
-    np.testing.assert_allclose(alone.layers["score"][:, 0], both.layers["score"][:, 1], atol=1e-5)
-    np.testing.assert_array_equal(run(model, files[1]).X, both.X)
+    np.testing.assert_allclose(alone.layers["score"][:, 0], both.layers["score"][:, 1], atol=ROUNDING)
+    np.testing.assert_allclose(run(model, files[1]).layers["score"], both.layers["score"], atol=ROUNDING)
     assert np.abs(run(model, files[1], seed=1).layers["score"] - both.layers["score"]).max() > 1e-3
 
 
@@ -246,6 +251,69 @@ def test_expression_is_correlated_and_tested_against_other_scores(planted_result
     alone = run(model, options, rna=rna).uns["expression"]
     assert (alone["kind"] == np.where(alone["r"] > 0, "activating", "repressive")).all()
     assert "HNF4A" in alone.index
+
+
+@pytest.fixture(scope="module")
+def equal_cells(tmp_path_factory):
+    """A model of 30 cells that are all alike, so that no motif's score varies."""
+    cells = pd.DataFrame({"cell_type": np.tile(["a", "b", "c"], 10)}, index=[f"cell-{i}" for i in range(30)])
+    package = embedded_package(tmp_path_factory.mktemp("equal") / "model", np.full((30, SIZE), 0.3), cells)
+    return sz.open_model(package.folder, "cpu")
+
+
+@pytest.mark.parametrize("scale", ["logit", "probability"])
+def test_a_score_that_is_the_same_in_all_cells_has_no_z_scores(equal_cells, files, tmp_path, capsys, scale):
+    rna = measured(equal_cells.cells.index, np.random.default_rng(0).normal(size=(30, 2)), ["FOO", "BAR"])
+    options = {**files[1], "scale": scale, "group_by": "cell_type", "contrast": "cell_type:a:b", "rna": rna, "show": ["foo"]}
+    run(equal_cells, options, out=tmp_path / "r.h5ad", plot=tmp_path / "plots", report=tmp_path / "r.html")
+    result = ad.read_h5ad(tmp_path / "r.h5ad")
+    assert np.isnan(result.X).all()
+    assert (result.var["deviation"] == 0).all()
+    assert result.var["note"].tolist() == ["the raw score is the same in all cells"] * 2
+    np.testing.assert_allclose(result.layers["score"], np.tile(result.var["mean"], (30, 1)), atol=ROUNDING)
+    assert (result.var["mean"] != 0).all()
+    assert result.uns["group_means"][["a", "b", "c"]].isna().all(axis=None)
+    assert result.uns["contrast"][["auroc", "aupr"]].isna().all(axis=None)
+    assert len(result.uns["expression"]) == 0
+    said = capsys.readouterr().err
+    assert "2 of 2 motifs have no z-scores, because the raw score is the same in all cells: M1, M2." in said
+    assert "2 of 2 factors have no correlation with expression" in said
+    assert {path.stem for path in (tmp_path / "plots").iterdir()} == {"precision_recall", "expression"}
+    assert "<td class=number>–</td>" in (tmp_path / "r.html").read_text()
+
+
+def test_a_motif_without_effect_has_no_z_scores_beside_one_with_an_effect():
+    cells = np.random.default_rng(0).normal(5, 1, (200, 4)).astype(np.float32)
+    latent = np.array([[0, 0, 0, 0], [1e-9, 0, -1e-9, 0], [0.1, 0, 0, -0.2]], np.float32)
+    scores = logit_scores(cells, latent, rounding=1e-6)
+    assert (scores.deviation > 0).tolist() == [False, False, True]
+    z = scores.z_scores(slice(None), slice(None))
+    assert np.isnan(z[:, :2]).all()
+    raw = cells.astype(float) @ latent[2]
+    np.testing.assert_allclose(z[:, 2], (raw - raw.mean()) / raw.std(), atol=1e-5)
+
+
+def test_correlations_of_two_cells_and_groups_of_missing_values_are_refused(model, files, tmp_path):
+    two = measured(model.cells.index[:2], np.arange(4).reshape(2, 2), ["FOO", "BAR"])
+    with pytest.raises(InputError, match="rna has 2 of the model's cells; correlations with expression need three or more"):
+        run(model, files[1], rna=two)
+    rna = measured(model.cells.index[:4], np.arange(8).reshape(4, 2), ["FOO", "BAR"])
+    other = measured(model.cells.index[2:], np.arange(10).reshape(5, 2), ["FOO", "BAR"])
+    with pytest.raises(InputError, match="rna and compare_with share 2 of the model's cells"):
+        run(model, files[1], rna=rna, compare_with=other)
+    embedding, cells = groups(12)
+    cells = cells.assign(state=[None, None, "x", "y", "y", "x"] * 2)
+    missing = sz.open_model(embedded_package(tmp_path / "missing", embedding, cells).folder, "cpu")
+    with pytest.raises(InputError, match="contrast: no cell has the state 'None'; the values are x, y"):
+        run(missing, files[1], contrast="state:None:x")
+
+
+def test_equal_correlations_are_not_tested():
+    r = [0.5, 0.2, -0.3, -0.1]
+    table = pd.DataFrame({"r": r, "r_other": [0.5, -0.2, -0.3, -0.4], "kind": ["activating"] * 2 + ["repressive"] * 2})
+    tests = signed_rank(table)
+    assert tests["note"].to_dict() == {"activating": "both scores have the same correlations", "repressive": ""}
+    assert tests["p"].isna().to_dict() == {"activating": True, "repressive": False}
 
 
 def test_figures_are_drawn_of_a_result_read_from_its_file(planted_result, tmp_path):

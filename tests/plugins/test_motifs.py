@@ -92,6 +92,81 @@ def test_malformed_files_are_refused_with_the_place(tmp_path, text, message):
         read_meme(path)
 
 
+MOTIF = "MOTIF A TF\n" + MATRIX
+
+
+@pytest.mark.parametrize(
+    ("line", "names"),
+    [
+        ("MOTIF\tMA1.1\tSPI1", ("MA1.1", "SPI1")),
+        ("MOTIF  1\twidth =   19   sites =  18  llr = 193   E-value = 1.9e-004", ("1", "1")),
+        ("MOTIF 1-ACGT STREME-1 nsites= 20", ("1-ACGT", "STREME-1")),
+        ("MOTIF MA0045.1 HMG-I/Y", ("MA0045.1", "HMG-I/Y")),
+    ],
+)
+def test_a_motif_line_has_an_identifier_and_a_factor(tmp_path, line, names):
+    (motif,) = read_meme(written(tmp_path, HEAD + line + "\n" + MATRIX))
+    assert (motif.name, motif.tf) == names
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        HEAD + MOTIF.replace(": ", ":\t").replace("= ", "=\t").replace(" ", "\t"),
+        HEAD + MOTIF.replace("= ", "="),
+        HEAD + MOTIF.replace("alength= 4 w= 3 nsites= 20 E= 0", ""),
+        (HEAD + MOTIF).replace("\n", "\n\n"),
+        HEAD + "MOTIF A TF\nlog-odds matrix: alength= 4 w= 3\n" + "12 -5 -7 3\n" * 3 + MATRIX + "URL http://a.b\n",
+        HEAD.replace("= ACGT", "=\tACGT").replace("MEME version", "MEME\tversion") + MOTIF,
+        HEAD.replace("ALPHABET= ACGT\n", "") + MOTIF,
+        HEAD.replace(
+            "ALPHABET= ACGT",
+            'ALPHABET "DNA=~" DNA-LIKE\nA "Adenine" CC0000 ~ T "Thymine" 0000CC\nC "Cytosine" 0000CC ~ G "Guanine" FFB300\n'
+            'N "Any = base" = ACGT\nX = ACGT\nU = T\nEND ALPHABET',
+        )
+        + MOTIF,
+        HEAD.replace("= ACGT", "= ACGU").replace("G 0.25 T", "G 0.25 U") + MOTIF,
+    ],
+)
+def test_one_matrix_is_read_from_every_way_to_write_it(tmp_path, text, capsys):
+    (motif,) = read_meme(written(tmp_path, text))
+    assert (motif.name, motif.tf) == ("A", "TF")
+    np.testing.assert_allclose(motif.pwm, [[0.7, 0.1, 0.1, 0.1], [0.25] * 4, [0, 0, 1, 0]], atol=1e-12)
+    assert ("U is read as T" in capsys.readouterr().err) == ("ACGU" in text)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (HEAD.replace("= ACGT", "= ACDEFGHIKLMNPQRSTVWY") + MOTIF, "line 3: the alphabet must be ACGT; found .* of proteins"),
+        (
+            HEAD.replace("= ACGT", ' "DNA with 5mC"\nA "A" ~ T "T"\nC "C" ~ G "G"\nm "5mC" ~ 1 "1"\nEND ALPHABET') + MOTIF,
+            "found '1ACGTm'",
+        ),
+        (HEAD + MOTIF.replace("alength= 4", "alength= 20"), "line 9, motif A: expected 4 columns.*alength= 20"),
+        (HEAD + MOTIF.replace("0.7 0.1 0.1 0.1", "70 10 10 10").replace("0.25", "25").replace("1 0", "9 0"), "may be counts"),
+        (HEAD + MOTIF.replace("0.7 0.1", "1.7 -0.9"), "sum to 1 within 0.02; found .*may be log-odds"),
+        (
+            HEAD + MOTIF.replace("letter-probability", "log-odds"),
+            "motif A has no letter-probability matrix, only a log-odds matrix",
+        ),
+        (HEAD + MOTIF.replace("0.25 0.25 0.25 0.25", "0.25 0.25 0.25 O.25"), "row 2 of the matrix .line 11."),
+        (HEAD + MOTIF.replace(" w= 3", "").replace("0.25 0.25 0.25 0.25", "O.25 0.25 0.25 0.25"), "row 2 of the matrix .line 11."),
+        (HEAD + MOTIF.replace("0.25 0.25 0.25 0.25", "0,25 0,25 0,25 0,25"), "row 2 of the matrix .line 11."),
+        (HEAD + MOTIF + MOTIF.replace("TF", "TF2"), "line 13: two motifs have the identifier A; it occurs twice, first on line 8"),
+        (HEAD + MOTIF + "MOTIF\n" + MATRIX, "line 13: expected a name after MOTIF"),
+        (">MA0001.1\tAGL3\nA  [ 0  3 79 ]\nC  [94 75  4 ]\n", "not a MEME file.*JASPAR or FASTA.*jaspar2meme"),
+        (">ASTTCCTCTT\tELF1(ETS)/Jurkat\t8.47\t-1718.24\n0.5\t0.1\t0.2\t0.2\n", "not a MEME file.*HOMER"),
+        ("AC  M00001\nXX\nID  V$MYOD_01\nP0      A      C      G      T\n01  1 2 2 0 S\n//\n", "not a MEME file.*transfac2meme"),
+        ("Pos\tA\tC\tG\tT\n1\t0.2\t0.2\t0.3\t0.3\n", "not a MEME file.*CIS-BP"),
+        ("", "not a MEME file: it has no line"),
+    ],
+)
+def test_other_files_and_matrices_are_refused_with_what_they_are(tmp_path, text, message):
+    with pytest.raises(InputError, match=f"motifs.meme.*{message}"):
+        read_meme(written(tmp_path, text))
+
+
 def test_instances_follow_the_matrix():
     pwm = np.array([[0.7, 0.1, 0.1, 0.1], [0, 0, 1, 0]])
     motif = Motif("A", "A", pwm)

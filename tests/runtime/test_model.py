@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 from helpers import toy
 from helpers.plain_network import naive_windows, whole_network
+from helpers.rounding import ROUNDING
 
 from scbasset_zoo.errors import InputError, PackageError
 from scbasset_zoo.zoo.models import open_model
-
-ATOL = 1e-5
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +35,7 @@ def test_predict_is_the_whole_network_on_naively_cut_windows(model, folder, geno
     assert "N" in windows[0]
     assert "N" in windows[-1]
     result = model.predict(peaks, genome, output=output)
-    np.testing.assert_allclose(result.X, whole_network(folder, windows)[output].T, atol=ATOL)
+    np.testing.assert_allclose(result.X, whole_network(folder, windows)[output].T, atol=ROUNDING)
     assert result.shape == (7, 12)
     assert result.obs_names.tolist() == model.cells.index.tolist()
     assert result.obs["cell_type"].tolist() == model.cells["cell_type"].tolist()
@@ -85,13 +84,13 @@ def test_edits_and_saturation_mutagenesis_are_full_passes_of_the_edited_sequence
     (reference,) = toy.random_sequences(1, seed=9)
     starts = [0, 700, 1340]
     edited = [reference[:s] + "ACGN" + reference[s + 4 :] for s in starts]
-    np.testing.assert_allclose(model.mutate(reference, starts, "ACGN", quiet=True), model.embed(edited), atol=ATOL)
+    np.testing.assert_allclose(model.mutate(reference, starts, "ACGN", quiet=True), model.embed(edited), atol=ROUNDING)
     changes = model.saturation_mutagenesis(reference, quiet=True)
     assert changes.shape == (1, 1344, 4, model.cell_embedding.shape[1])
     for position, base in [(0, "A"), (671, "C"), (1343, "T"), (500, reference[500])]:
         mutated = reference[:position] + base + reference[position + 1 :]
         expected = model.embed(mutated)[0] - model.embed(reference)[0]
-        np.testing.assert_allclose(changes[0, position, "ACGT".index(base)], expected, atol=ATOL)
+        np.testing.assert_allclose(changes[0, position, "ACGT".index(base)], expected, atol=ROUNDING)
 
 
 @pytest.mark.parametrize("copied", [lambda model: pickle.loads(pickle.dumps(model)), copy.deepcopy], ids=["pickle", "deepcopy"])
@@ -99,7 +98,7 @@ def test_a_copy_for_another_process_gives_the_same_numbers(model, copied):
     sequences = toy.random_sequences(2)
     other = copied(model)
     assert type(other) is type(model)
-    np.testing.assert_allclose(other.embed(sequences), model.embed(sequences), atol=ATOL)
+    np.testing.assert_allclose(other.embed(sequences), model.embed(sequences), atol=ROUNDING)
 
 
 def test_a_pickled_model_whose_package_changed_is_not_opened(tmp_path):

@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from helpers import toy
+from helpers.rounding import ROUNDING
 from helpers.tables import assert_tables_equal
 
 from scbasset_zoo.errors import InputError
@@ -17,8 +18,6 @@ from scbasset_zoo.inputs.windows import sequence_windows
 from scbasset_zoo.runtime import output, predictions
 from scbasset_zoo.runtime.output import write_predictions
 from scbasset_zoo.zoo.models import open_model
-
-ATOL = 1e-6
 
 
 @pytest.fixture(scope="module")
@@ -62,10 +61,10 @@ def test_an_anndata_file_is_what_predict_returns(model, genome, tmp_path, small_
     expected = model.predict(toy.toy_peaks(), genome, **options)
     if options.get("output") == "peak_embedding":
         assert got.X is None
-        np.testing.assert_allclose(got.varm["peak_embedding"], expected.varm["peak_embedding"], atol=ATOL)
-        np.testing.assert_allclose(got.obsm["X_scbasset"], expected.obsm["X_scbasset"], atol=ATOL)
+        np.testing.assert_allclose(got.varm["peak_embedding"], expected.varm["peak_embedding"], atol=ROUNDING)
+        np.testing.assert_allclose(got.obsm["X_scbasset"], expected.obsm["X_scbasset"], atol=ROUNDING)
     else:
-        np.testing.assert_allclose(got.X, expected.X, atol=ATOL)
+        np.testing.assert_allclose(got.X, expected.X, atol=ROUNDING)
         assert got.X.dtype == np.float32
     expected.strings_to_categoricals()
     assert_tables_equal(got.obs, expected.obs)
@@ -84,10 +83,10 @@ def test_a_table_has_a_row_for_each_peak(model, genome, tmp_path, small_blocks, 
     pd.testing.assert_frame_equal(table[["chrom", "start", "end", "name"]], expected.var.reset_index(drop=True), check_dtype=False)
     values = table.drop(columns=["chrom", "start", "end", "name"])
     if options.get("output") == "peak_embedding":
-        np.testing.assert_allclose(values, expected.varm["peak_embedding"], atol=ATOL)
+        np.testing.assert_allclose(values, expected.varm["peak_embedding"], atol=ROUNDING)
         assert values.columns[31] == "embedding_31"
     else:
-        np.testing.assert_allclose(values, expected.X.T, atol=ATOL)
+        np.testing.assert_allclose(values, expected.X.T, atol=ROUNDING)
         assert values.columns.tolist() == expected.obs_names.tolist()
     provenance = json.loads(pq.read_schema(out).metadata[b"scbasset_zoo"])
     assert provenance["model_id"] == "scbasset/toy"

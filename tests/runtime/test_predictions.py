@@ -4,13 +4,12 @@ import numpy as np
 import pytest
 from helpers import toy
 from helpers.plain_network import naive_windows, whole_network, with_batches
+from helpers.rounding import ROUNDING
 from scipy.special import expit
 
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.runtime import memory, predictions
 from scbasset_zoo.zoo.models import open_model
-
-ATOL = 1e-5
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +49,7 @@ def test_group_means_are_those_of_a_naive_loop(model, genome, output, strands, m
     for row, group in enumerate(grouped.obs_names):
         members = [i for i, name in enumerate(chosen) if model.cells.loc[name, "cell_type"] == group]
         mean = sum(every.X[i].astype(np.float64) for i in members) / len(members)
-        np.testing.assert_allclose(grouped.X[row], mean, atol=ATOL)
+        np.testing.assert_allclose(grouped.X[row], mean, atol=ROUNDING)
 
 
 @pytest.mark.parametrize("output", ["accessibility", "logits"])
@@ -60,12 +59,12 @@ def test_predict_with_batch_effects_over_cells_and_groups(corrected, genome, out
     expected = expit(expected) if output == "accessibility" else expected
     options = {"output": output, "batch_effects": True}
     result = corrected.predict(toy.toy_peaks(), genome, **options)
-    np.testing.assert_allclose(result.X, expected, atol=ATOL)
+    np.testing.assert_allclose(result.X, expected, atol=ROUNDING)
     assert result.uns["scbasset_zoo"]["batch_effects"]
     chosen = corrected.predict(toy.toy_peaks(), genome, cells=["cell-5", "cell-2"], **options)
-    np.testing.assert_allclose(chosen.X, expected[[5, 2]], atol=ATOL)
+    np.testing.assert_allclose(chosen.X, expected[[5, 2]], atol=ROUNDING)
     grouped = corrected.predict(toy.toy_peaks(), genome, group_by="batch", **options)
-    np.testing.assert_allclose(grouped.X, [expected[0::2].mean(axis=0), expected[1::2].mean(axis=0)], atol=ATOL)
+    np.testing.assert_allclose(grouped.X, [expected[0::2].mean(axis=0), expected[1::2].mean(axis=0)], atol=ROUNDING)
 
 
 def test_blocks_of_cells_and_stripes_of_peaks_do_not_change_the_result(model, genome, monkeypatch):
@@ -73,7 +72,7 @@ def test_blocks_of_cells_and_stripes_of_peaks_do_not_change_the_result(model, ge
     monkeypatch.setattr(predictions, "BLOCK_CELLS", 3)
     monkeypatch.setattr(predictions, "BLOCK_VALUES", 12)
     monkeypatch.setattr(predictions, "PEAK_STEP", 4)
-    np.testing.assert_allclose(model.predict(toy.toy_peaks(), genome).X, expected, atol=ATOL)
+    np.testing.assert_allclose(model.predict(toy.toy_peaks(), genome).X, expected, atol=ROUNDING)
 
 
 def test_cells_without_a_group_are_left_out_with_a_message(tmp_path, genome, capsys):
@@ -94,7 +93,7 @@ def test_averaged_strands_are_the_mean_of_the_output_over_both(model, folder, ge
     assert np.abs(one - other).max() > 0.01
     result = model.predict(peaks, genome, output=output, average_strands=True)
     got = result.varm["peak_embedding"] if output == "peak_embedding" else result.X.T
-    np.testing.assert_allclose(got, (one + other) / 2, atol=ATOL)
+    np.testing.assert_allclose(got, (one + other) / 2, atol=ROUNDING)
 
 
 def test_the_peak_embedding_comes_with_the_cells_in_the_same_space(model, genome):
@@ -102,7 +101,7 @@ def test_the_peak_embedding_comes_with_the_cells_in_the_same_space(model, genome
     result = model.predict(peaks, genome, output="peak_embedding")
     assert result.X is None
     logits = result.obsm["X_scbasset"] @ result.varm["peak_embedding"].T + result.obs["depth_intercept"].to_numpy()[:, None]
-    np.testing.assert_allclose(logits, model.predict(peaks, genome, output="logits").X, atol=ATOL)
+    np.testing.assert_allclose(logits, model.predict(peaks, genome, output="logits").X, atol=ROUNDING)
 
 
 def test_a_result_larger_than_memory_is_refused_before_it_is_computed(model, genome, monkeypatch):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,10 +9,11 @@ import numpy as np
 import pandas as pd
 
 from scbasset_zoo import InputError
-from scbasset_zoo.extend.files import open_text
+from scbasset_zoo.extend.files import columns_of, require_letters, text_lines
 from scbasset_zoo.extend.sequences import Genome, decode
 
 COLUMNS = ["chrom", "position", "ref", "alt", "line"]
+HEADER = ["#CHROM", "POS", "ID", "REF", "ALT"]
 
 
 def read_variants(path: Path, longest: int) -> pd.DataFrame:
@@ -39,21 +39,20 @@ def read_variants(path: Path, longest: int) -> pd.DataFrame:
         line.
     """
     rows: dict[str, tuple[str, int, str, str, int]] = {}
-    try:
-        with open_text(path) as file:
-            for number, line in enumerate(file, 1):
-                if number == 1 and not line.startswith("##fileformat=VCF"):
-                    raise InputError(f"{path} is not a VCF: its first line must begin with ##fileformat=VCF.")
-                if line.startswith("#") or not line.strip():
-                    continue
-                place = f"{path}, line {number}"
-                for chrom, position, ref, alt in _alleles(line, longest, place):
-                    name = f"{chrom}:{position}:{ref}>{alt}"
-                    if name in rows:
-                        raise InputError(f"{place}: {name} is also on line {rows[name][-1]}. Remove one of them.")
-                    rows[name] = chrom, position - 1, ref, alt, number
-    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
-        raise InputError(f"The VCF {path} cannot be read: {error}.") from error
+    has_header = False
+    # Descriptions may have letters of another encoding.
+    for number, line in text_lines(path, comments=(), strict=False):
+        has_header = has_header or line.lower().startswith("##fileformat=vcf") or columns_of(line)[:5] == HEADER
+        if not has_header:
+            raise InputError(f"{path} is not a VCF: its first line must begin with ##fileformat=VCF.")
+        if line.startswith("#"):
+            continue
+        place = f"{path}, line {number}"
+        for chrom, position, ref, alt in _alleles(line, longest, place):
+            name = f"{chrom}:{position}:{ref}>{alt}"
+            if name in rows:
+                raise InputError(f"{place}: {name} is also on line {rows[name][-1]}. Remove one of them.")
+            rows[name] = chrom, position - 1, ref, alt, number
     if not rows:
         raise InputError(f"{path} has no variants.")
     return pd.DataFrame(list(rows.values()), columns=COLUMNS, index=list(rows))
@@ -94,10 +93,11 @@ def require_reference(variants: pd.DataFrame, genome: Genome, path: Path) -> Non
 
 def _alleles(line: str, longest: int, place: str) -> Iterator[tuple[str, int, str, str]]:
     """Yield chromosome, position (from 1), REF and ALT of each alternative allele on a line."""
-    fields = line.rstrip("\r\n").split("\t")
+    fields = line.split("\t")
     if len(fields) < 5 or not fields[1].isdecimal():
         raise InputError(f"{place}: expected CHROM, POS, ID, REF and ALT, separated by tabs; found {line[:80]!r}.")
-    chrom, position, _, ref, alts = fields[:5]
+    chrom, position, _, ref, alts = (field.strip() for field in fields[:5])
+    require_letters(chrom, place)
     ref, *alternatives = ref.upper(), *alts.upper().split(",")
     for allele in (ref, *alternatives):
         if not allele or not set(allele) <= set("ACGTN"):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from scbasset_zoo import integrate, score_embedding
 from scbasset_zoo.extend.analysis import Analysis, Context
-from scbasset_zoo.extend.embedding import EmbeddedCells
+from scbasset_zoo.extend.embedding import EmbeddedCells, reasons_of_undefined
 from scbasset_zoo_plugins.batch_correction.inputs import (
     BatchCorrectionInputs,
     BatchCorrectionOptions,
@@ -35,7 +35,8 @@ class BatchCorrection(Analysis):
 
     The model, `models` and `plain` are compared, and latent semantic indexing (LSI) of the counts. LSI and `plain` are compared
     as they are, and as corrected by each installed integration method. The result is an AnnData of cells with an embedding of
-    each in ``.obsm``. ``.uns["comparison"]`` has a row for each, with scores: all installed metrics for which there are data.
+    each in ``.obsm``. ``.uns["comparison"]`` has a row for each, with scores: all installed metrics for which there are data. A
+    score that the cells do not define is NaN, and the column ``note`` says why.
     """
 
     name = "batch-correction"
@@ -51,7 +52,9 @@ class BatchCorrection(Analysis):
         def add(name: str, key: str, embedding: Array, **columns: Any) -> None:
             result.obsm[f"X_{key}"] = embedding
             cells = EmbeddedCells(embedding, labels=inputs.labels, batches=inputs.batches, seed=options.seed)
-            rows[name] = {"obsm": f"X_{key}", **columns, "n_cells": len(cells.sample), **score_embedding(cells)}
+            scores = score_embedding(cells)
+            note = "; ".join(f"{score}: {reason}" for score, reason in reasons_of_undefined(scores).items())
+            rows[name] = {"obsm": f"X_{key}", **columns, "n_cells": len(cells.sample), **scores, "note": note}
             if options.umap:
                 mapped = ad.AnnData(obs=pd.DataFrame(index=result.obs_names), obsm={"X": embedding})
                 add_neighbours(mapped, "X", options.n_neighbours, options.seed)

@@ -20,23 +20,28 @@ MAPS_PER_ROW = 4
 def figures(result: ad.AnnData) -> Mapping[str, Figure]:
     """Return every figure for which the result has data, by name."""
     table, recorded = result.uns["comparison"], result.uns["batch_correction"]
-    drawn = {"trade_off": _trade_off(table)} if LABEL_SCORE in table else {}
+    mixing = [score for score in MIXING_SCORES if _has_values(table, score)]
+    drawn = {"trade_off": _trade_off(table, mixing)} if mixing and _has_values(table, LABEL_SCORE) else {}
     if _umap_key(table["obsm"].iloc[0]) in result.obsm:
         drawn["umaps"] = _umaps(result, table, [column for column in (recorded["batch_key"], recorded["group_by"]) if column])
     return drawn
 
 
-def _trade_off(table: pd.DataFrame) -> Figure:
+def _has_values(table: pd.DataFrame, score: str) -> bool:
+    return score in table and bool(table[score].notna().any())
+
+
+def _trade_off(table: pd.DataFrame, mixing_scores: list[str]) -> Figure:
     """Draw each correction by how well it mixes batches (x) and keeps groups (y); a line joins the models by their penalty."""
-    figure = Figure(figsize=(9, 4.2), layout="constrained")
+    figure = Figure(figsize=(1 + 4 * len(mixing_scores), 4.2), layout="constrained")
     kinds = list(dict.fromkeys(table["kind"]))
-    for ax, mixing in zip(figure.subplots(1, 2, sharey=True), MIXING_SCORES, strict=True):
+    for ax, mixing in zip(figure.subplots(1, len(mixing_scores), sharey=True, squeeze=False)[0], mixing_scores, strict=True):
         for i, name in enumerate(table.index):
             kind = kinds.index(table["kind"].iloc[i])
             ax.scatter(
                 table[mixing].iloc[i], table[LABEL_SCORE].iloc[i],
                 s=70, color=COLOURS[i % len(COLOURS)], marker=MARKERS[kind % len(MARKERS)],
-                edgecolors="black", linewidths=0.5, label=name if mixing == MIXING_SCORES[0] else None, zorder=3,
+                edgecolors="black", linewidths=0.5, label=name if mixing == mixing_scores[0] else None, zorder=3,
             )  # fmt: skip
         sweep = table[table["kind"] == "scBasset-BC"].sort_values("l2_cell")
         ax.plot(sweep[mixing], sweep[LABEL_SCORE], color="0.6", linewidth=1, zorder=2)

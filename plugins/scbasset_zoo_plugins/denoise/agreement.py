@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
+# A variance below this share of the mean square is rounding error of the sums.
+_ROUNDING = 1e-12
+
 
 class Correlations:
     """Pearson correlation of two matrices, cells x genes, that are added in blocks of cells.
@@ -16,7 +19,7 @@ class Correlations:
     Attributes
     ----------
     per_cell : list of float arrays
-        Correlation over genes of each cell; an array for each block.
+        Correlation over genes of each cell, as :meth:`per_gene`; an array for each block.
     """
 
     def __init__(self) -> None:
@@ -32,7 +35,7 @@ class Correlations:
         self._n += len(a)
 
     def per_gene(self) -> Array:
-        """Return the correlation over all cells of each gene; NaN for a gene that does not vary."""
+        """Return the correlation over all cells of each gene; NaN for a gene that does not vary, or with fewer than three cells."""
         assert isinstance(self._sums, np.ndarray)
         return _pearson(self._sums, self._n)
 
@@ -54,10 +57,20 @@ class Profiles:
     def __init__(self, products: NDArray[Any], sums: NDArray[Any], n_peaks: int) -> None:
         self.products, self.sums, self.n_peaks = products.astype(np.float64), sums.astype(np.float64), n_peaks
 
+    def varies(self) -> NDArray[np.bool_]:
+        """Return whether each profile varies over peaks, (n_cells,). The correlation of one that does not is undefined."""
+        squares = self.products.diagonal()
+        varies: NDArray[np.bool_] = squares - self.sums**2 / self.n_peaks > _ROUNDING * squares
+        return varies
+
+    def take(self, cells: NDArray[Any]) -> Profiles:
+        """Return the profiles of some cells, given as positions or as booleans."""
+        return Profiles(self.products[cells][:, cells], self.sums[cells], self.n_peaks)
+
     def correlation_distances(self) -> Array:
         """Return 1 - Pearson correlation of each two profiles, (n_cells, n_cells); 1 if a profile does not vary."""
         covariance = self.products - np.outer(self.sums, self.sums) / self.n_peaks
-        deviation = np.sqrt(np.maximum(covariance.diagonal(), 0))
+        deviation = np.where(self.varies(), np.sqrt(np.maximum(covariance.diagonal(), 0)), 0)
         scale = np.outer(deviation, deviation)
         correlation = np.divide(covariance, scale, out=np.zeros_like(scale), where=scale > 0)
         distances = 1 - np.clip(correlation, -1, 1)
@@ -68,7 +81,8 @@ class Profiles:
         """Return the scores of the cells on up to n principal components with variance, (n_cells, components)."""
         mean = self.products.mean(axis=0)
         values, vectors = np.linalg.eigh(self.products - mean - mean[:, None] + mean.mean())
-        kept = np.flatnonzero(values > 1e-9 * max(values[-1], 0))[::-1][:n]
+        least = max(1e-9 * values.max(initial=0), _ROUNDING * np.trace(self.products))
+        kept = np.flatnonzero(values > least)[::-1][:n]
         scores: Array = vectors[:, kept] * np.sqrt(values[kept])
         return scores
 
@@ -110,7 +124,10 @@ def _sums(a: Array, b: Array, axis: int) -> Array:
 
 
 def _pearson(sums: Array, n: int) -> Array:
-    """Return the correlation from sums over n pairs, (5, ...); NaN if a or b does not vary."""
+    """Return the correlation from sums over n pairs, (5, ...); NaN if a or b does not vary, or if n is less than 3."""
     a, b, aa, bb, ab = sums
-    scale = np.sqrt(np.maximum(aa - a * a / n, 0) * np.maximum(bb - b * b / n, 0))
-    return np.divide(ab - a * b / n, scale, out=np.full(len(a), np.nan), where=scale > 1e-12 * np.sqrt(aa * bb))
+    if n < 3:  # the correlation of two pairs is 1 or -1
+        return np.full(len(a), np.nan)
+    of_a, of_b = np.maximum(aa - a * a / n, 0), np.maximum(bb - b * b / n, 0)
+    varies = (of_a > _ROUNDING * aa) & (of_b > _ROUNDING * bb)
+    return np.divide(ab - a * b / n, np.sqrt(of_a * of_b), out=np.full(len(a), np.nan), where=varies)

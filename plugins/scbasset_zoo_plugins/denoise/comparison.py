@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import anndata as ad
@@ -11,15 +12,18 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from scbasset_zoo.extend.analysis import Context
-from scbasset_zoo.extend.embedding import EmbeddedCells
+from scbasset_zoo.extend.embedding import EmbeddedCells, UndefinedScore, reasons_of_undefined
 from scbasset_zoo_plugins.denoise.agreement import Correlations, Profiles, rank_distances
 from scbasset_zoo_plugins.denoise.denoised import Denoised
 from scbasset_zoo_plugins.denoise.inputs import JOINT_KEYS, DenoiseInputs, DenoiseOptions
-from scbasset_zoo_plugins.metrics import LabelScore
+from scbasset_zoo_plugins.metrics import LabelScore, problem_of_labels
 
 Array = NDArray[np.float32]
-MetricRow = tuple[str, float, float, int]
-"""Name of a metric, its value for the counts and for the denoised values, and the number of cells."""
+MetricRow = tuple[str, float, float, int, str]
+"""Name of a metric, its value for the counts and for the denoised values, the number of cells, and a note.
+
+The note says why a value is NaN, and what is left out of a mean.
+"""
 
 N_COMPONENTS = 50
 CELLS_PER_BATCH = 1024
@@ -44,11 +48,12 @@ def add_metrics(
         cells = inputs.joint.cells
         atac, rna = (inputs.joint.obsm(key, cells) for key in JOINT_KEYS)
         sample = _sample(np.arange(len(cells)), options.max_cells, rng)
-        distances = rank_distances(atac, rna, sample)
+        note = "all cells have the same RNA" if (rna == rna[0]).all() else ""
+        distances = np.full(len(sample), np.nan) if note else rank_distances(atac, rna, sample)
         result.obs["rank_distance"] = pd.Series(distances, result.obs_names[cells[sample]])
-        rows.append(("RNA/ATAC rank distance, mean over cells", np.nan, distances.mean(), len(sample)))
+        rows.append(("RNA/ATAC rank distance, mean over cells", np.nan, distances.mean(), len(sample), note))
     if rows:
-        result.uns["metrics"] = pd.DataFrame(rows, columns=["metric", "counts", "denoised", "n_cells"]).set_index("metric")
+        result.uns["metrics"] = pd.DataFrame(rows, columns=["metric", "counts", "denoised", "n_cells", "note"]).set_index("metric")
 
 
 def _compare_with_rna(result: ad.AnnData, inputs: DenoiseInputs, genes: Denoised, context: Context) -> list[MetricRow]:
@@ -73,31 +78,49 @@ def _compare_with_rna(result: ad.AnnData, inputs: DenoiseInputs, genes: Denoised
         per_cell.loc[result.obs_names[cells], side] = np.concatenate(correlations.per_cell)
         result.obs[f"rna_correlation_{side}"] = per_cell[side].to_numpy()
     result.uns["correlation_with_RNA"] = per_gene
+    of_cells = per_cell.iloc[cells]
     return [
-        ("correlation with RNA over genes, mean over cells", *_means(per_cell), len(cells)),
-        ("correlation with RNA over cells, mean over genes", *_means(per_gene), len(cells)),
+        ("correlation with RNA over genes, mean over cells", *_means(of_cells), len(cells), _left_out(of_cells, sides, "cells")),
+        ("correlation with RNA over cells, mean over genes", *_means(per_gene), len(cells), _left_out(per_gene, sides, "genes")),
     ]
 
 
 def _compare_with_labels(inputs: DenoiseInputs, peaks: Denoised, max_cells: int, rng: np.random.Generator) -> list[MetricRow]:
-    """Score how near the profiles of cells of the same label are: by silhouette width and by label scores."""
-    from sklearn.metrics import silhouette_score
+    """Score how near the profiles of cells of the same label are: by silhouette width and by label scores.
 
+    Cells whose profile does not vary have no correlation with others. They are left out of both sides.
+    """
     assert inputs.labels is not None
     cells = _sample(_compared_cells(inputs, peaks), max_cells, rng)
-    labels = inputs.labels[cells]
     sides = {"denoised": peaks.profiles(cells)}
     if inputs.counts is not None:
         is_open = _open(inputs.counts.read(cells))
         sides["counts"] = Profiles((is_open @ is_open.T).toarray(), np.asarray(is_open.sum(axis=1)).ravel(), is_open.shape[1])
+    varies = np.all([profiles.varies() for profiles in sides.values()], axis=0)
+    left_out = "" if varies.all() else f"without {(~varies).sum():,} cells that have the same value at all peaks"
     table: dict[str, dict[str, float]] = {}
     for side, profiles in sides.items():
-        silhouette = silhouette_score(profiles.correlation_distances(), labels, metric="precomputed")
-        table.setdefault("silhouette width of labels, 1 - Pearson, as 0..1", {})[side] = (silhouette + 1) / 2
-        components = profiles.principal_components(N_COMPONENTS)
-        for name, value in LabelScore().score(EmbeddedCells(components, labels=labels)).items():
-            table.setdefault(f"{name}, PCA({N_COMPONENTS})", {})[side] = value
-    return [(metric, values.get("counts", np.nan), values["denoised"], len(cells)) for metric, values in table.items()]
+        for metric, value in _label_scores(profiles.take(varies), inputs.labels[cells[varies]]).items():
+            table.setdefault(metric, {})[side] = value
+    rows: list[MetricRow] = []
+    for metric, values in table.items():
+        reasons = dict.fromkeys(reasons_of_undefined(values).values())
+        note = "; ".join(filter(None, (*reasons, left_out)))
+        rows.append((metric, float(values.get("counts", np.nan)), float(values["denoised"]), int(varies.sum()), note))
+    return rows
+
+
+def _label_scores(profiles: Profiles, labels: NDArray[np.object_]) -> dict[str, float]:
+    """Return the silhouette width, rescaled to 0..1, and label scores of profiles; undefined if the labels say nothing."""
+    from sklearn.metrics import silhouette_score
+
+    cells = EmbeddedCells(profiles.principal_components(N_COMPONENTS), labels=labels)
+    if problem := problem_of_labels(cells) or (None if cells.embedding.size else "all cells have the same profile"):
+        width: float = UndefinedScore(problem)
+    else:
+        width = (silhouette_score(profiles.correlation_distances(), labels, metric="precomputed") + 1) / 2
+    label_scores = {f"{name}, PCA({N_COMPONENTS})": value for name, value in LabelScore().score(cells).items()}
+    return {"silhouette width of labels, 1 - Pearson, as 0..1": width} | label_scores
 
 
 def heat_map(inputs: DenoiseInputs, peaks: Denoised, seed: int) -> dict[str, Any]:
@@ -153,5 +176,12 @@ def _dense(values: Any) -> NDArray[Any]:
 
 
 def _means(table: pd.DataFrame) -> tuple[float, float]:
-    """Return the mean of the column counts, NaN if there is none, and of the column denoised."""
+    """Return the mean of the column counts, NaN if there is none, and of the column denoised. Missing values are left out."""
     return (float(table["counts"].mean()) if "counts" in table else np.nan), float(table["denoised"].mean())
+
+
+def _left_out(table: pd.DataFrame, sides: Iterable[str], rows: str) -> str:
+    """Say how many rows have no correlation, by side."""
+    missing = {side: int(table[side].isna().sum()) for side in sides}
+    parts = [f"{n:,} of {len(table):,} {rows} ({side})" for side, n in missing.items() if n]
+    return f"without {' and '.join(parts)}, whose correlation is undefined" if parts else ""

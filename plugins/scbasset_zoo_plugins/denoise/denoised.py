@@ -75,9 +75,10 @@ class Denoised:
             return Profiles(products, embedding @ columns.sum(axis=0), len(columns))
         products, sums = np.zeros((len(cells), len(cells))), np.zeros(len(cells))
         for first in range(0, len(self.column_embedding), COLUMNS_PER_BATCH):
-            values = self.values(cells, slice(first, first + COLUMNS_PER_BATCH))
+            # In float64, because correlations come from small differences of large sums.
+            values = self.values(cells, slice(first, first + COLUMNS_PER_BATCH)).astype(np.float64)
             products += values @ values.T
-            sums += values.sum(axis=1, dtype=np.float64)
+            sums += values.sum(axis=1)
         return Profiles(products, sums, len(self.column_embedding))
 
     def most_variable(self, n: int) -> NDArray[np.intp]:

@@ -22,7 +22,7 @@ def figures(result: ad.AnnData) -> Mapping[str, Figure]:
     drawn = {"heat_map": _heat_map(result)}
     if "correlation_with_RNA" in result.uns:
         drawn["correlation_with_RNA"] = _correlations(result)
-    if "rank_distance" in result.obs:
+    if "rank_distance" in result.obs and result.obs["rank_distance"].notna().any():
         drawn["rank_distance"] = _rank_distances(result.obs["rank_distance"].dropna())
     return drawn
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scbasset_zoo import score_embedding
 from scbasset_zoo.extend.analysis import Analysis, Context
 from scbasset_zoo.extend.console import say
-from scbasset_zoo.extend.embedding import EmbeddedCells
+from scbasset_zoo.extend.embedding import EmbeddedCells, reasons_of_undefined
 from scbasset_zoo_plugins.embedding.inputs import EmbeddingInputs, EmbeddingOptions, open_inputs
 from scbasset_zoo_plugins.embedding.leiden import NeighbourGraph, search_resolution
 from scbasset_zoo_plugins.neighbours import add_neighbours
@@ -28,7 +28,7 @@ class Embedding(Analysis):
 
     If groups are given, the resolution of Leiden is searched that gives as many clusters as groups (Yuan & Kelley 2022, Methods).
     The result is an AnnData of cells without X. ``.uns["metrics"]`` holds the scores; its column ``n_cells`` is the number of
-    cells that a score is a mean over.
+    cells that a score is a mean over. A score that the cells do not define is NaN, and the column ``note`` says why.
     """
 
     name = "embedding"
@@ -81,7 +81,11 @@ def _metrics(model: Model, inputs: EmbeddingInputs, clusters: NDArray[Any], seed
     scored = [EmbeddedCells(model.cell_embedding, labels=inputs.labels, clusters=clusters, seed=seed)]
     if inputs.rna is not None:
         scored.append(EmbeddedCells(model.cell_embedding[inputs.rna.cells], rna=inputs.rna_embedding, seed=seed))
-    rows: dict[str, tuple[float, int]] = {}
+    rows: dict[str, tuple[float, int, str]] = {}
     for cells in scored:
-        rows |= {name: (value, len(cells.sample)) for name, value in score_embedding(cells).items() if name not in rows}
-    return pd.DataFrame.from_dict(rows, orient="index", columns=["score", "n_cells"]).rename_axis("metric") if rows else None
+        scores = score_embedding(cells)
+        notes = reasons_of_undefined(scores)
+        rows |= {name: (float(score), len(cells.sample), notes.get(name, "")) for name, score in scores.items() if name not in rows}
+    if not rows:
+        return None
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["score", "n_cells", "note"]).rename_axis("metric")

@@ -92,7 +92,8 @@ class MotifMatches:
             region, motif, tf, start, end, strand and fimo_p, by region and start.
         float32 arrays (number of matches, columns)
             Scores, p and q. q is Benjamini and Hochberg's over all matches that were tested, listed or not. A q above
-            `list_p` is an upper bound, since the larger p that are not listed could lower it.
+            `list_p` is an upper bound, since the larger p that are not listed could lower it. A match has NaN in a column whose
+            ISM is zero there, because the correlation with zeros is undefined.
         """
         if not self._listed:
             empty = np.empty((0, len(self._columns)), np.float32)
@@ -108,7 +109,8 @@ class MotifMatches:
         -------
         DataFrame
             motif, tf, group, n (number of regions), median, median_of_others, statistic and p of the two-sided rank-sum test
-            (Mann-Whitney U), and q (Benjamini and Hochberg).
+            (Mann-Whitney U), and q (Benjamini and Hochberg). Scores that are NaN are left out. The test is NaN if no score is
+            left on either side, or if all scores are equal.
         """
         rows = []
         for motif, scores in sorted(self._best.items()):
@@ -117,10 +119,9 @@ class MotifMatches:
                 inside, others = values[:, group], np.delete(values, group, axis=1).ravel()
                 if not len(others):
                     continue
-                test = stats.mannwhitneyu(inside, others)
+                inside, others = inside[~np.isnan(inside)], others[~np.isnan(others)]
                 name_and_factor = self._search.motifs[motif].name, self._search.motifs[motif].tf
-                medians = float(np.median(inside)), float(np.median(others))
-                rows.append((*name_and_factor, name, len(values), *medians, float(test.statistic), float(test.pvalue)))
+                rows.append((*name_and_factor, name, len(inside), *_rank_sum(inside, others)))
         columns = ["motif", "tf", "group", "n", "median", "median_of_others", "statistic", "p"]
         table = pd.DataFrame(rows, columns=columns).astype({"n": np.int64} | dict.fromkeys(columns[4:], np.float64))
         table["q"] = _false_discovery(table["p"].to_numpy(), len(table))
@@ -130,11 +131,11 @@ class MotifMatches:
         """Score and test the matches of a region, and keep those that are to be listed."""
         search = self._search
         match_scores, p = self._score(number, matches, scores)
-        self._n_tests += p.size
+        self._n_tests += int((~np.isnan(p)).sum())
         strongest = matches.sort_values("fimo_p", kind="stable").drop_duplicates("motif")
         for motif, row in zip(strongest["motif"], strongest.index, strict=True):
             self._best.setdefault(motif, []).append(match_scores[row])
-        listed = np.flatnonzero(p.min(axis=1) <= search.list_p)
+        listed = np.flatnonzero((p <= search.list_p).any(axis=1))
         table = matches.iloc[listed]
         motifs = [search.motifs[motif] for motif in table["motif"]]
         self._listed.append(
@@ -176,7 +177,8 @@ class MotifMatches:
                 for row, start, kind in zip(rows, starts, which, strict=True):
                     match_scores[row, columns] = in_region[kind, start]
                     n_as_high = (by_chance[kind] >= in_region[kind, start]).sum(axis=0)
-                    p[row, columns] = (n_as_high + 1) / (by_chance.shape[1] + 1)
+                    p_of_columns = (n_as_high + 1) / (by_chance.shape[1] + 1)
+                    p[row, columns] = np.where(np.isnan(in_region[kind, start]), np.nan, p_of_columns)
         return match_scores, p
 
 
@@ -232,6 +234,7 @@ def window_scores(pwms: NDArray[np.float64], scores: Array, measure: Measure) ->
     Returns
     -------
     float32 array (n, length - width + 1, columns)
+        The correlation is NaN where all scores of a window are zero, or all values of a PWM are equal.
     """
     n, width, _ = pwms.shape
     windows = np.lib.stride_tricks.sliding_window_view(scores, width, axis=0).transpose(3, 1, 0, 2)
@@ -241,7 +244,7 @@ def window_scores(pwms: NDArray[np.float64], scores: Array, measure: Measure) ->
     products = weights @ values
     if measure == "pearson":
         lengths = np.linalg.norm(weights, axis=1)[:, None] * np.linalg.norm(values, axis=0)
-        products = np.divide(products, lengths, out=np.zeros_like(products), where=lengths > 0)
+        products = np.divide(products, lengths, out=np.full_like(products, np.nan), where=lengths > 0)
     return products.reshape(n, places, columns)
 
 
@@ -250,11 +253,21 @@ def _oriented(pwm: NDArray[np.float64], is_reverse: bool) -> NDArray[np.float64]
     return pwm[::-1, ::-1] if is_reverse else pwm
 
 
+def _rank_sum(inside: NDArray[np.float64], others: NDArray[np.float64]) -> tuple[float, float, float, float]:
+    """Return the medians of both, and statistic and p of the two-sided rank-sum test; NaN where they are undefined."""
+    medians = [float(np.median(values)) if len(values) else np.nan for values in (inside, others)]
+    if not len(inside) or not len(others) or np.ptp(np.concatenate([inside, others])) == 0:
+        return medians[0], medians[1], np.nan, np.nan
+    test = stats.mannwhitneyu(inside, others)
+    return medians[0], medians[1], float(test.statistic), float(test.pvalue)
+
+
 def _false_discovery(p: NDArray[np.floating], n_tests: int) -> Array:
-    """Adjust p-values by Benjamini and Hochberg; `p` are the smallest among n_tests p-values."""
+    """Adjust p-values by Benjamini and Hochberg; `p` are the smallest among n_tests p-values, apart from NaN."""
     flat = np.asarray(p, dtype=np.float64).ravel()
     order = np.argsort(flat, kind="stable")
     scaled = flat[order] * n_tests / np.arange(1, len(flat) + 1)
     adjusted = np.empty_like(flat)
-    adjusted[order] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1)
+    # NaN is sorted to the end, and fmin passes over it.
+    adjusted[order] = np.minimum(np.fmin.accumulate(scaled[::-1])[::-1], 1)
     return adjusted.reshape(np.shape(p)).astype(np.float32)

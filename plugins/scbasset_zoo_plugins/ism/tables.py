@@ -41,7 +41,7 @@ def table(result: xr.Dataset, dimension: str) -> pd.DataFrame:
     rows = pd.DataFrame(columns)
     if dimension == "match":
         groups = result[variables["match_score"].dims[1]].to_numpy()
-        best = variables["match_score"].to_numpy().argmax(axis=1)
+        best = np.nan_to_num(variables["match_score"].to_numpy(), nan=-np.inf).argmax(axis=1)
         rows["group"] = groups[best]
         for name in ("score", "p", "q"):
             rows[name] = variables[f"match_{name}"].to_numpy()[np.arange(len(best)), best]

@@ -15,6 +15,7 @@ from scbasset_zoo.extend import sequences as dna
 from scbasset_zoo.extend.analysis import Analysis, Context
 from scbasset_zoo.extend.blocks import require_memory, write_anndata
 from scbasset_zoo.extend.cell_groups import CellGroups
+from scbasset_zoo.extend.console import say
 from scbasset_zoo_plugins.motif_insertion.backgrounds import shuffled_backgrounds
 from scbasset_zoo_plugins.motif_insertion.factor_scores import compare_expression
 from scbasset_zoo_plugins.motif_insertion.inputs import MotifInsertionInputs, MotifInsertionOptions, open_inputs
@@ -38,7 +39,7 @@ class MotifInsertion(Analysis):
     2022, Methods). ``norm`` is the logit without the intercept, or the sigmoid of that. A cell's score is the mean over
     backgrounds of ``norm(with the motif) - norm(without)``, standardised over cells. The result is an AnnData of cells x motifs.
     ``.varm["latent"]`` is the mean change of the peak embedding by each motif; its product with the cell embedding is the raw
-    score on the logit scale.
+    score on the logit scale. A motif whose raw score is the same in all cells has NaN, and ``.var["note"]`` says so.
     """
 
     name = "motif-insertion"
@@ -59,6 +60,7 @@ class MotifInsertion(Analysis):
             index=pd.Index([motif.name for motif in inputs.motifs], name="motif"),
         )
         var["consensus"] = [dna.decode(motif.consensus) for motif in inputs.motifs]
+        var["note"] = _notes(scores, var.index)
         result = ad.AnnData(obs=model.cells.copy(), var=var)
         result.varm["latent"], result.obsm["X_scbasset"] = scores.latent, model.cell_embedding
         if inputs.umap is not None:
@@ -86,13 +88,24 @@ class MotifInsertion(Analysis):
         for block in scores.blocks():
             result.X[block.rows, block.peaks] = block.values
         if n_values <= MAX_RAW_VALUES:
-            result.layers["score"] = result.X * scores.deviation.astype(np.float32) + scores.mean.astype(np.float32)
+            centred = np.where(scores.deviation > 0, result.X, 0) * scores.deviation
+            result.layers["score"] = (centred + scores.mean).astype(np.float32)
         return result
 
     def plot(self, result: ad.AnnData) -> Mapping[str, Figure]:
         from scbasset_zoo_plugins.motif_insertion.figures import figures
 
         return figures(result)
+
+
+def _notes(scores: Scores, names: pd.Index) -> NDArray[np.object_]:
+    """Return a note for each motif without z-scores, and "" for the others."""
+    same = "the raw score is the same in all cells"
+    motifs = names[scores.deviation == 0]
+    if len(motifs):
+        examples = ", ".join(motifs[:3]) + " ..." * (len(motifs) > 3)
+        say(f"{len(motifs):,} of {len(names):,} motifs have no z-scores, because {same}: {examples}.")
+    return np.where(scores.deviation == 0, same, "").astype(object)
 
 
 def _group_means(scores: Scores, factors: pd.Series, groups: CellGroups) -> pd.DataFrame:

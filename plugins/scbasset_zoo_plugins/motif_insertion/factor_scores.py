@@ -12,7 +12,7 @@ from scipy import sparse, stats
 
 from scbasset_zoo import InputError
 from scbasset_zoo.extend.cell_groups import column_of
-from scbasset_zoo.extend.console import option
+from scbasset_zoo.extend.console import option, say
 
 if TYPE_CHECKING:
     from scbasset_zoo import Model
@@ -58,24 +58,27 @@ class Contrast:
 
     def __init__(self, model: Model, text: str) -> None:
         column, first, second = parse_contrast(text)
-        values = column_of(model, column, "contrast").astype(str).to_numpy()
-        groups = {group: np.flatnonzero(values == group) for group in (first, second)}
+        values = column_of(model, column, "contrast")
+        has_value, texts = values.notna().to_numpy(), values.astype(str).to_numpy()
+        groups = {group: np.flatnonzero(has_value & (texts == group)) for group in (first, second)}
         for group, members in groups.items():
             if not len(members):
-                distinct = ", ".join(sorted(set(values))[:8])
+                distinct = ", ".join(sorted(set(texts[has_value]))[:8])
                 raise InputError(f"{option('contrast')}: no cell has the {column} {group!r}; the values are {distinct}.")
         self.cells = np.concatenate(list(groups.values()))
         self.is_first = np.arange(len(self.cells)) < len(groups[first])
 
     def table(self, factors: pd.DataFrame, scores: Scores) -> pd.DataFrame:
-        """Return AUROC and AUPR (average precision) of each factor's score for the first group.
+        """Return AUROC and AUPR (average precision) of each factor's score for the first group; NaN for NaN scores.
 
         Rows are sorted by the distance of AUROC from 0.5, and then by the deviation of the raw scores, the largest first.
         """
         from sklearn.metrics import average_precision_score, roc_auc_score
 
         rows = [
-            (roc_auc_score(self.is_first, score), average_precision_score(self.is_first, score))
+            (np.nan, np.nan)
+            if np.isnan(score).any()
+            else (roc_auc_score(self.is_first, score), average_precision_score(self.is_first, score))
             for _, block in _blocks(self.cells, np.arange(len(factors)), scores)
             for score in block.T
         ]
@@ -110,7 +113,7 @@ def compare_expression(
         tf, r, kind, and r_other if there are other scores; a row for each motif whose factor is expressed and varies.
     DataFrame or None
         For each kind: n, median |r| of both, and statistic and p of the two-sided Wilcoxon signed-rank test of |r| against
-        |r_other|. None without other scores.
+        |r_other|. None without other scores. The column `note` says why a test is NaN.
     """
     cells = rna.cells if other is None else np.intersect1d(rna.cells, other.cells)
     genes = positions_by_name(rna.adata.var_names, factors["tf"])
@@ -120,14 +123,21 @@ def compare_expression(
     if other is not None:
         columns = positions_by_name(other.adata.var_names, factors.index.to_series())
         columns = np.where(columns < 0, positions_by_name(other.adata.var_names, factors["tf"]), columns)
-        both = expressed[columns[expressed] >= 0]
+        has_both = columns[expressed] >= 0
+        both = expressed[has_both]
         r_other = _correlations(cells, lambda cells, columns: _read(other, cells, columns), columns[both], rna, genes[both])
-        table["r_other"] = pd.Series(r_other, index=factors.index[both])
-    table = table.dropna()
+        table = table[has_both].assign(r_other=r_other)
+    is_undefined = table.isna().any(axis=1)
+    if is_undefined.any():
+        say(
+            f"{is_undefined.sum():,} of {len(table):,} factors have no correlation with expression: their score or their gene does "
+            "not vary."
+        )
+    table = table[~is_undefined]
     mean_r = table[["r", "r_other"]].mean(axis=1) if other is not None else table["r"]
-    table["kind"] = np.where(mean_r > 0, "activating", "repressive")
+    table = table.assign(kind=np.where(mean_r > 0, "activating", "repressive"))
     table = table.sort_values("r", ascending=False)
-    return table, _signed_rank(table) if other is not None else None
+    return table, signed_rank(table) if other is not None else None
 
 
 def positions_by_name(names: pd.Index, factors: pd.Series) -> NDArray[np.intp]:
@@ -145,7 +155,7 @@ def _correlations(
     for part, block in _blocks(cells, columns, scores):
         expression = _read(rna, cells, genes[part])
         correlations += [
-            stats.pearsonr(score, gene).statistic if np.ptp(score) and np.ptp(gene) else np.nan
+            stats.pearsonr(score, gene).statistic if np.ptp(score) > 0 and np.ptp(gene) > 0 else np.nan
             for score, gene in zip(block.T.astype(np.float64), expression.T.astype(np.float64), strict=True)
         ]
     return np.array(correlations, dtype=np.float64)
@@ -160,16 +170,18 @@ def _read(data: CompanionData, cells: NDArray[np.intp], columns: NDArray[np.intp
     return np.concatenate(blocks)
 
 
-def _signed_rank(table: pd.DataFrame) -> pd.DataFrame:
+def signed_rank(table: pd.DataFrame) -> pd.DataFrame:
     """Test |r| against |r_other| for each kind of factors."""
     rows = []
     for kind, part in table.groupby("kind"):
         r, r_other = part["r"].abs(), part["r_other"].abs()
-        test = stats.wilcoxon(r, r_other) if (r != r_other).any() else None
-        rows.append(
-            (kind, len(part), r.median(), r_other.median(), test.statistic if test else np.nan, test.pvalue if test else 1.0)
-        )
-    columns = ["kind", "n", "median_abs_r", "median_abs_r_other", "statistic", "p"]
+        if (r != r_other).any():
+            test = stats.wilcoxon(r, r_other)
+            tested = test.statistic, test.pvalue, ""
+        else:
+            tested = np.nan, np.nan, "both scores have the same correlations"
+        rows.append((kind, len(part), r.median(), r_other.median(), *tested))
+    columns = ["kind", "n", "median_abs_r", "median_abs_r_other", "statistic", "p", "note"]
     return pd.DataFrame(rows, columns=columns).set_index("kind")
 
 

@@ -26,10 +26,11 @@ MIN_EFFECT = 0.05  # share of the largest effect; a factor with less is not show
 def figures(result: ad.AnnData) -> Mapping[str, Figure]:
     """Return every figure for which the result has data, by name."""
     drawn = {}
-    if "group_means" in result.uns:
+    if "group_means" in result.uns and any(_outstanding(result, FACTORS_PER_GROUP)):
         drawn["factors_by_group"] = _heat_map(result)
-    if result.n_obs > 2:
-        drawn["umap"] = _maps(result, _shown_motifs(result))
+    shown = _shown_motifs(result)
+    if result.n_obs > 2 and shown:
+        drawn["umap"] = _maps(result, shown)
     if "contrast" in result.uns:
         drawn["precision_recall"] = _curves(result, str(result.uns["motif_insertion"]["contrast"]))
     if "expression" in result.uns:
@@ -147,21 +148,25 @@ def _name_points(ax: Axes, table: pd.DataFrame, x: np.ndarray, y: np.ndarray) ->
 
 
 def _shown_motifs(result: ad.AnnData) -> list[int]:
-    """Positions of the motifs of the option `show`, or of those that stand out most in each group, or of those that vary most."""
+    """Positions of the motifs of the option `show`, or of those that stand out most in each group, or of those that vary most.
+
+    Motifs without z-scores are left out.
+    """
+    deviation = result.var["deviation"].to_numpy()
     names = [name for name in str(result.uns["motif_insertion"]["show"]).split(",") if name]
     if names:
-        return [int(result.var_names.get_loc(name)) for name in names[:N_SHOWN]]
+        return [motif for motif in map(result.var_names.get_loc, names[:N_SHOWN]) if deviation[motif] > 0]
     if "group_means" in result.uns:
         best_of_groups = zip_longest(*_outstanding(result, N_SHOWN))  # the best of each group, then the second of each, ...
         rows = list(dict.fromkeys(row for rank in best_of_groups for row in rank if row is not None))
         return [int(result.var_names.get_loc(result.uns["group_means"].index[row])) for row in rows[:N_SHOWN]]
-    return [int(motif) for motif in np.argsort(-result.var["deviation"].to_numpy())[:N_SHOWN]]
+    return [int(motif) for motif in np.argsort(-deviation)[:N_SHOWN] if deviation[motif] > 0]
 
 
 def _outstanding(result: ad.AnnData, n: int) -> list[list[int]]:
     """For each group, the up to n rows of the group means whose raw mean lies most above the mean of the other groups."""
     means = result.uns["group_means"]
-    raw = means.drop(columns="tf").to_numpy() * result.var["deviation"].loc[means.index].to_numpy()[:, None]
+    raw = np.nan_to_num(means.drop(columns="tf").to_numpy()) * result.var["deviation"].loc[means.index].to_numpy()[:, None]
     above = raw - (raw.sum(axis=1, keepdims=True) - raw) / (raw.shape[1] - 1)
     order = np.argsort(-above, axis=0, kind="stable")[:n]
     return [[int(row) for row in rows if above[row, group] > MIN_EFFECT * above.max()] for group, rows in enumerate(order.T)]

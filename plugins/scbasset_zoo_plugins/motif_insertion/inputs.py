@@ -109,6 +109,7 @@ def open_inputs(model: Model, options: MotifInsertionOptions) -> MotifInsertionI
     other = CompanionData(options.compare_with, model.cells.index, "compare_with") if options.compare_with is not None else None
     if rna is not None:
         _require_expressed(motifs, rna)
+        _require_three_cells(rna, other)
     umap = _umap(options.umap, model) if options.umap is not None else None
     windows = _windows(model, options)
     if not len(windows):
@@ -159,6 +160,15 @@ def _require_expressed(motifs: list[Motif], rna: CompanionData) -> None:
             f"{option('rna')} has none of the {len(motifs):,} factors among its genes. Its genes look like {rna.columns[0]!r}, the "
             f"factors like {factors.iloc[0]!r}: name the genes by symbol."
         )
+
+
+def _require_three_cells(rna: CompanionData, other: CompanionData | None) -> None:
+    """Raise InputError if too few cells can be compared: the correlation of two values is 1 or -1."""
+    n_cells = len(rna.cells if other is None else np.intersect1d(rna.cells, other.cells))
+    if n_cells < 3:
+        names = option("rna") if other is None else f"{option('rna')} and {option('compare_with')}"
+        verb = "has" if other is None else "share"
+        raise InputError(f"{names} {verb} {n_cells} of the model's cells; correlations with expression need three or more.")
 
 
 def _umap(data: Any, model: Model) -> NDArray[Any]:

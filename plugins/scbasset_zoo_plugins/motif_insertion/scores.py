@@ -35,22 +35,23 @@ class Scores:
         Mean change of the peak embedding by each motif.
     n_cells : int
     mean, deviation : float64 (n_motifs,)
-        Mean and standard deviation over cells of the raw scores. The deviation is 1 for a motif whose scores do not vary.
-    raw : function of positions of cells and of motifs
-        Returns their raw scores (cells, motifs) in a new array.
+        Mean and standard deviation over cells of the raw scores. The deviation is 0 for a motif whose scores differ between cells
+        by no more than rounding.
+    centred : function of positions of cells and of motifs
+        Returns their raw scores less the mean of the motif, (cells, motifs), in a new array.
     """
 
     latent: Array
     n_cells: int
     mean: NDArray[np.float64]
     deviation: NDArray[np.float64]
-    raw: Callable[[Any, Any], Array]
+    centred: Callable[[Any, Any], Array]
 
     def z_scores(self, cells: NDArray[np.intp] | slice, motifs: NDArray[np.intp] | slice) -> Array:
-        """Return z-scores (cells, motifs) of cells and motifs at these positions."""
-        scores = self.raw(cells, motifs)
-        scores -= self.mean[motifs].astype(np.float32)
-        scores /= self.deviation[motifs].astype(np.float32)
+        """Return z-scores (cells, motifs) of cells and motifs at these positions; NaN for a motif with a deviation of 0."""
+        scores = self.centred(cells, motifs)
+        deviation = self.deviation[motifs]
+        scores /= np.where(deviation > 0, deviation, np.nan).astype(np.float32)
         return scores
 
     def blocks(self) -> Iterator[Block]:
@@ -81,21 +82,21 @@ def score_motifs(
     cells = model.cell_embedding
     total = np.zeros((len(motifs), cells.shape[1]))
     probabilities = np.zeros((len(cells), len(motifs)), np.float32) if options.scale == "probability" else None
-    n = len(backgrounds) * (2 if options.both_strands else 1)
+    squares = 0.0
     for without, embedded in _insertions(model, motifs, backgrounds, options, context):
         total += (embedded - without).sum(axis=1, dtype=np.float64)
+        squares += np.square(without, dtype=np.float64).sum()
         if probabilities is not None:
             _add_probabilities(probabilities, cells, without, embedded)
+    n = len(backgrounds) * (2 if options.both_strands else 1)
     latent = (total / n).astype(np.float32)
+    # A product of cell and peak embedding is at most as large as their norms. Rounding changes it by a few units in the last place.
+    rounding = 4 * np.finfo(np.float32).eps * np.sqrt(squares / n) * np.sqrt(np.square(cells, dtype=np.float64).sum(axis=1).mean())
     if probabilities is None:
-        return _logit_scores(cells, latent)
+        return logit_scores(cells, latent, rounding)
     probabilities /= np.float32(n)
-    blocks = [probabilities[first : first + BLOCK_CELLS] for first in range(0, len(cells), BLOCK_CELLS)]
-    mean = sum(block.sum(axis=0, dtype=np.float64) for block in blocks) / len(cells)
-    variance = sum(((block - mean) ** 2).sum(axis=0) for block in blocks) / len(cells)
-    return Scores(
-        latent, len(cells), mean, _deviation(variance, mean), lambda rows, columns: probabilities[rows][:, columns].copy()
-    )
+    # The slope of the sigmoid is at most 1/4.
+    return _probability_scores(latent, probabilities, rounding / 4 + np.finfo(np.float32).eps)
 
 
 def instances(motif: Motif, n: int, options: MotifInsertionOptions) -> dna.Codes:
@@ -126,15 +127,32 @@ def _insertions(
                 advance(len(bases))
 
 
-def _logit_scores(cells: Array, latent: Array) -> Scores:
+def logit_scores(cells: Array, latent: Array, rounding: float) -> Scores:
     """Scores on the logit scale; their mean and deviation over cells follow from the mean and covariance of the cell embedding."""
     directions = latent.astype(np.float64)
     mean = cells.mean(axis=0, dtype=np.float64)
     blocks = (cells[first : first + BLOCK_CELLS] - mean for first in range(0, len(cells), BLOCK_CELLS))
     covariance = sum(block.T @ block for block in blocks) / len(cells)
     variance = ((directions @ covariance) * directions).sum(axis=1)
-    mean = directions @ mean
-    return Scores(latent, len(cells), mean, _deviation(variance, mean), lambda rows, columns: cells[rows] @ latent[columns].T)
+
+    def centred(rows: Any, columns: Any) -> Array:
+        return (cells[rows] - mean).astype(np.float32) @ latent[columns].T
+
+    return Scores(latent, len(cells), directions @ mean, _deviation(variance, rounding), centred)
+
+
+def _probability_scores(latent: Array, probabilities: Array, rounding: float) -> Scores:
+    """Scores on the scale of probabilities, from the mean change of the probability in each cell (n_cells, n_motifs)."""
+    n_cells = len(probabilities)
+    mean = probabilities.mean(axis=0, dtype=np.float64)
+    blocks = (probabilities[first : first + BLOCK_CELLS] - mean for first in range(0, n_cells, BLOCK_CELLS))
+    variance = sum(np.square(block).sum(axis=0) for block in blocks) / n_cells
+
+    def centred(rows: Any, columns: Any) -> Array:
+        scores = probabilities[rows][:, columns]
+        return np.subtract(scores, mean[columns], out=np.empty_like(scores), casting="same_kind")
+
+    return Scores(latent, n_cells, mean, _deviation(variance, rounding), centred)
 
 
 def _add_probabilities(total: Array, cells: Array, without: Array, embedded: Array) -> None:
@@ -147,6 +165,7 @@ def _add_probabilities(total: Array, cells: Array, without: Array, embedded: Arr
             total[rows, number] += expit(cells[rows] @ after.T).sum(axis=1, dtype=np.float64) - before
 
 
-def _deviation(variance: NDArray[np.float64], mean: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return standard deviations; 1 if the variance is no more than rounding error."""
-    return np.where(variance <= 1e-12 * np.maximum(mean**2, 1e-12), 1.0, np.sqrt(np.maximum(variance, 0)))
+def _deviation(variance: NDArray[np.float64], rounding: float) -> NDArray[np.float64]:
+    """Return standard deviations; 0 if they are no more than rounding error."""
+    deviation = np.sqrt(np.maximum(variance, 0))
+    return np.where(deviation > rounding, deviation, 0.0)

@@ -40,7 +40,7 @@ def load_motifs(source: str | os.PathLike[str], names: Sequence[str] | None = No
     collections = motif_collections()
     if str(source) in collections:
         motifs = checked_motifs(collections[str(source)](), f"The collection {source}")
-    elif Path(source).is_file():
+    elif os.path.exists(source):
         motifs = READERS.get(Path(source).suffix, DEFAULT_READER)(source)
     else:
         with contextlib.suppress(InputError):

@@ -75,8 +75,8 @@ def checked_motifs(matrices: Mapping[str, ArrayLike], where: str) -> list[Motif]
         wrong = np.flatnonzero(~((pwm >= 0).all(axis=1) & (np.abs(total - 1) <= SUM_TOLERANCE)))
         if len(wrong):
             raise InputError(
-                f"{where}: position {wrong[0] + 1} of {title} must be 4 probabilities that sum to 1; found "
-                f"{pwm[wrong[0]].tolist()}."
+                f"{where}: position {wrong[0] + 1} of {title} must be 4 probabilities that sum to 1 within {SUM_TOLERANCE}; found "
+                f"{pwm[wrong[0]].tolist()}.{_hint(pwm)}"
             )
         name, _, alternative = title.partition(" ")
         if name in motifs:
@@ -85,6 +85,15 @@ def checked_motifs(matrices: Mapping[str, ArrayLike], where: str) -> list[Motif]
     if not motifs:
         raise InputError(f"{where} has no motif.")
     return list(motifs.values())
+
+
+def _hint(matrix: NDArray[np.float64]) -> str:
+    """Say what a matrix may be that has no probabilities."""
+    if (matrix < 0).any():
+        return " They may be log-odds: give probabilities."
+    if np.isfinite(matrix).all() and (matrix.sum(axis=1) > 1 + SUM_TOLERANCE).all():
+        return " They may be counts: divide each by the sum of its position."
+    return ""
 
 
 def _factor(alternative: str) -> str:

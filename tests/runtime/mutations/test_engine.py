@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from helpers import toy
+from helpers.rounding import ROUNDING
 from helpers.trunks import draw_trunk, edit_node
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -83,7 +84,7 @@ def test_edits_of_every_position_agree_with_full_passes(small, width):
     bases = rng.integers(0, 5, (len(starts), width), dtype=np.int8)
     reference = rng.integers(0, 2, len(starts))
     got = engine.mutate(references, starts, bases, reference=reference)
-    np.testing.assert_allclose(got, embed(edited(references, starts, bases, reference)), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(got, embed(edited(references, starts, bases, reference)), rtol=0, atol=ROUNDING)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +102,7 @@ def test_other_kernels_pools_and_lengths_agree_with_full_passes(drawing):
     for width in (1, 4, 12):
         references, starts, bases, reference = random_edits(rng, 200, width, drawing["length"])
         got = engine.mutate(references, starts, bases, reference=reference)
-        np.testing.assert_allclose(got, embed(edited(references, starts, bases, reference)), rtol=0, atol=1e-5)
+        np.testing.assert_allclose(got, embed(edited(references, starts, bases, reference)), rtol=0, atol=ROUNDING)
 
 
 @settings(max_examples=60, deadline=None)
@@ -114,7 +115,7 @@ def test_any_edit_of_the_real_structure_agrees_with_full_passes(narrow, data):
     references, starts, bases, reference = random_edits(rng, 6, width, 1344)
     starts[2:] = start
     got = engine.mutate(references, starts, bases, reference=reference)
-    np.testing.assert_allclose(got, embed(edited(references, starts, bases, reference)), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(got, embed(edited(references, starts, bases, reference)), rtol=0, atol=ROUNDING)
 
 
 def test_edits_of_the_full_width_agree_with_full_passes_in_the_logits(full_width):
@@ -152,7 +153,7 @@ def test_an_edit_that_changes_nothing_has_no_effect(narrow):
     assert (engine.effects(reference, starts, bases) == 0).all()
     got = engine.mutate(reference, starts, bases)
     assert (got == got[0]).all()
-    np.testing.assert_allclose(got[0], embed(reference[None])[0], rtol=0, atol=1e-5)
+    np.testing.assert_allclose(got[0], embed(reference[None])[0], rtol=0, atol=ROUNDING)
 
 
 def test_effects_are_edits_minus_their_reference(narrow):
@@ -160,7 +161,7 @@ def test_effects_are_edits_minus_their_reference(narrow):
     references, starts, bases, reference = random_edits(np.random.default_rng(3), 30, 9, 1344)
     expected = embed(edited(references, starts, bases, reference)) - embed(references)[reference]
     got = engine.effects(references, starts, bases, reference=reference)
-    np.testing.assert_allclose(got, expected, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(got, expected, rtol=0, atol=ROUNDING)
     assert np.abs(expected).max() > 1e-3
 
 
@@ -175,7 +176,7 @@ def test_saturation_mutagenesis_is_every_substitution_minus_the_sequence(small):
         mutants = np.repeat(sequence[None], 61 * 4, axis=0)
         mutants[np.arange(61 * 4), np.repeat(np.arange(61), 4)] = np.tile(np.arange(4), 61)
         expected = embed(mutants) - embed(sequence[None])
-        np.testing.assert_allclose(got[number].reshape(-1, 3), expected, rtol=0, atol=1e-5)
+        np.testing.assert_allclose(got[number].reshape(-1, 3), expected, rtol=0, atol=ROUNDING)
         own = sequence[:, None] == np.arange(4)
         assert (got[number][own] == 0).all()
         assert (np.abs(got[number][~own]).max(axis=1) > 0).mean() > 0.9
@@ -188,7 +189,7 @@ def test_saturation_mutagenesis_streams_the_same_numbers(small):
     blocks = list(engine.saturation_mutagenesis_blocks(codes))
     assert [block.start for block, _ in blocks] == [0, 16, 32]
     for block, values in blocks:
-        np.testing.assert_allclose(values, whole[block], rtol=0, atol=1e-6)
+        np.testing.assert_allclose(values, whole[block], rtol=0, atol=ROUNDING)
     assert sum(len(values) for _, values in blocks) == 35
 
 
@@ -210,7 +211,7 @@ def test_motifs_of_different_widths_go_into_many_references_at_one_place(narrow)
     got = engine.mutate(backgrounds, 667, [bases[i] for i in order], reference=reference[order])
     new = [dna.encode(bases[i]) for i in order]
     expected = embed(edited(backgrounds, np.full(len(bases), 667), new, reference[order]))
-    np.testing.assert_allclose(got, expected, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(got, expected, rtol=0, atol=ROUNDING)
 
 
 def test_one_motif_goes_to_many_places_of_one_sequence_given_as_letters(narrow):
@@ -220,7 +221,7 @@ def test_one_motif_goes_to_many_places_of_one_sequence_given_as_letters(narrow):
     got = engine.mutate(dna.decode(codes), starts, "tgactca")
     new = [dna.encode("TGACTCA")] * len(starts)
     expected = embed(edited(codes[None], starts, new, np.zeros(len(starts), int)))
-    np.testing.assert_allclose(got, expected, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(got, expected, rtol=0, atol=ROUNDING)
 
 
 def test_full_passes_run_if_they_cost_less():
@@ -229,7 +230,7 @@ def test_full_passes_run_if_they_cost_less():
     bases = 3 - references[:, :5]
     got = engine.mutate(references, 0, bases, reference=[0, 1, 2])
     assert embed.n_sequences == 3, "one edit of each reference is one full pass"
-    np.testing.assert_allclose(got, embed(edited(references, [0] * 3, bases, np.arange(3))), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(got, embed(edited(references, [0] * 3, bases, np.arange(3))), rtol=0, atol=ROUNDING)
     embed.n_sequences = 0
     engine.effects(np.zeros(1344, np.int8), 0, np.ones((4, 1344), np.int8))
     assert embed.n_sequences == 5, "whole sequences leave nothing to reuse"
@@ -244,13 +245,13 @@ def test_a_trunk_of_another_structure_takes_full_passes_and_one_line_says_so(cap
     rng = np.random.default_rng(0)
     references, starts, bases, reference = random_edits(rng, 20, 3, 61)
     got = engine.mutate(references, starts, bases, reference=reference)
-    np.testing.assert_allclose(got, embed(edited(references, starts, bases, reference)), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(got, embed(edited(references, starts, bases, reference)), rtol=0, atol=ROUNDING)
     ism = engine.saturation_mutagenesis(references[0])[0]
     own = references[0][:, None] == np.arange(4)
     assert (ism[own] == 0).all()
     mutant = references[:1].copy()
     mutant[0, 7] = (mutant[0, 7] + 1) % 4
-    np.testing.assert_allclose(ism[7, mutant[0, 7]], (embed(mutant) - embed(references[:1]))[0], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(ism[7, mutant[0, 7]], (embed(mutant) - embed(references[:1]))[0], rtol=0, atol=ROUNDING)
     messages = capsys.readouterr().err
     assert messages.count("take full passes") == 1
     assert "AveragePool" in messages
@@ -262,7 +263,7 @@ def test_kernels_too_wide_take_full_passes(capsys):
     reference = np.random.default_rng(0).integers(0, 4, (1, 61), dtype=np.int8)
     got = engine.mutate(reference, [3, 4, 5], "ACG")
     expected = embed(edited(reference, [3, 4, 5], [dna.encode("ACG")] * 3, np.zeros(3, int)))
-    np.testing.assert_allclose(got, expected, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(got, expected, rtol=0, atol=ROUNDING)
 
 
 def test_an_engine_that_differs_from_full_passes_refuses_to_serve():
@@ -276,6 +277,22 @@ def test_an_engine_that_differs_from_full_passes_refuses_to_serve():
     for _ in range(2):
         with pytest.raises(InexactMutations, match=r"1 bp differ from full passes by up to 0.0002; at most 0.0001"):
             engine.saturation_mutagenesis(np.zeros((1, 61), np.int8))
+
+
+def test_large_embeddings_may_differ_by_more_because_rounding_grows_with_them():
+    """For embeddings of up to 5,000, two orders of the sums differ by 0.001."""
+    trunk = draw_trunk(scale=12)
+    engine, embed = make_engine(trunk)
+    codes = np.random.default_rng(0).integers(0, 4, (20, 61), dtype=np.int8)
+    scale = np.abs(embed(codes)).max()
+    assert scale > 1_000
+    got = engine.mutate(codes[0], np.arange(50), "TTT")
+    expected = embed(edited(codes[:1], np.arange(50), [dna.encode("TTT")] * 50, np.zeros(50, int)))
+    np.testing.assert_allclose(got, expected, rtol=0, atol=ROUNDING / 10 * scale)
+
+    engine = MutationEngine(trunk, choose_device("cpu"), lambda codes: embed(codes) + scale * TOLERANCE)
+    with pytest.raises(InexactMutations, match="6 bp differ from full passes"):
+        engine.mutate(codes[0], np.arange(50), "TTT")
 
 
 @pytest.mark.parametrize(
