@@ -18,7 +18,7 @@ def test_the_content_says_whether_a_file_is_gzip(write, name, tmp_path):
         assert list(file) == TEXT.splitlines(keepends=True)
 
 
-@pytest.mark.parametrize("empty", [b"", gzip.compress(b""), b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("empty", [b"", gzip.compress(b"", mtime=0), b"\xef\xbb\xbf"], ids=["nothing", "gzip", "byte-order mark"])
 def test_an_empty_file_has_no_text(empty, tmp_path):
     (tmp_path / "empty").write_bytes(empty)
     with open_text(str(tmp_path / "empty")) as file:
