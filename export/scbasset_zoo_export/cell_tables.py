@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scbasset_zoo.errors import InputError, readable
+from scbasset_zoo.inputs.text_files import open_text
 
 _SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
 _NAMES_OF_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
@@ -100,10 +101,9 @@ def read_batches(path: Path, barcodes: pd.Index, n_batches: int, *, named: bool)
     wrong = np.argwhere(np.isnan(numbers))
     if len(wrong):
         row, column = wrong[0]
-        raise InputError(
-            f"{path}, cell {barcodes[row]!r}, column {values.columns[column]!r}: expected 0 or 1, found "
-            f"{str(values.iloc[row, column])!r}."
-        )
+        value = values.iloc[row, column]
+        found = "no value" if pd.isna(value) else repr(str(value))
+        raise InputError(f"{path}, cell {barcodes[row]!r}, column {values.columns[column]!r}: expected 0 or 1, found {found}.")
     return [str(name) for name in values.columns], np.ascontiguousarray(numbers.T)
 
 
@@ -133,8 +133,10 @@ def _read(path: Path) -> pd.DataFrame:
 
 
 def _read_text(path: Path, kind: str) -> pd.DataFrame:
+    """Read a table of texts and numbers. Missing values are empty, or NA as R writes them; "nan" among texts is a text."""
     separator = _SEPARATORS[kind]
-    names = pd.read_csv(path, sep=separator, nrows=0).columns
+    with open_text(path) as file:
+        names = pd.read_csv(file, sep=separator, nrows=0).columns
     others = [name for sign, name in _NAMES_OF_SEPARATORS.items() if len(names) == 1 and sign in names[0]]
     if others:
         raise InputError(
@@ -142,7 +144,19 @@ def _read_text(path: Path, kind: str) -> pd.DataFrame:
             f"line, {names[0][:80]!r}. Save it with {_NAMES_OF_SEPARATORS[separator]}."
         )
     # Blank lines are read too, because a blank line between two cells is a cell without a barcode.
-    table = pd.read_csv(path, sep=separator, dtype={names[0]: str, "barcode": str}, skip_blank_lines=False)
+    of_barcodes = {names[0]: str, "barcode": str}
+    with open_text(path) as file:
+        table = pd.read_csv(
+            file,
+            sep=separator,
+            dtype=of_barcodes,
+            dtype_backend="numpy_nullable",
+            skip_blank_lines=False,
+            keep_default_na=False,
+            na_values=["", "NA"],
+        )
+    for name in table.columns.difference(list(of_barcodes)):
+        table[name] = _numbers(table[name])
     if not isinstance(table.index, pd.RangeIndex) and ("barcode" in table or table.iloc[:, -1].isna().all()):
         raise InputError(f"{path}: its rows have more values than its first line has names. Add the missing names.")
     has_values = table.notna().any(axis=1).to_numpy()
@@ -151,6 +165,15 @@ def _read_text(path: Path, kind: str) -> pd.DataFrame:
     if len(blank):
         raise InputError(f"{path}, row {blank[0] + 1:,} after the first line: it has no value; expected a cell. Fill or remove it.")
     return table[:n_rows]
+
+
+def _numbers(column: pd.Series) -> pd.Series:
+    """Return a column as numbers if its texts are numbers and "NaN" or "nan"; otherwise as it is."""
+    if not pd.api.types.is_string_dtype(column):
+        return column
+    numbers = pd.to_numeric(column.mask(column.isin(["NaN", "nan"])), errors="coerce")
+    is_number = numbers.notna() | column.isna() | column.isin(["NaN", "nan"])
+    return numbers if is_number.all() and numbers.notna().any() else column
 
 
 def _are_numbers(names: pd.Series) -> bool:

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from scbasset_zoo import plugin_manager
 from scbasset_zoo.errors import PluginError
 from scbasset_zoo.extend.analysis import SUFFIXES, Analysis
+from scbasset_zoo.runtime.storable import storable
 from scbasset_zoo.version import __version__
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def with_provenance(analysis: Analysis, result: Result, provenance: dict[str, st
 def write_result(result: Result, path: Path) -> None:
     """Write an AnnData as .h5ad or .zarr, or a Dataset as .nc or .zarr, by the suffix of the path."""
     if type(result).__name__ == "AnnData":
+        result = storable(result)
         (result.write_zarr if path.suffix == ".zarr" else result.write_h5ad)(path)
     elif path.suffix == ".zarr":
         result.to_zarr(path)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.inputs.column_names import distinct_names
+from scbasset_zoo.inputs.normal_columns import normal_values
 from scbasset_zoo.wording import option
 
 _CHROM_COLUMNS = ("chr", "chrom", "chromosome", "seqnames")
@@ -63,7 +64,7 @@ def peaks_from_var(var: pd.DataFrame, where: str, rows: NDArray[np.int64] | None
     if columns:
         _check_names_agree(names, table, where, row_name)
     table.insert(0, "name", names)
-    rest = var.drop(columns=list(columns or ())).reset_index(drop=True)
+    rest = normal_values(var.drop(columns=list(columns or ())).reset_index(drop=True), where)
     rest.columns = pd.Index(distinct_names(rest.columns, table.columns, "var_"), dtype=object)
     return pd.concat([table, rest], axis=1).set_axis(rows, axis=0)
 

@@ -50,7 +50,7 @@ def write_package(
         The network. Its copy in the package gets `metadata_props`.
     cells : DataFrame of n_cells rows
         Indexed by barcode, in the order of the model's outputs. Columns may have any type of
-        :func:`scbasset_zoo.package.normal_table.normal_column`; so may those of the peaks.
+        :func:`scbasset_zoo.inputs.normal_columns.normal_column`; so may those of the peaks.
     peaks : DataFrame, optional
         The training peaks in order, with `chrom`, `start` (0-based), `end`, and `split` if it is known.
     sequences : sequence of str, optional

@@ -18,6 +18,7 @@ from scbasset_zoo.inputs.windows import GenomeLike, PeaksLike, Windows
 from scbasset_zoo.options import checked_options, declares_options
 from scbasset_zoo.runtime.options import PredictKeywords, PredictOptions
 from scbasset_zoo.runtime.predictions import Block, Prediction, latent_anndata
+from scbasset_zoo.runtime.storable import storable
 from scbasset_zoo.wording import option
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def write_anndata(
 
     with new_file(path, overwrite=overwrite) as partial:
         is_h5ad = partial.suffix == ".h5ad"
-        tables.strings_to_categoricals()
+        stored = storable(tables)
         store = (
             h5py.File(partial, "w") if is_h5ad else zarr.open_group(partial, mode="w", zarr_format=ad.settings.zarr_write_format)
         )
@@ -119,10 +120,10 @@ def write_anndata(
             # The elements of an AnnData file: https://anndata.readthedocs.io/en/stable/fileformat-prose.html
             store.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
             for name in ("obs", "var", "uns", "obsm", "varm", "obsp", "varp", "layers"):
-                element = getattr(tables, name)
+                element = getattr(stored, name)
                 ad.io.write_elem(store, name, element if name in ("obs", "var") else dict(element))
             if blocks is not None:
-                _write_x(blocks, tables.shape, store, _H5AD_CHUNK if is_h5ad else _ZARR_CHUNK)
+                _write_x(blocks, stored.shape, store, _H5AD_CHUNK if is_h5ad else _ZARR_CHUNK)
 
 
 def _write_x(blocks: Iterable[Block], shape: tuple[int, int], store: Any, chunk: tuple[int, int]) -> None:

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scbasset_zoo.errors import InputError
+from scbasset_zoo.training.prepared_tables import COUNTS_OF_CELLS
 from scbasset_zoo.wording import option
 
 
@@ -50,6 +51,11 @@ def read_batches(cells: pd.DataFrame, batch_key: str | None, where: Any) -> Batc
     given = option("batch_key", batch_key)
     if batch_key not in cells.columns:
         raise InputError(f"{given}: the cells of {where} have no such column. They have: {', '.join(map(str, cells.columns))}.")
+    if batch_key in COUNTS_OF_CELLS:
+        raise InputError(
+            f"{given}: in {where}, this is the number of open peaks of each cell, which prepare counts. If the matrix had a column "
+            f"of this name, it is called {'obs_' + batch_key!r} in {where}."
+        )
     column = cells[batch_key]
     column = column.mask(column.astype(str).str.strip() == "")  # AnnData files hold missing text as ""
     if (missing := column.isna()).any():

@@ -28,7 +28,7 @@ def normal_cells(source: PeakMatrix) -> pd.DataFrame:
     InputError
         A barcode or a column cannot be kept in a package.
     """
-    where = f".obs of {source.where}"
+    where = f"{source.where}, .obs"
     check_barcodes(source.cells.index, where)
     return normal_table(source.cells.rename_axis("barcode"), where, taken={"barcode", *COUNTS_OF_CELLS}, prefix="obs_")
 
@@ -45,7 +45,7 @@ def normal_peaks(source: PeakMatrix, split_column: str | None) -> pd.DataFrame:
     # A column "split" that gave the split is not stored twice.
     if split_column == "split":
         others = others.drop(columns="split")
-    where = f".var of {source.where}"
+    where = f"{source.where}, .var"
     normal = normal_table(others, where, taken={*INTERVALS, *OF_PEAKS}, prefix="var_")
     return pd.concat([normal_table(own, where), normal], axis=1)
 

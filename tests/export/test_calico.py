@@ -267,6 +267,22 @@ def test_blank_lines_after_the_last_cell_are_ignored_and_the_first_column_needs_
     assert cells["cell_type"].astype(str).tolist() == ["T"] * 6
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_missing_values_are_missing_and_words_are_words(weights, tmp_path, encoding):
+    text = (
+        "barcode,batch,donor,score,stage,qc\r\na,nan,1,0.5,,TRUE\r\nnan,None,NA,nan,NA,NA\r\nc,null,3,NA,E9,FALSE\r\n"
+        "d,N/A,1,1,E8,TRUE\r\ne,NULL,1,2,é,TRUE\r\nf,#N/A,1,3,nan,TRUE\r\n"
+    )
+    (tmp_path / "cells.csv").write_bytes(text.encode(encoding))
+    cells = convert(weights, tmp_path / "package", cells=tmp_path / "cells.csv").cells()
+    assert cells["batch"].tolist() == ["nan", "None", "null", "N/A", "NULL", "#N/A"]
+    assert cells["stage"].tolist() == [None, None, "E9", "E8", "é", "nan"]
+    assert cells["donor"].isna().tolist() == [False, True] + [False] * 4
+    assert cells["donor"].dropna().tolist() == [1, 3, 1, 1, 1]
+    assert cells["score"].isna().tolist() == [False, True, True] + [False] * 3
+    assert cells["qc"].dropna().tolist() == [True, False, True, True, True]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -319,7 +335,7 @@ BODY = ["0,1,0", "1,0,1", "2,1,0", "3,1,0", "4,0,1", "5,0,1"]
         ([",x,y", *BODY[:4]], "has 4 rows; the weights have 6"),
         ([",x,y,z", *(f"{line},0" for line in BODY)], "has 3 columns of batches; the weights have 2"),
         ([",x,y", *BODY[:2], "2,1,2", *BODY[3:]], "cell 'c', column 'y': expected 0 or 1, found '2'"),
-        ([",x,y", *BODY[:2], "2,,1", *BODY[3:]], "cell 'c', column 'x': expected 0 or 1, found 'nan'"),
+        ([",x,y", *BODY[:2], "2,,1", *BODY[3:]], "cell 'c', column 'x': expected 0 or 1, found no value"),
         ([",x,y", *(f"other{line}" for line in BODY)], "no row has the name of a cell of the model; found 'other0', expected 'a'"),
         ([",x,y", *(cell + line[1:] for cell, line in zip("abcdeX", BODY, strict=True))], "the model has no cell 'X'"),
         ([",x,y", *(cell + line[1:] for cell, line in zip("abcdee", BODY, strict=True))], "the cell 'e' has more than one row"),

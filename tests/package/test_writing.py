@@ -4,6 +4,7 @@ import numpy as np
 import onnx
 import pytest
 from helpers import toy
+from helpers.any_table import assert_values_kept, table_of_all_columns
 from helpers.forgery import make_weights_not_finite, reverse_outputs
 from helpers.rounding import ROUNDING
 
@@ -116,3 +117,13 @@ def test_an_existing_package_is_replaced_only_when_asked(tmp_path):
     with pytest.raises(InputError, match="already exists"):
         write(tmp_path / "p")
     assert write(tmp_path / "p", card=toy.toy_card(version="2.0.0"), overwrite=True).card.version == "2.0.0"
+
+
+def test_a_package_keeps_cells_and_peaks_of_any_type(tmp_path):
+    cells = table_of_all_columns(toy.toy_cells().index)
+    peaks = toy.toy_peaks()
+    peaks = table_of_all_columns(peaks.index).assign(**peaks)
+    package = write(tmp_path / "p", cells=cells, peaks=peaks, card=toy.toy_card(cells={"columns": {}}))
+    assert package.verify() == []
+    assert_values_kept(package.cells(), range(len(cells)))
+    assert_values_kept(package.peaks(), range(len(peaks)))

@@ -417,6 +417,15 @@ def test_columns_that_parquet_cannot_hold_are_kept_as_text_or_refused_by_name(to
         toy(None, overwrite=True)
 
 
+@pytest.mark.parametrize("table", ["obs", "var"])
+@pytest.mark.parametrize("value", [["a"], {"a": 1}, "a\0", b"\xff", object()])
+def test_values_that_no_package_can_hold_are_refused_with_table_and_column(toy, toy_matrix, table, value):
+    adata = toy_matrix()
+    getattr(adata, table)["notes"] = [value] * adata.shape[table == "var"]
+    with pytest.raises(InputError, match=rf", \.{table}: the column 'notes' has the .*(drop the column|Remove them)\."):
+        toy(adata)
+
+
 def test_folder_that_cannot_be_written_is_refused(toy, toy_matrix, as_another_user):
     adata = toy_matrix()
     with tempfile.TemporaryDirectory() as folder:
