@@ -63,11 +63,13 @@ def _table(table: pd.DataFrame, where: str) -> pd.DataFrame:
 
     stored = normal_values(table, where)
     stored.columns = pd.Index(_names(table.columns, where), dtype=object)
-    # In a column of texts, anndata takes a missing value for the text "None", or refuses it. Categories may have missing values.
+    # In a column of texts, anndata takes a missing value for the text "None", or refuses it; scanpy cannot colour by booleans of
+    # which some are missing. Categories may have missing values everywhere.
     for name, column in stored.items():
-        if pd.api.types.is_object_dtype(column) and column.isna().any():
-            texts = column.dropna().unique()
-            stored[name] = pd.Categorical(column, categories=pd.Index(sorted(texts), dtype=object))
+        if column.isna().any() and (column.dtype == object or isinstance(column.dtype, pd.BooleanDtype)):
+            values = sorted(column.dropna().unique())
+            kind = bool if isinstance(column.dtype, pd.BooleanDtype) else object
+            stored[name] = pd.Categorical(column, categories=pd.Index(values, dtype=kind))
     name = stored.index.name
     return stored.rename_axis(index=None if name is None or name in stored.columns else storable_name(name))
 

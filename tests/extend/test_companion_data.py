@@ -35,6 +35,8 @@ def test_rows_are_those_of_the_models_cells_in_the_order_that_is_requested(tmp_p
 
 def test_data_that_cannot_be_used_are_described(tmp_path):
     (tmp_path / "text.h5ad").write_text("no HDF5")
+    (tmp_path / "table.csv").write_text("barcode,gene\na,1\n")
+    (tmp_path / "pointer.h5ad").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
     for data, message in (
         (rna("aab"), "rna: the barcode 'a' occurs more than once"),
         (rna("axyz"), "rna holds 1 of the model's 4 cells. Its barcodes look like 'a', the model's like 'a'"),

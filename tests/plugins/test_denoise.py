@@ -403,7 +403,7 @@ def test_what_cannot_be_done_is_refused_before_any_work(genome, peaks, counts, g
         ({"rna": rna}, "rna needs gtf"),
         ({"columns": "genes"}, "columns='genes' needs gtf"),
         ({"gtf": gtf}, "give also columns='genes' or rna"),
-        ({"gtf": tmp_path / "absent.gtf", "columns": "genes"}, "absent.gtf cannot be read"),
+        ({"gtf": tmp_path / "absent.gtf", "columns": "genes"}, "There is no .*absent.gtf"),
         ({"gtf": tmp_path / "bad.gtf", "columns": "genes"}, "bad.gtf, line 1: expected nine columns"),
         ({"gtf": tmp_path / "empty.gtf", "columns": "genes"}, "no line of a gene"),
         ({"gtf": tmp_path / "far.gtf", "columns": "genes", "peaks": peaks}, "peaks are on chr1, chr2, genes on 1"),
