@@ -63,7 +63,14 @@ def write_result(result: Result, path: Path) -> None:
     """Write an AnnData as .h5ad or .zarr, or a Dataset as .nc or .zarr, by the suffix of the path."""
     if type(result).__name__ == "AnnData":
         result = storable(result)
-        (result.write_zarr if path.suffix == ".zarr" else result.write_h5ad)(path)
+        if path.suffix == ".zarr":
+            import anndata as ad
+            import zarr
+
+            # AnnData.write_zarr warns that it writes version 2, which all readers know.
+            ad.io.write_elem(zarr.open_group(path, mode="w", zarr_format=ad.settings.zarr_write_format), "/", result)
+        else:
+            result.write_h5ad(path)
     elif path.suffix == ".zarr":
         result.to_zarr(path)
     else:

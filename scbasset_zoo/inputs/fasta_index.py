@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import struct
 import tempfile
+import warnings
 import zlib
 from pathlib import Path
 
@@ -88,7 +89,9 @@ def read_index(
                 raise
             say(f"the index {fai.name} is older than {path.name} and cannot be replaced; it is compared with the file")
     try:
-        with pyfaidx.Faidx(str(path), rebuild=False, build_index=False) as index:
+        with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # that the index is older
+            index = pyfaidx.Faidx(str(path), rebuild=False, build_index=False)
+        with index:
             records = dict(index.index)
             blocks = [(block.ustart, block.cstart) for block in index.gzi_index] if compressed else None
     except (ValueError, OSError, struct.error, pyfaidx.FastaIndexingError, pyfaidx.IndexNotFoundError) as error:
