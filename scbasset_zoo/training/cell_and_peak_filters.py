@@ -9,11 +9,13 @@ from numpy.typing import NDArray
 
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.inputs.peak_matrix import PeakMatrix
-from scbasset_zoo.progress import progress
+from scbasset_zoo.progress import progress, say
 from scbasset_zoo.training.dataset import BEYOND_END, NO_CHROMOSOME, REASONS, TOO_FEW_CELLS
 from scbasset_zoo.wording import option
 
 KEPT = -1
+# In scATAC-seq data, a few in a hundred entries are above zero.
+MANY_OPEN = 0.5
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,12 @@ def filter_cells(source: PeakMatrix, min_peaks_per_cell: int, *, quiet: bool) ->
     """
     all_cells, all_peaks = np.ones(source.n_cells, dtype=bool), np.ones(source.n_peaks, dtype=bool)
     n_open_peaks, n_open_cells = _count_open(source, all_cells, all_peaks, quiet)
+    open_fraction = n_open_cells.sum() / max(1, source.n_cells * source.n_peaks)
+    if open_fraction > MANY_OPEN:
+        say(
+            f"{source.where}: {open_fraction:.0%} of the entries are above 0, and each of them counts as open. Counts of scATAC-seq "
+            "are 0 for most; are these values smoothed, imputed or predicted? Take the counts."
+        )
     closed_cells = source.cells.index[n_open_peaks == 0]
     if len(closed_cells) and not min_peaks_per_cell:
         raise InputError(

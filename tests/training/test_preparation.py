@@ -417,6 +417,13 @@ def test_columns_that_parquet_cannot_hold_are_kept_as_text_or_refused_by_name(to
         toy(None, overwrite=True)
 
 
+def test_a_matrix_without_closed_peaks_gets_a_line(toy, toy_matrix, capsys):
+    toy(toy_matrix(density=0.3))
+    assert "are above 0" not in capsys.readouterr().err
+    toy(toy_matrix(density=0.99), overwrite=True)
+    assert "99% of the entries are above 0, and each of them counts as open" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("table", ["obs", "var"])
 @pytest.mark.parametrize("value", [["a"], {"a": 1}, "a\0", b"\xff", object()])
 def test_values_that_no_package_can_hold_are_refused_with_table_and_column(toy, toy_matrix, table, value):
