@@ -19,6 +19,7 @@ from scbasset_zoo.inputs.dna import Codes
 from scbasset_zoo.package.card import SPLITS
 from scbasset_zoo.training.prepared_files import (
     ARRAYS,
+    FILES,
     PREPARE_AGAIN,
     Stamps,
     check_digests,
@@ -33,6 +34,8 @@ from scbasset_zoo.training.prepared_tables import read_tables
 
 SCHEMA_VERSION = 1
 CHROMOSOMES_SHOWN = 30
+# Peak sets that this process has read through: folder, manifest, and the size and times of change of each file.
+_CHECKED: set[tuple[Any, ...]] = set()
 PEAKS_AT_ONCE = 10_000
 
 TOO_FEW_CELLS = "open in too few cells"
@@ -196,8 +199,12 @@ def open_prepared(folder: str | os.PathLike[str]) -> PreparedPeaks:
     ):
         if shape != expected_shape:
             raise InputError(f"{folder / name} has shape {shape}, its manifest says {expected_shape}. {PREPARE_AGAIN}")
-    check_digests(folder, manifest)
-    check_values(folder, n_cells, sequences, indptr, indices)
+    changed = [(folder / name).stat().st_ctime_ns for name in FILES]
+    checked = (folder.resolve(), json.dumps(manifest["files"]), *opened.items(), *changed)
+    if checked not in _CHECKED:
+        check_digests(folder, manifest)
+        check_values(folder, n_cells, sequences, indptr, indices)
+        _CHECKED.add(checked)
     check_tables(folder, manifest, cells, peaks, indptr)
     return PreparedPeaks(folder, manifest, sequences, np.array(indptr), indices, cells, peaks, opened)
 
