@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.extend.about import About, read_about
@@ -77,7 +76,7 @@ def _model_of_run(
     run: Path, record: dict[str, Any], best_epoch: int, weights: Arrays, fields: dict[str, Any], prepared: PreparedPeaks
 ) -> tuple[dict[str, Any], ModelProto]:
     """Return the card and the ONNX model of a run, after they were compared with Keras and with the held-out peaks."""
-    network, batch_of_cell = restore_network(record, prepared, weights)
+    network = restore_network(record, prepared, weights)
     # These modules import TensorFlow and scikit-learn.
     from scbasset_zoo_export.agreement import check_agreement
     from scbasset_zoo_export.evaluation import depth_correlation, evaluate_held_out
@@ -89,30 +88,21 @@ def _model_of_run(
     held_out = {split: windows[prepared.rows(split)] for split in ("validation", "test")}
     all_n = np.full_like(held_out["test"][:1], dna.N)
     check_agreement(network, model.SerializeToString(), np.concatenate([held_out["test"][:N_COMPARED], all_n]))
-    evaluation = evaluate_held_out(prepared, held_out, extract_trunk(model).SerializeToString(), network, batch_of_cell)
+    evaluation, verdict = evaluate_held_out(prepared, held_out, extract_trunk(model).SerializeToString(), network)
     evaluation += depth_correlation(prepared.cells, read_head(model)[1])
-    return card_of_run(run, record, fields, best_epoch, evaluation, prepared), model
+    return card_of_run(run, record, fields, best_epoch, evaluation, verdict, prepared), model
 
 
-def restore_network(record: dict[str, Any], prepared: PreparedPeaks, weights: Arrays) -> tuple[Network, NDArray[np.intp] | None]:
-    """Make the network of a run from its weights.
-
-    Returns
-    -------
-    network : Network
-        In float32.
-    batch_of_cell : integer array of shape (n_cells,) or None
-        For a batch-corrected model.
-    """
+def restore_network(record: dict[str, Any], prepared: PreparedPeaks, weights: Arrays) -> Network:
+    """Make the network of a run from its weights, in float32."""
     require_tensorflow()
     from scbasset_zoo.training.architecture import Architecture, Network
     from scbasset_zoo.training.fit import assign_weights
 
     batches = read_batches(prepared.cells, record["options"]["batch_key"], prepared.folder)
-    batch_of_cell = batches.batch_of_cell if batches else None
-    network = Network(Architecture(**record["architecture"]), batch_of_cell=batch_of_cell)
+    network = Network(Architecture(**record["architecture"]), batch_of_cell=batches.batch_of_cell if batches else None)
     assign_weights(network, weights)
-    return network, batch_of_cell
+    return network
 
 
 def _open_data(run: Path, record: dict[str, Any], data: str | os.PathLike[str] | None) -> PreparedPeaks:

@@ -21,6 +21,7 @@ def card_of_run(
     about: dict[str, Any],
     best_epoch: int,
     evaluation: list[dict[str, Any]],
+    verdict: dict[str, Any] | None,
     prepared: PreparedPeaks,
 ) -> dict[str, Any]:
     """Return the fields of the card.
@@ -36,6 +37,7 @@ def card_of_run(
     best_epoch : int
         The epoch of the exported weights.
     evaluation : list of dict
+    verdict : dict or None
     prepared : PreparedPeaks
 
     Raises
@@ -48,6 +50,7 @@ def card_of_run(
         "genome": _genome(prepared.manifest),
         "training": _training(record, prepared.manifest, best_epoch),
         "evaluation": evaluation,
+        "verdict": verdict,
         **_batch_correction(record),
     }
     in_both = sorted(set(about) & set(recorded))

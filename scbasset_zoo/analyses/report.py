@@ -16,6 +16,7 @@ import numpy as np
 
 from scbasset_zoo.extend.description import described
 from scbasset_zoo.files import new_file
+from scbasset_zoo.package.readme import baselines_text, verdict_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,6 +59,8 @@ def write_report(
     )
     page = environment.get_template(TEMPLATE).render(
         title=f"{analysis.name}: {card.id} {card.version}",
+        verdict=verdict_of(card),
+        has_learnt=card.verdict is not None and card.verdict.learnt == "sequence",
         introduction=described(type(analysis)),
         figures=[_figure(name, figure) for name, figure in figures.items()],
         tables=[_table(name, table) for name, table in analysis.tables(result).items()],
@@ -127,7 +130,10 @@ def _model_facts(card: Card) -> dict[str, Any]:
         "Training peaks": f"{card.peaks.n_peaks:,}" if card.peaks else None,
         "Assembly": card.genome.assembly,
         "Network": card.architecture.name,
-        **{f"{e.metric}, {e.split}": f"{e.value:.4g}" for e in card.evaluation},
+        **{
+            f"{e.metric}, {e.split}": f"{e.value:.4g}" + (f" ({baselines_text(e.baselines)})" if e.baselines else "")
+            for e in card.evaluation
+        },
         "Limits": card.limits,
         "Licence": card.license,
         "Authors": ", ".join(author.name for author in card.authors),

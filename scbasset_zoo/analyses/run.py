@@ -16,6 +16,7 @@ from scbasset_zoo.errors import InputError, PluginError, ScbassetZooError
 from scbasset_zoo.extend.analysis import Analysis, Context
 from scbasset_zoo.files import check_destination, new_file, new_folder
 from scbasset_zoo.options import checked_options
+from scbasset_zoo.progress import say
 from scbasset_zoo.wording import option
 
 if TYPE_CHECKING:
@@ -87,6 +88,8 @@ def run(
     )
     outputs.check(analysis, inputs=[model, *options.values()])
     opened = _open(model, device)
+    if opened.card.verdict is not None and opened.card.verdict.learnt != "sequence":
+        say(opened.card.verdict.statement)
     provenance = provenance_of(analysis, opened, checked)
     with naming_plugin(analysis, provenance["plugin"]):
         result = _compute(analysis, opened, checked, outputs, quiet=quiet, provenance=provenance)

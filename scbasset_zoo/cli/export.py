@@ -20,12 +20,15 @@ def export(
 ) -> None:
     """Make a package of a run: model.onnx, card, cells, peaks and test vectors. Evaluates the model on held-out peaks."""
     import scbasset_zoo as sz
+    from scbasset_zoo.package.readme import baselines_text, verdict_of
 
     package = sz.export(run, out=out, about=about, data=data, overwrite=overwrite)
     card = package.card
     typer.echo(f"{card.id} {card.version}: {card.cells.n_cells:,} cells, {card.genome.assembly}")
     for row in card.evaluation:
-        typer.echo(f"  {row.split:10} {row.metric:42} {row.value:7.4f}  (n = {row.n:,})")
+        without = f"; {baselines_text(row.baselines)}" if row.baselines else ""
+        typer.echo(f"  {row.split:10} {row.metric:42} {row.value:7.4f}  (n = {row.n:,}{without})")
+    typer.echo(verdict_of(card))
     typer.echo(f"package in {out}; next: scbasset-zoo predict {out} --peaks PEAKS --genome FASTA --out FILE.h5ad")
     if card.license == "NOASSERTION":
         typer.echo("Before you share the package, give its authors and its licence with --about FILE.yaml.", err=True)

@@ -26,10 +26,18 @@ def train(
     if run.status == "interrupted":
         typer.echo(f"{run.stopped_because}; continue with: scbasset-zoo train {prepared} --out {out} --resume", err=True)
         raise typer.Exit(130)
-    best = run.history.iloc[int(run.history["auroc"].argmax())]
+    from scbasset_zoo.training.verdict import compare_with_validation
+
+    best_epoch = int(run.history["epoch"].iloc[int(run.history["auroc"].argmax())])
     typer.echo(f"stopped because {run.stopped_because}")
-    typer.echo(
-        f"best epoch {best['epoch']:.0f}: training AUROC {best['auroc']:.4f}, validation AUROC {best['validation_auroc']:.4f} "
-        "(mean over cells)"
-    )
+    typer.echo(compare_with_validation(run.history, best_epoch))
+    if run.verdict is not None:
+        typer.echo(run.verdict["statement"])
+        if run.verdict["learnt"] != "sequence":
+            more = 2 * int(run.history["epoch"].iloc[-1])
+            typer.echo(
+                "Train on before you use it, since training begins with a plateau that may last tens of epochs: "
+                f"scbasset-zoo train {prepared} --out {out} --resume --epochs {more}. If that does not help, prepare more peaks "
+                "and cells, and check that genome and peaks are of one assembly."
+            )
     typer.echo(f"run in {out}; next: scbasset-zoo export {out} --out PACKAGE")

@@ -20,6 +20,7 @@ from scbasset_zoo.package.card_fields import (
     Number,
     Orcid,
     Positive,
+    Probability,
     RelativePath,
     Sha256,
     Tag,
@@ -182,13 +183,32 @@ class Training(_Section):
 
 
 class Evaluation(_Section):
-    """One measurement of how well the model predicts; `n` is the number of cells or peaks that it is computed from."""
+    """One measurement of how well the model predicts; `n` is the number of cells or peaks that it is computed from.
+
+    `baselines` are the values that the metric has without the model: by chance, by the depth of the cells alone, and so on.
+    """
 
     metric: Text
     split: Text
     value: Number
     n: Positive
+    baselines: dict[Text, Number] = {}
     note: Text | None = None
+
+
+class Verdict(_Section):
+    """What the model learnt, in words. The p-values are those of permutation tests on held-out peaks.
+
+    They test whether the model ranks the peaks of a cell better than chance (`p_sequence`), the cells of a peak better than
+    chance (`p_cells`), and better than the depth of the cells alone (`p_depth`).
+    """
+
+    learnt: Literal["sequence", "depth", "nothing"]
+    split: Text
+    p_sequence: Probability
+    p_cells: Probability
+    p_depth: Probability
+    statement: Text
 
 
 class TestVectors(_Section):
@@ -209,7 +229,7 @@ class FileEntry(_Section):
 class Card(_Section):
     """A model card, the file card.yaml of a package."""
 
-    schema_version: Literal["1.1"]
+    schema_version: Literal["1.2"]
     id: ModelId
     version: Version
     created: date
@@ -228,6 +248,7 @@ class Card(_Section):
     batch_correction: Annotated[BatchCorrection | None, Field(validate_default=True)] = None
     training: Training | None = None
     evaluation: Annotated[tuple[Evaluation, ...], Strict(False)] = ()
+    verdict: Verdict | None = None
     intended_use: Text
     limits: Text
     tests: TestVectors

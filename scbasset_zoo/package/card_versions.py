@@ -8,7 +8,7 @@ from typing import Any
 
 from scbasset_zoo.errors import PackageError
 
-CURRENT = "1.1"
+CURRENT = "1.2"
 
 
 def to_current(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -49,8 +49,23 @@ def _from_1_0(fields: dict[str, Any]) -> dict[str, Any]:
     return converted
 
 
+def _from_1_1(fields: dict[str, Any]) -> dict[str, Any]:
+    """1.2 may have baselines beside each value of the evaluation, and a verdict."""
+    if "verdict" in fields:
+        raise PackageError(_new_key("verdict", "1.1"))
+    rows = fields.get("evaluation")
+    for number, row in enumerate(rows if isinstance(rows, list | tuple) else ()):
+        if isinstance(row, Mapping) and "baselines" in row:
+            raise PackageError(_new_key(f"evaluation[{number}].baselines", "1.1"))
+    return fields | {"schema_version": "1.2"}
+
+
 # The converter from each earlier version to the next one.
-_CONVERTERS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {"1.0": _from_1_0}
+_CONVERTERS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {"1.0": _from_1_0, "1.1": _from_1_1}
+
+
+def _new_key(place: str, version: str) -> str:
+    return f"{place}: unknown key in a card of schema_version {version!r}. Remove it, or set schema_version to {CURRENT!r}."
 
 
 def _renamed(section: dict[str, Any], new_names: Mapping[str, str], place: str, version: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MAX_GROUPS = 30
+NO_VERDICT = "Whether the model is better than chance and than the depth of the cells is not known."
 TAGS = ("biology", "genomics", "single-cell", "scatac-seq", "scbasset", "onnx")
 # Licences whose name on the hub is their SPDX id in lower case, https://huggingface.co/docs/hub/repositories-licenses.
 _HUB_LICENSES = frozenset(
@@ -175,9 +177,23 @@ def _training(card: Card) -> list[str]:
 
 def _evaluation(card: Card) -> list[str]:
     if not card.evaluation:
-        return []
-    rows = [[e.metric, e.split, f"{e.value:.4g}", f"{e.n:,}", e.note or ""] for e in card.evaluation]
-    return ["## Evaluation", _table(["metric", "split", "value", "n", "note"], rows)]
+        return ["## Evaluation", verdict_of(card)]
+    rows = [[e.metric, e.split, f"{e.value:.4g}", baselines_text(e.baselines), f"{e.n:,}", e.note or ""] for e in card.evaluation]
+    return [
+        "## Evaluation",
+        verdict_of(card),
+        _table(["metric", "split", "value", "without the model", "n", "note"], rows),
+    ]
+
+
+def verdict_of(card: Card) -> str:
+    """Return what the model learnt, in words."""
+    return NO_VERDICT if card.verdict is None else card.verdict.statement
+
+
+def baselines_text(baselines: Mapping[str, float]) -> str:
+    """Return the values that a metric has without the model, such as "chance 0.5, depth 0.728"."""
+    return ", ".join(f"{name} {value:.4g}" for name, value in baselines.items())
 
 
 def _table(header: list[str], rows: list[list[str]]) -> str:

@@ -140,6 +140,15 @@ class Network(keras.Model):
             logits += tf.matmul(self.batch_head(peak_embedding), self.batch_by_cell)
         return logits
 
+    def head(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return embedding (n_cells, embedding_size) and intercept (n_cells,) of each cell, with the effects of its batch."""
+        kernel, bias = np.asarray(self.cell_head.kernel), np.asarray(self.cell_head.bias)
+        if self.batch_head is not None:
+            batch_by_cell = np.asarray(self.batch_by_cell)
+            kernel = kernel + np.asarray(self.batch_head.kernel) @ batch_by_cell
+            bias = bias + np.asarray(self.batch_head.bias) @ batch_by_cell
+        return np.ascontiguousarray(kernel.T), bias
+
     def restart_dropout(self, seed: int, step: tf.Tensor) -> None:
         """Make the next dropout mask depend on `seed` and `step` alone, so that a resumed run repeats it."""
         for layer in self.trunk.layers:

@@ -49,8 +49,8 @@ def filter_cells(source: PeakMatrix, min_peaks_per_cell: int, *, quiet: bool) ->
     open_fraction = n_open_cells.sum() / max(1, source.n_cells * source.n_peaks)
     if open_fraction > MANY_OPEN:
         say(
-            f"{source.where}: {open_fraction:.0%} of the entries are above 0, and each of them counts as open. Counts of scATAC-seq "
-            "are 0 for most; are these values smoothed, imputed or predicted? Take the counts."
+            f"{source.where}: {open_fraction:.0%} of the entries are above 0, and each of them counts as open. Most counts of "
+            "scATAC-seq are 0. If these values are smoothed, imputed or predicted, take the counts instead."
         )
     closed_cells = source.cells.index[n_open_peaks == 0]
     if len(closed_cells) and not min_peaks_per_cell:

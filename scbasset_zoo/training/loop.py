@@ -12,7 +12,7 @@ import numpy as np
 from scbasset_zoo.errors import ScbassetZooError, TrainingError
 from scbasset_zoo.files import new_file
 from scbasset_zoo.progress import say
-from scbasset_zoo.training.checkpoint import Arrays, not_finite, write_arrays
+from scbasset_zoo.training.checkpoint import Arrays, not_finite, read_arrays, write_arrays
 from scbasset_zoo.training.display import Display
 from scbasset_zoo.training.history_plot import plot_history
 from scbasset_zoo.training.interrupts import interruptible
@@ -71,6 +71,9 @@ class TrainingLoop:
             if isinstance(error, OpError):
                 raise _explained(error) from error
             raise
+        if not interruption and (self.out / "best.npz").exists():
+            weights, _ = read_arrays(self.out / "best.npz")
+            self.record["verdict"] = self.fit.judge(weights)
         self._write_end("interrupted" if interruption else "finished", interruption or self._reason_to_stop())
         if self.history:
             self._plot()

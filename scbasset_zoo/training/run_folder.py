@@ -40,12 +40,16 @@ class Run:
     stopped_because : str
     history : pandas.DataFrame
         A row for each finished epoch.
+    verdict : dict or None
+        What the network learnt, by its validation peaks, see :func:`scbasset_zoo.training.verdict.judge`. None before the run is
+        finished.
     """
 
     folder: Path
     status: str
     stopped_because: str
     history: pd.DataFrame
+    verdict: dict[str, Any] | None = None
 
 
 class _Data(BaseModel):
@@ -74,6 +78,7 @@ class _Record(BaseModel):
     precision: Literal["float32", "bfloat16"]
     architecture: _Architecture
     n_trainable: int
+    verdict: dict[str, str | float] | None = None
     versions: dict[str, str]
     hardware: str
 
@@ -89,7 +94,7 @@ def open_run(folder: str | os.PathLike[str]) -> Run:
     folder = Path(folder)
     record = read_record(folder)
     check_record(folder, record)
-    return Run(folder, record["status"], record.get("stopped_because", ""), read_history(folder))
+    return Run(folder, record["status"], record.get("stopped_because", ""), read_history(folder), record.get("verdict"))
 
 
 def check_record(folder: Path, record: dict[str, Any]) -> None:

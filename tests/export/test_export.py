@@ -16,13 +16,15 @@ from helpers.rounding import ROUNDING
 from helpers.tiny_fits import TINY
 from scipy.special import expit
 from sklearn.metrics import average_precision_score, roc_auc_score
+from typer.testing import CliRunner
 
 import scbasset_zoo as sz
+from scbasset_zoo.cli.main import app
 from scbasset_zoo.errors import InputError, PackageError
 from scbasset_zoo.inputs import dna
 from scbasset_zoo.package.verifying import verify_package
 from scbasset_zoo.training.checkpoint import read_arrays, write_arrays
-from scbasset_zoo.training.run_folder import read_record
+from scbasset_zoo.training.run_folder import open_run, read_record
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +72,7 @@ def run_onnx(package, sequence):
 
 
 def test_the_three_outputs_are_those_of_keras(run, prepared, package):
-    network, _ = keras_network(run, prepared)
+    network = keras_network(run, prepared)
     codes = np.concatenate([windows(prepared, "test"), np.full((1, 1344), dna.N, np.int8)])
     outputs = run_onnx(package, dna.one_hot(codes))
     assert list(outputs) == ["accessibility", "logits", "peak_embedding"]
@@ -122,6 +124,29 @@ def test_evaluation_on_held_out_peaks_is_scikit_learns(package, prepared):
     assert evaluation["Pearson r of cell intercept and log depth", "all"].value == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.mark.parametrize(("keeps_intercept", "learnt"), [(True, "depth"), (False, "nothing")])
+def test_a_network_that_ignores_the_sequence_is_judged_so(run, prepared, tmp_path, keeps_intercept, learnt):
+    shutil.copytree(run.folder, tmp_path / "run")
+    weights, state = read_arrays(run.folder / "best.npz")
+    depth = prepared.count_open_peaks(prepared.rows("train")).astype(np.float32)
+    weights["weight/scbasset/cell_head/kernel"] *= 0
+    weights["weight/scbasset/cell_head/bias"] = np.log(depth / prepared.n_peaks) if keeps_intercept else np.zeros_like(depth)
+    write_arrays(tmp_path / "run/best.npz", weights, state)
+    card = sz.export(tmp_path / "run", out=tmp_path / "package").card
+    assert (card.verdict.learnt, card.verdict.split) == (learnt, "test")
+    rows = {(row.metric, row.split): row for row in card.evaluation}
+    row = rows["AUROC per peak, mean", "test"]
+    assert row.value == pytest.approx(row.baselines["depth"] if keeps_intercept else 0.5, abs=1e-6)
+    shown = CliRunner().invoke(app, ["info", str(tmp_path / "package")], env={"COLUMNS": "400"}).output
+    assert card.verdict.statement[:60] in shown
+
+
+def test_training_judges_the_network_by_the_validation_peaks(run, prepared):
+    assert run.verdict["split"] == "validation"
+    assert open_run(run.folder).verdict == run.verdict
+    assert run.verdict["statement"].startswith("The model ")
+
+
 def test_the_card_says_how_it_was_made(package, run):
     card = package.card
     assert card.training.epochs == int(run.history["auroc"].argmax()) + 1
@@ -136,7 +161,7 @@ def test_the_card_says_how_it_was_made(package, run):
 
 def test_batch_corrected_packages_keep_the_batch_path_apart_and_evaluate_with_it(corrected_run, prepared, tmp_path):
     package = sz.export(corrected_run.folder, out=tmp_path / "package")
-    network, batch_of_cell = keras_network(corrected_run, prepared)
+    network = keras_network(corrected_run, prepared)
     sequence = dna.one_hot(windows(prepared, "test"))
     z = network.trunk(sequence).numpy()
     outputs = run_onnx(package, sequence)
@@ -172,7 +197,7 @@ def test_logits_with_large_terms_may_differ_by_more_because_rounding_grows_with_
     from scbasset_zoo_export.agreement import check_agreement
     from scbasset_zoo_export.onnx_graph import to_onnx
 
-    network, _ = keras_network(run, prepared)
+    network = keras_network(run, prepared)
     network.cell_head.kernel.assign(network.cell_head.kernel * 100)
     codes = np.random.default_rng(0).integers(0, 4, (16, prepared.sequence_length), dtype=np.int8)
     model = to_onnx(network)

@@ -22,7 +22,8 @@ def changed(path, value):
 
 
 def test_a_card_survives_yaml_unchanged_and_in_the_schemas_order():
-    card = Card.from_fields(card_fields())
+    verdict = {"learnt": "depth", "split": "test", "p_sequence": 0.5, "p_cells": 0.001, "p_depth": 1.0, "statement": "Only depth."}
+    card = Card.from_fields(card_fields(verdict=verdict))
     text = card.to_yaml()
     assert Card.from_yaml(text) == card
     assert Card.from_yaml(text).to_yaml() == text

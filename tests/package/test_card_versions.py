@@ -26,7 +26,7 @@ PENALTIES = {"l2_cell": 1e-6, "l2_batch": 0.0}
 
 
 def as_1_0(card):
-    """Turn the fields of a card of version 1.1 into those of a card of version 1.0."""
+    """Turn the fields of a card into those of a card of version 1.0."""
     card["schema_version"] = "1.0"
     for old, new in (("lambda_cell", "l2_cell"), ("lambda_batch", "l2_batch")):
         card["batch_correction"][old] = card["batch_correction"].pop(new)
@@ -45,7 +45,7 @@ def old(corrected, tmp_path):
     """The same package as version 1.0 of the card described it."""
     folder = shutil.copytree(corrected, tmp_path / "old")
     text = unseal((folder / "card.yaml").read_bytes())[0]
-    replaced = {"schema_version: '1.1'": "schema_version: '1.0'", "l2_cell:": "lambda_cell:", "l2_batch:": "lambda_batch:"}
+    replaced = {"schema_version: '1.2'": "schema_version: '1.0'", "l2_cell:": "lambda_cell:", "l2_batch:": "lambda_batch:"}
     for new, former in replaced.items():
         assert text.count(new) == 1
         text = text.replace(new, former)
@@ -88,7 +88,7 @@ def test_sealing_writes_the_current_version(old, corrected):
         assert path.is_dir() or (old / path.relative_to(corrected)).read_bytes() == path.read_bytes()
 
 
-def test_a_card_of_version_1_0_becomes_the_same_card_as_one_of_version_1_1():
+def test_a_card_of_version_1_0_becomes_the_same_card_as_one_of_the_current_version():
     former = card_fields()
     as_1_0(former)
     assert Card.from_fields(former) == Card.from_fields(card_fields())
@@ -103,7 +103,7 @@ def test_the_fields_that_are_converted_are_not_changed_themselves():
     assert "lambda_cell" in former["batch_correction"]
 
 
-@pytest.mark.parametrize("version", ["1.2", "1.10", "2.0"])
+@pytest.mark.parametrize("version", ["1.3", "1.10", "2.0"])
 def test_a_newer_card_asks_for_an_update(folder, version):
     change_card(folder, lambda card: card.update(schema_version=version, new_field=1))
     with pytest.raises(PackageError, match=rf"card\.yaml: .*schema_version is '{version}'.*Update scbasset_zoo") as caught:
@@ -113,9 +113,9 @@ def test_a_newer_card_asks_for_an_update(folder, version):
     assert "Update scbasset_zoo" in finding.problem
 
 
-@pytest.mark.parametrize("version", ["0.9", "1", "one", "", 1.0, 1.1, None, ["1.0"], {"1": 0}, "1.0\n", "9" * 5_000 + ".0"])
+@pytest.mark.parametrize("version", ["0.9", "1", "one", "", 1.0, 1.2, None, ["1.0"], {"1": 0}, "1.0\n", "9" * 5_000 + ".0"])
 def test_a_version_that_does_not_exist_is_a_problem_of_the_card(version):
-    with pytest.raises(PackageError, match=r"schema_version: input should be '1\.1'"):
+    with pytest.raises(PackageError, match=r"schema_version: input should be '1\.2'"):
         Card.from_fields(card_fields(schema_version=version))
 
 
@@ -146,3 +146,22 @@ def test_names_of_version_1_0_are_unknown_keys_in_a_card_of_version_1_1():
 def test_a_batch_correction_of_another_type_is_left_to_the_check_of_the_card(batch_correction):
     converted = to_current(card_fields(schema_version="1.0", batch_correction=batch_correction))
     assert converted["batch_correction"] == batch_correction
+
+
+def test_a_card_of_version_1_1_is_a_card_without_baselines_and_verdict():
+    assert Card.from_fields(card_fields(schema_version="1.1")) == Card.from_fields(card_fields())
+
+
+@pytest.mark.parametrize(
+    ("place", "fields"),
+    [
+        ("verdict", {"verdict": None}),
+        (
+            r"evaluation\[0\]\.baselines",
+            {"evaluation": [{"metric": "AUROC", "split": "test", "value": 0.7, "n": 5, "baselines": {}}]},
+        ),
+    ],
+)
+def test_names_of_version_1_2_are_unknown_keys_in_a_card_of_version_1_1(place, fields):
+    with pytest.raises(PackageError, match=rf"{place}: unknown key in a card of schema_version '1\.1'"):
+        Card.from_fields(card_fields(schema_version="1.1", **fields))

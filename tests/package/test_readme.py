@@ -8,8 +8,15 @@ from helpers import toy
 from scbasset_zoo.package import readme
 from scbasset_zoo.package.card import Card
 
+BASELINES = {"chance": 0.5, "GC content": 0.55123}
 EVALUATION = [
-    {"metric": "AUROC per cell, mean", "split": "test", "value": 0.71234, "n": 7},
+    {
+        "metric": "AUROC per cell, mean",
+        "split": "test",
+        "value": 0.71234,
+        "n": 7,
+        "baselines": {"chance": 0.5, "GC content": 0.55123},
+    },
     {"metric": "AUPR per cell, mean", "split": "test", "value": 0.3, "n": 7, "note": "with | the batch path"},
     {"metric": "AUROC per cell, mean", "split": "validation", "value": 0.69, "n": 7},
 ]
@@ -85,7 +92,7 @@ def test_text_that_looks_like_yaml_cannot_escape_the_front_matter(package):
 def test_a_model_without_evaluation_has_no_results(package):
     text = readme.render(with_fields(package.card, evaluation=[]), package.cells())
     assert "model-index" not in front_matter(text)
-    assert "## Evaluation" not in text
+    assert "## Evaluation\n\nWhether the model is better than chance and than the depth of the cells is not known." in text
 
 
 def test_cells_are_counted_by_the_default_group_the_largest_first(package):
@@ -106,5 +113,19 @@ def test_of_many_groups_thirty_are_named(package):
 
 def test_the_evaluation_is_a_table(package):
     text = readme.describe(package.card, package.cells())
-    assert "| AUROC per cell, mean | test | 0.7123 | 7 |  |" in text
-    assert "| AUPR per cell, mean | test | 0.3 | 7 | with \\| the batch path |" in text
+    assert "| AUROC per cell, mean | test | 0.7123 | chance 0.5, GC content 0.5512 | 7 |  |" in text
+    assert "| AUPR per cell, mean | test | 0.3 |  | 7 | with \\| the batch path |" in text
+
+
+@pytest.mark.parametrize("learnt", ["sequence", "depth", "nothing"])
+def test_the_verdict_stands_before_the_numbers(package, learnt):
+    verdict = {
+        "learnt": learnt,
+        "split": "test",
+        "p_sequence": 0.5,
+        "p_cells": 0.5,
+        "p_depth": 0.5,
+        "statement": f"It learnt {learnt}.",
+    }
+    text = readme.describe(with_fields(package.card, verdict=verdict), package.cells())
+    assert f"## Evaluation\n\nIt learnt {learnt}.\n\n| metric |" in text

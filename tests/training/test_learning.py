@@ -46,6 +46,7 @@ def test_signal_is_learnt_and_cell_types_separate(simulated, tmp_path):
     package = fitted(simulated, simulated.matrix, tmp_path, epochs=(8, 12, 16, 20, 24), validation_auroc=0.68)
     # The shuffled labels below stay within 0.05 of 0.5.
     assert held_out_auroc(package).value > 0.57
+    assert package.card.verdict.learnt == "sequence"
     model = sz.open_model(package.folder, device="cpu")
     cell_type = model.cells["cell_type"].astype(str).to_numpy()
     shuffled = np.random.default_rng(0).permutation(cell_type)
@@ -67,6 +68,8 @@ def test_labels_shuffled_within_each_cell_teach_nothing(simulated, tmp_path):
     spread = np.std([np.mean([roc_auc_score(labels[d, c], logits[d, c]) for c in range(0, 120, 6)]) for d in draws])
     assert abs(held_out_auroc(package).value - 0.5) < 3 * spread
     assert spread < 0.05
+    # One in a thousand fits to such labels has this p-value by chance.
+    assert package.card.verdict.p_sequence > 0.001
 
 
 @pytest.mark.slow
