@@ -13,12 +13,13 @@ from pydantic import BaseModel, Field
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.extend.about import chromosome_naming, default_card_fields, default_group_column, read_about
 from scbasset_zoo.extend.importer import Importer
-from scbasset_zoo.files import check_destination, holding, sha256
+from scbasset_zoo.files import destination, sha256
 from scbasset_zoo.graph.head import BatchPath
 from scbasset_zoo.graph.model_building import build_trunk, with_head
 from scbasset_zoo.inputs.assemblies import assembly_sizes
 from scbasset_zoo.options import Options
 from scbasset_zoo.package.card import UNKNOWN_ASSEMBLY
+from scbasset_zoo.package.integrity import files_of_package
 from scbasset_zoo.package.reading import Package
 from scbasset_zoo.package.writing import write_package
 from scbasset_zoo.progress import say
@@ -58,7 +59,12 @@ class Calico(Importer):
         default, and with them by ``model.accessibility(sequences, batch_effects=True)``. See
         :meth:`scbasset_zoo.Importer.convert`.
         """
-        check_destination(out, overwrite=overwrite, replaceable=holding("card.yaml"), inputs=[source])
+        with destination(out, overwrite=overwrite, replaceable=files_of_package, inputs=[source, options.cells, options.batches]):
+            return self._convert(source, options, out, about, overwrite)
+
+    def _convert(
+        self, source: Path, options: CalicoOptions, out: Path, about: Mapping[str, Any] | None, overwrite: bool
+    ) -> Package:
         fields = read_about(about)
         genome = _genome(options.assembly, fields.get("genome", {}))
         network = read_network(source)

@@ -10,10 +10,11 @@ import numpy as np
 
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.extend.about import About, read_about
-from scbasset_zoo.files import check_destination, holding
+from scbasset_zoo.files import destination
 from scbasset_zoo.graph.head import read_head
 from scbasset_zoo.graph.trunk import extract_trunk
 from scbasset_zoo.inputs import dna
+from scbasset_zoo.package.integrity import files_of_package
 from scbasset_zoo.package.reading import Package
 from scbasset_zoo.package.writing import write_package
 from scbasset_zoo.training.batches import read_batches
@@ -43,7 +44,11 @@ def export(
 ) -> Package:
     """Make a model package of a training run; see :func:`scbasset_zoo.export`."""
     run, out = Path(run), Path(out)
-    check_destination(out, overwrite=overwrite, replaceable=holding("card.yaml"), inputs=[run, data])
+    with destination(out, overwrite=overwrite, replaceable=files_of_package, inputs=[run, data]):
+        return _export(run, out, about, data, overwrite)
+
+
+def _export(run: Path, out: Path, about: About, data: str | os.PathLike[str] | None, overwrite: bool) -> Package:
     record = read_record(run)
     check_record(run, record)
     weights, best = read_arrays(run / "best.npz")

@@ -15,7 +15,7 @@ import jinja2
 import numpy as np
 
 from scbasset_zoo.extend.description import described
-from scbasset_zoo.files import new_file
+from scbasset_zoo.files import rewritten
 from scbasset_zoo.package.readme import baselines_text, verdict_of
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def write_report(
         result=_result_facts(result),
         provenance={key: value for key, value in provenance.items() if key != "options"},
     )
-    with new_file(path) as partial:
+    with rewritten(path) as partial:
         partial.write_text(f"{page}\n", encoding="utf-8")
 
 

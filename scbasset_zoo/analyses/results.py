@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from scbasset_zoo import plugin_manager
 from scbasset_zoo.errors import PluginError
 from scbasset_zoo.extend.analysis import SUFFIXES, Analysis
+from scbasset_zoo.runtime.hdf5_writing import new_hdf5
 from scbasset_zoo.runtime.storable import storable
 from scbasset_zoo.version import __version__
 
@@ -62,19 +63,22 @@ def with_provenance(analysis: Analysis, result: Result, provenance: dict[str, st
 def write_result(result: Result, path: Path) -> None:
     """Write an AnnData as .h5ad or .zarr, or a Dataset as .nc or .zarr, by the suffix of the path."""
     if type(result).__name__ == "AnnData":
+        import anndata as ad
+        import h5py
+        import zarr
+
         result = storable(result)
         if path.suffix == ".zarr":
-            import anndata as ad
-            import zarr
-
             # AnnData.write_zarr warns that it writes version 2, which all readers know.
             ad.io.write_elem(zarr.open_group(path, mode="w", zarr_format=ad.settings.zarr_write_format), "/", result)
         else:
-            result.write_h5ad(path)
+            with new_hdf5(path) as target, h5py.File(target, "w") as file:
+                ad.io.write_elem(file, "/", result)
     elif path.suffix == ".zarr":
         result.to_zarr(path)
     else:
-        result.to_netcdf(path, engine="h5netcdf")
+        with new_hdf5(path) as target:
+            result.to_netcdf(target, engine="h5netcdf")
 
 
 def read_result(path: Path) -> Result:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -14,7 +15,7 @@ from scbasset_zoo import plugin_manager
 from scbasset_zoo.analyses.results import provenance_of, read_result, with_provenance, write_result
 from scbasset_zoo.errors import InputError, PluginError, ScbassetZooError
 from scbasset_zoo.extend.analysis import Analysis, Context
-from scbasset_zoo.files import check_destination, new_file, new_folder
+from scbasset_zoo.files import destination, new_file, new_folder, rewritten
 from scbasset_zoo.options import checked_options
 from scbasset_zoo.progress import say
 from scbasset_zoo.wording import option
@@ -86,8 +87,12 @@ def run(
         report=None if report is None else Path(report),
         overwrite=overwrite,
     )
-    outputs.check(analysis, inputs=[model, *options.values()])
-    opened = _open(model, device)
+    with outputs.held(analysis, inputs=[model, *options.values()]):
+        return _run(analysis, _open(model, device), checked, outputs, quiet=quiet)
+
+
+def _run(analysis: Analysis, opened: Model, checked: BaseModel, outputs: _Outputs, *, quiet: bool) -> Result:
+    """Compute and write the result, the figures and the report."""
     if opened.card.verdict is not None and opened.card.verdict.learnt != "sequence":
         say(opened.card.verdict.statement)
     provenance = provenance_of(analysis, opened, checked)
@@ -115,14 +120,22 @@ class _Outputs:
     def need_figures(self) -> bool:
         return self.plot is not None or self.report is not None
 
-    def check(self, analysis: Analysis, inputs: list[Any]) -> None:
-        """Raise InputError if an output cannot be written, or would replace an input or another output."""
+    @contextlib.contextmanager
+    def held(self, analysis: Analysis, inputs: list[Any]) -> Iterator[None]:
+        """Hold the outputs; raise InputError if one cannot be written, or would replace an input or another output."""
         self._require_separate()
-        for path in (self.out, self.report):
-            if path is not None:
-                check_destination(path, overwrite=self.overwrite, inputs=inputs)
-        if self.plot is not None:
-            check_destination(self.plot, overwrite=self.overwrite, replaceable=_has_only_figures, inputs=inputs)
+        self._require_possible(analysis)
+        with contextlib.ExitStack() as stack:
+            for path in (self.out, self.report):
+                if path is not None:
+                    stack.enter_context(destination(path, overwrite=self.overwrite, inputs=inputs))
+            if self.plot is not None:
+                kind = _entries_of_folder if self.overwrite else None
+                stack.enter_context(destination(self.plot, overwrite=self.overwrite, replaceable=kind, inputs=inputs))
+            yield
+
+    def _require_possible(self, analysis: Analysis) -> None:
+        """Raise InputError if the result cannot be written with this suffix, or figures cannot be drawn."""
         if self.out is not None and self.out.suffix not in analysis.suffixes:
             suffixes = " or ".join(analysis.suffixes)
             raise InputError(f"{self.out}: the result of {analysis.name} is written as {suffixes}. Choose a name that ends so.")
@@ -208,11 +221,24 @@ def _draw(analysis: Analysis, result: Result, plugin: str) -> Mapping[str, Figur
 def _write_figures(figures: Mapping[str, Figure], outputs: _Outputs) -> None:
     if outputs.plot is None:
         return
-    with new_folder(outputs.plot, overwrite=outputs.overwrite) as partial:
-        for name, figure in figures.items():
-            for suffix in FIGURE_SUFFIXES:
-                figure.savefig(partial / f"{name}{suffix}", dpi=150, bbox_inches="tight")
+    if not outputs.plot.exists():
+        with new_folder(outputs.plot) as partial:
+            _save(figures, partial)
+        return
+    # The folder may have other files of the user. Figures of the same name are replaced.
+    with tempfile.TemporaryDirectory(prefix=".partial-", dir=outputs.plot) as partial:
+        _save(figures, Path(partial))
+        for file in Path(partial).iterdir():
+            with rewritten(outputs.plot / file.name) as new:
+                file.rename(new)
 
 
-def _has_only_figures(folder: Path) -> bool:
-    return all(file.suffix in FIGURE_SUFFIXES for file in folder.iterdir())
+def _save(figures: Mapping[str, Figure], folder: Path) -> None:
+    for name, figure in figures.items():
+        for suffix in FIGURE_SUFFIXES:
+            figure.savefig(folder / f"{name}{suffix}", dpi=150, bbox_inches="tight")
+
+
+def _entries_of_folder(folder: Path) -> list[str]:
+    """Return everything in a folder, since figures are written beside what is there."""
+    return [entry.name for entry in folder.iterdir()]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from scbasset_zoo.errors import InputError
-from scbasset_zoo.files import new_file, remove
+from scbasset_zoo.files import remove, rewritten
 from scbasset_zoo.kipoi.folder import registered_folder, write_source
 
 SOURCE = "scbasset_zoo"
@@ -118,7 +118,7 @@ def _edited_sources() -> Iterator[Any]:
     backup = path.with_name("config.yaml.bak")
     if target.exists() and not backup.exists():
         shutil.copy(target, backup)
-    with new_file(target) as partial:
+    with rewritten(target) as partial:
         with partial.open("w", encoding="utf-8") as file:
             _yaml().dump(config, file)
         if target.exists():

@@ -12,7 +12,7 @@ from typing import Any
 from filelock import FileLock
 
 from scbasset_zoo.errors import ScbassetZooError
-from scbasset_zoo.files import new_file, new_folder
+from scbasset_zoo.files import new_folder, rewritten
 from scbasset_zoo.package.reading import Package
 from scbasset_zoo.progress import say
 from scbasset_zoo.zoo import cache
@@ -111,7 +111,7 @@ def _read_fields(path: Path) -> dict[str, Any]:
 
 def _write_table(path: Path, models: Mapping[str, Mapping[str, Any]]) -> None:
     rows = [_row(name, about) for name, about in models.items()]
-    with new_file(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+    with rewritten(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         # Kipoi reads text after a # as a comment, unless it is in quotes.
         table = csv.DictWriter(file, list(_row("", {"id": ""})), delimiter="\t", quoting=csv.QUOTE_ALL, lineterminator="\n")
         table.writeheader()

@@ -8,6 +8,7 @@ from pathlib import Path
 from scbasset_zoo import files
 from scbasset_zoo.errors import PackageError
 from scbasset_zoo.package.card import MAX_BYTES, Card
+from scbasset_zoo.package.digests import unseal
 from scbasset_zoo.package.finding import Finding
 
 
@@ -29,6 +30,15 @@ def read_card_bytes(folder: Path) -> bytes:
     if path.stat().st_size > MAX_BYTES:
         raise PackageError(f"{path} has {path.stat().st_size:,} bytes; a model card has at most {MAX_BYTES:,}.")
     return path.read_bytes()
+
+
+def files_of_package(folder: Path) -> list[str] | None:
+    """Return the names of the files of a package, or None if a folder is none."""
+    try:
+        card = parse_card(folder, unseal(read_card_bytes(folder))[0])
+    except PackageError:
+        return None
+    return ["card.yaml", *card.files]
 
 
 def parse_card(folder: Path, text: str) -> Card:

@@ -14,6 +14,7 @@ from scbasset_zoo.package.card import REQUIRED_FILES, Card
 from scbasset_zoo.package.cells_table import read_cells
 from scbasset_zoo.package.derived_fields import with_derived_fields
 from scbasset_zoo.package.digests import seal
+from scbasset_zoo.package.integrity import files_of_package
 from scbasset_zoo.package.normal_table import check_barcodes, normal_table
 from scbasset_zoo.package.reading import Package
 from scbasset_zoo.package.tables import write_table
@@ -71,7 +72,7 @@ def write_package(
     from scbasset_zoo.graph.head import read_head
     from scbasset_zoo.graph.plain_run import run_each
 
-    files.check_destination(folder, overwrite=overwrite, replaceable=files.holding("card.yaml"))
+    files.check_destination(folder, overwrite=overwrite, replaceable=files_of_package)
     cell_embedding, _ = read_head(model)
     n_cells, embedding_size = cell_embedding.shape
     length = _sequence_length(model)

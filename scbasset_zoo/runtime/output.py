@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -13,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scbasset_zoo.errors import InputError
-from scbasset_zoo.files import check_destination, new_file
+from scbasset_zoo.files import destination, new_file
 from scbasset_zoo.inputs.windows import GenomeLike, PeaksLike, Windows
 from scbasset_zoo.options import checked_options, declares_options
+from scbasset_zoo.runtime.hdf5_writing import new_hdf5
 from scbasset_zoo.runtime.options import PredictKeywords, PredictOptions
 from scbasset_zoo.runtime.predictions import Block, Prediction, latent_anndata
 from scbasset_zoo.runtime.storable import storable
@@ -73,7 +73,13 @@ def write_predictions(
     out = Path(out)
     if out.suffix not in SUFFIXES:
         raise InputError(f"{out} must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}.")
-    check_destination(out, overwrite=overwrite, inputs=[peaks, genome])
+    with destination(out, overwrite=overwrite, inputs=[model, peaks, genome]):
+        return _write_predictions(model, peaks, genome, out, overwrite, options)
+
+
+def _write_predictions(
+    model: Model, peaks: PeaksLike | Windows, genome: GenomeLike | None, out: Path, overwrite: bool, options: PredictKeywords
+) -> Prediction:
     prediction = Prediction(model, peaks, genome, checked_options("predict", PredictOptions, options))
     if out.suffix == ".parquet":
         _check_columns(prediction, out)
@@ -111,28 +117,42 @@ def write_anndata(
     import zarr
 
     with new_file(path, overwrite=overwrite) as partial:
-        is_h5ad = partial.suffix == ".h5ad"
         stored = storable(tables)
-        store = (
-            h5py.File(partial, "w") if is_h5ad else zarr.open_group(partial, mode="w", zarr_format=ad.settings.zarr_write_format)
-        )
-        with store if is_h5ad else contextlib.nullcontext():
-            # The elements of an AnnData file: https://anndata.readthedocs.io/en/stable/fileformat-prose.html
-            store.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
-            for name in ("obs", "var", "uns", "obsm", "varm", "obsp", "varp", "layers"):
-                element = getattr(stored, name)
-                ad.io.write_elem(store, name, element if name in ("obs", "var") else dict(element))
-            if blocks is not None:
-                _write_x(blocks, stored.shape, store, _H5AD_CHUNK if is_h5ad else _ZARR_CHUNK)
+        if partial.suffix == ".h5ad":
+            with new_hdf5(partial) as target, h5py.File(target, "w") as file:
+                _write_parts(stored, file)
+                _write_x(blocks, stored.shape, file.create_dataset, _H5AD_CHUNK, target.check)
+        else:
+            store = zarr.open_group(partial, mode="w", zarr_format=ad.settings.zarr_write_format)
+            _write_parts(stored, store)
+            _write_x(blocks, stored.shape, store.create_array, _ZARR_CHUNK, lambda: None)
 
 
-def _write_x(blocks: Iterable[Block], shape: tuple[int, int], store: Any, chunk: tuple[int, int]) -> None:
+def _write_parts(tables: ad.AnnData, store: Any) -> None:
+    """Write the elements of an AnnData file, without X: https://anndata.readthedocs.io/en/stable/fileformat-prose.html."""
+    import anndata as ad
+
+    store.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
+    for name in ("obs", "var", "uns", "obsm", "varm", "obsp", "varp", "layers"):
+        element = getattr(tables, name)
+        ad.io.write_elem(store, name, element if name in ("obs", "var") else dict(element))
+
+
+def _write_x(
+    blocks: Iterable[Block] | None,
+    shape: tuple[int, int],
+    create: Callable[..., Any],
+    chunk: tuple[int, int],
+    check: Callable[[], None],
+) -> None:
+    if blocks is None:
+        return
     chunks = tuple(max(1, min(pair)) for pair in zip(shape, chunk, strict=True))
-    create = store.create_array if hasattr(store, "create_array") else store.create_dataset
     x = create("X", shape=shape, dtype=np.float32, chunks=chunks)
     x.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
     for block in blocks:
         x[block.rows, block.peaks] = block.values
+        check()
 
 
 def _write_parquet(prediction: Prediction, path: Path) -> None:

@@ -24,6 +24,12 @@ from scbasset_zoo.simulation.motifs import motif_pwm
 ASSEMBLY = "simulated"
 
 
+FILES = (
+    "genome.fa", "genome.fa.fai", "matrix.h5ad", "truth.h5ad", "motifs.meme", "strengths.parquet", "motif_sites.parquet",
+    "simulation.json", "README.md",
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Simulation:
     """A simulated experiment on disk. Tables are read when they are first used.

@@ -19,12 +19,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from scbasset_zoo.files import check_destination, holding, new_folder
+from scbasset_zoo.files import destination, new_folder
 from scbasset_zoo.options import checked_options, declares_options
 from scbasset_zoo.simulation.accessibility import evenly_spaced, expected_auroc, solve_intercept, true_logits
 from scbasset_zoo.simulation.background import BACKGROUND, BACKGROUND_NAME, read_background
 from scbasset_zoo.simulation.cells import SimulatedCells, draw_cells
-from scbasset_zoo.simulation.experiment import ASSEMBLY, Simulation
+from scbasset_zoo.simulation.experiment import ASSEMBLY, FILES, Simulation
 from scbasset_zoo.simulation.genome import SimulatedPeaks, write_genome
 from scbasset_zoo.simulation.lineage import CONSENSUS
 from scbasset_zoo.simulation.matrix import write_matrix
@@ -65,25 +65,34 @@ def simulate(
         An option is out of range, the FASTA has no usable sequence, or `out` exists.
     """
     checked = checked_options("simulate", SimulateOptions, options)
-    check_destination(out, overwrite=overwrite, replaceable=holding("simulation.json"), inputs=[checked.genome])
-    background = read_background(checked.genome or BACKGROUND, checked.n_peaks)
-    motifs = {tf: motif_pwm(consensus) for tf, consensus in CONSENSUS.items()}
-    cells = draw_cells(checked.n_cells, checked.n_types, checked.n_batches, np.random.default_rng([checked.seed, 0]))
-    with new_folder(out, overwrite=overwrite) as folder:
-        rng = np.random.default_rng([checked.seed, 1])
-        peaks = write_genome(folder / "genome.fa", background, motifs, checked.n_peaks, checked.peak_width, rng, quiet)
-        peaks = _with_effects(peaks, checked)
-        intercept = solve_intercept(cells.activities, cells.depth, peaks.strengths, peaks.base, checked.density)
-        rng = np.random.default_rng([checked.seed, 3])
-        n_open = write_matrix(folder / "matrix.h5ad", cells, peaks, intercept, rng, quiet)
-        _write_truth(folder, cells, peaks, motifs)
-        outcome = {
-            "density": n_open / (checked.n_cells * checked.n_peaks),
-            "intercept": intercept,
-            **_best_aurocs(cells, peaks, intercept),
-        }
-        _write_summary(folder, checked, outcome)
+    with destination(out, overwrite=overwrite, replaceable=files_of_simulation, inputs=[checked.genome]):
+        background = read_background(checked.genome or BACKGROUND, checked.n_peaks)
+        motifs = {tf: motif_pwm(consensus) for tf, consensus in CONSENSUS.items()}
+        cells = draw_cells(checked.n_cells, checked.n_types, checked.n_batches, np.random.default_rng([checked.seed, 0]))
+        with new_folder(out, overwrite=overwrite) as folder:
+            rng = np.random.default_rng([checked.seed, 1])
+            peaks = write_genome(folder / "genome.fa", background, motifs, checked.n_peaks, checked.peak_width, rng, quiet)
+            peaks = _with_effects(peaks, checked)
+            intercept = solve_intercept(cells.activities, cells.depth, peaks.strengths, peaks.base, checked.density)
+            rng = np.random.default_rng([checked.seed, 3])
+            n_open = write_matrix(folder / "matrix.h5ad", cells, peaks, intercept, rng, quiet)
+            _write_truth(folder, cells, peaks, motifs)
+            outcome = {
+                "density": n_open / (checked.n_cells * checked.n_peaks),
+                "intercept": intercept,
+                **_best_aurocs(cells, peaks, intercept),
+            }
+            _write_summary(folder, checked, outcome)
     return Simulation(Path(out))
+
+
+def files_of_simulation(folder: Path) -> tuple[str, ...] | None:
+    """Return the names of the files of a simulation, or None if a folder is none."""
+    try:
+        parameters = Simulation(folder).parameters
+    except (OSError, ValueError):
+        return None
+    return FILES if isinstance(parameters, dict) and {"scbasset_zoo", "intercept", "options"} <= set(parameters) else None
 
 
 def _with_effects(peaks: SimulatedPeaks, options: SimulateOptions) -> SimulatedPeaks:

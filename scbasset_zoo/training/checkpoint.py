@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scbasset_zoo.errors import InputError
-from scbasset_zoo.files import new_file
+from scbasset_zoo.files import rewritten
 from scbasset_zoo.wording import option
 
 Arrays = dict[str, NDArray[Any]]
@@ -18,7 +18,7 @@ Arrays = dict[str, NDArray[Any]]
 
 def write_arrays(path: Path, arrays: Arrays, state: dict[str, Any] | None = None) -> None:
     """Write named arrays and a state of JSON values as one .npz file, which appears whole or not at all."""
-    with new_file(path) as partial, open(partial, "wb") as file:
+    with rewritten(path) as partial, open(partial, "wb") as file:
         np.savez(file, allow_pickle=False, **arrays, state=np.array(json.dumps(state or {})))
 
 

@@ -209,6 +209,15 @@ def open_prepared(folder: str | os.PathLike[str]) -> PreparedPeaks:
     return PreparedPeaks(folder, manifest, sequences, np.array(indptr), indices, cells, peaks, opened)
 
 
+def files_of_prepared(folder: Path) -> list[str] | None:
+    """Return the names of the files of a prepared peak set, or None if a folder is none."""
+    try:
+        manifest = read_manifest(folder)
+    except InputError:
+        return None
+    return ["manifest.json", *FILES] if manifest and {"schema_version", "n_cells", "n_peaks", "files"} <= set(manifest) else None
+
+
 def read_manifest(folder: Path) -> dict[str, Any] | None:
     """Read manifest.json; return None if `folder` has none."""
     try:

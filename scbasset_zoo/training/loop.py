@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scbasset_zoo.errors import ScbassetZooError, TrainingError
-from scbasset_zoo.files import new_file
+from scbasset_zoo.files import rewritten
 from scbasset_zoo.progress import say
 from scbasset_zoo.training.checkpoint import Arrays, not_finite, read_arrays, write_arrays
 from scbasset_zoo.training.display import Display
@@ -148,7 +148,7 @@ class TrainingLoop:
 
     def _plot(self) -> None:
         try:
-            with new_file(self.out / "training.png") as partial:
+            with rewritten(self.out / "training.png") as partial:
                 plot_history(read_history(self.out), self.fit.state["best_epoch"], partial)
         except Exception as error:  # noqa: BLE001  the run is whole without its plot
             say(f"training.png could not be drawn: {' '.join(str(error).split())[:300]}")

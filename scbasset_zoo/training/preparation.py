@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scbasset_zoo.errors import InputError
-from scbasset_zoo.files import check_destination, new_folder, sha256
+from scbasset_zoo.files import destination, new_folder, sha256
 from scbasset_zoo.inputs.assemblies import check_assembly, naming_hint
 from scbasset_zoo.inputs.genome import Genome
 from scbasset_zoo.inputs.matrix import open_matrix
@@ -32,9 +32,9 @@ from scbasset_zoo.training.dataset import (
     SCHEMA_VERSION,
     TOO_MANY_N,
     PreparedPeaks,
+    files_of_prepared,
     left_out_table,
     open_prepared,
-    read_manifest,
 )
 from scbasset_zoo.training.label_matrix import write_open_cells
 from scbasset_zoo.training.prepare_options import PrepareKeywords, PrepareOptions
@@ -106,16 +106,11 @@ def prepare(
     """
     settings = checked_options("prepare", PrepareOptions, options)
     out = Path(out)
-    check_destination(
-        out,
-        overwrite=overwrite,
-        replaceable=lambda folder: "schema_version" in (read_manifest(folder) or {}),
-        inputs=[matrix, genome],
-    )
-    reference = Genome(genome)
-    check_assembly(assembly, reference.chromosome_sizes)
-    source = open_matrix(matrix)
-    return _Preparation(source, reference, assembly, settings, quiet).write(out, overwrite=overwrite)
+    with destination(out, overwrite=overwrite, replaceable=files_of_prepared, inputs=[matrix, genome]):
+        reference = Genome(genome)
+        check_assembly(assembly, reference.chromosome_sizes)
+        source = open_matrix(matrix)
+        return _Preparation(source, reference, assembly, settings, quiet).write(out, overwrite=overwrite)
 
 
 class _Preparation:

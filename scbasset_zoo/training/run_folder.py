@@ -21,11 +21,12 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from scbasset_zoo.errors import InputError, readable
-from scbasset_zoo.files import new_file
+from scbasset_zoo.files import rewritten
 from scbasset_zoo.training.train_options import TrainingOptions
 from scbasset_zoo.validation import field_problems
 
 HISTORY = ("epoch", "loss", "auroc", "validation_loss", "validation_auroc", "peaks_per_second", "seconds")
+FILES = ("run.json", "checkpoint.npz", "best.npz", "history.csv", "cells.parquet", "peaks.parquet", "training.png")
 _WITHOUT_HISTORY = "Put the right file back, or delete it to continue without the rows of the earlier epochs."
 
 
@@ -83,6 +84,15 @@ class _Record(BaseModel):
     hardware: str
 
 
+def files_of_run(folder: Path) -> list[str] | None:
+    """Return the names of the files of a training run, or None if a folder is none."""
+    try:
+        check_record(folder, read_record(folder))
+    except InputError:
+        return None
+    return [*FILES, "tensorboard"]
+
+
 def open_run(folder: str | os.PathLike[str]) -> Run:
     """Open the training run in a folder.
 
@@ -137,7 +147,7 @@ def read_history(folder: Path) -> pd.DataFrame:
 
 def write_history(folder: Path, rows: list[dict[Any, Any]]) -> None:
     """Write RUN/history.csv."""
-    with new_file(folder / "history.csv") as partial, open(partial, "w", newline="") as file:
+    with rewritten(folder / "history.csv") as partial, open(partial, "w", newline="") as file:
         writer = csv.DictWriter(file, HISTORY)
         writer.writeheader()
         writer.writerows(rows)
@@ -145,7 +155,7 @@ def write_history(folder: Path, rows: list[dict[Any, Any]]) -> None:
 
 def write_record(folder: Path, record: dict[str, Any]) -> None:
     """Write RUN/run.json."""
-    with new_file(folder / "run.json") as partial:
+    with rewritten(folder / "run.json") as partial:
         partial.write_text(json.dumps(record, indent=1) + "\n")
 
 

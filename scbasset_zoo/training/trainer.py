@@ -8,14 +8,23 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from scbasset_zoo.errors import InputError
-from scbasset_zoo.files import check_destination, holding, new_folder, remove
+from scbasset_zoo.files import destination, hold, new_folder, remove
 from scbasset_zoo.options import checked_options, declares_options
 from scbasset_zoo.progress import say
 from scbasset_zoo.training.batches import read_batches
 from scbasset_zoo.training.checkpoint import Arrays, read_arrays
 from scbasset_zoo.training.dataset import PreparedPeaks, open_prepared
 from scbasset_zoo.training.loop import TrainingLoop
-from scbasset_zoo.training.run_folder import Run, check_record, check_state, open_run, read_history, read_record, write_record
+from scbasset_zoo.training.run_folder import (
+    Run,
+    check_record,
+    check_state,
+    files_of_run,
+    open_run,
+    read_history,
+    read_record,
+    write_record,
+)
 from scbasset_zoo.training.run_record import manifest_digest, new_record
 from scbasset_zoo.training.tensorflow_setup import require_tensorflow
 from scbasset_zoo.training.train_options import TrainingKeywords, TrainingOptions
@@ -73,9 +82,10 @@ def train(
     settings = checked_options("train", TrainingOptions, options)
     peaks = open_prepared(prepared)
     if resume:
-        return _resume(out, peaks, settings, options, quiet)
-    check_destination(out, overwrite=overwrite, replaceable=holding("run.json"), inputs=[prepared, settings.init_from])
-    return _start(out, peaks, settings, overwrite, quiet)
+        with hold(out):
+            return _resume(out, peaks, settings, options, quiet)
+    with destination(out, overwrite=overwrite, replaceable=files_of_run, inputs=[prepared, settings.init_from]):
+        return _start(out, peaks, settings, overwrite, quiet)
 
 
 def _start(out: Path, peaks: PreparedPeaks, options: TrainingOptions, overwrite: bool, quiet: bool) -> Run:

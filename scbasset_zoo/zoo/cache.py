@@ -132,7 +132,7 @@ def fetch(url: str, limit: int, parse: Callable[[bytes], T]) -> tuple[T, bool]:
     value = parse(raw)
     with contextlib.suppress(OSError, InputError):
         copy.parent.mkdir(parents=True, exist_ok=True)
-        with files.new_file(copy) as new:
+        with files.rewritten(copy) as new:
             new.write_bytes(raw)
     return value, False
 

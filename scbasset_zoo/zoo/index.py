@@ -107,7 +107,7 @@ class Index(StrictModel):
 
     def write(self, folder: Path) -> None:
         """Write index.json into `folder`. If writing fails, the old file stays."""
-        with files.new_file(folder / FILE) as partial:
+        with files.rewritten(folder / FILE) as partial:
             partial.write_text(self.to_json(), encoding="utf-8")
 
     def to_json(self) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from scbasset_zoo import files
 from scbasset_zoo.errors import InputError, PackageError
+from scbasset_zoo.files import remove_leftovers
 from scbasset_zoo.package.reading import Package
 from scbasset_zoo.progress import progress
 from scbasset_zoo.zoo.hashes import require_unchanged
@@ -71,8 +72,7 @@ def index_lock(folder: Path) -> Iterator[None]:
     from filelock import FileLock
 
     with FileLock(folder / ".index.lock"):
-        for stale in folder.glob(f".partial-*-{FILE}"):
-            stale.unlink(missing_ok=True)
+        remove_leftovers(folder / FILE)
         yield
 
 

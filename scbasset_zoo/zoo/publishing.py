@@ -103,8 +103,6 @@ def _publish_locally(package: Package, root: Path, entry: Entry) -> None:
         if _is_listed(old_index, entry, str(root)):
             return
         if not _same_card(target / "card.yaml", entry):
-            for unfinished in target.parent.glob(f".{target.name}.partial-*"):
-                files.remove(unfinished)
             with files.new_folder(target) as partial, progress(f"copying {entry.name}", entry.bytes) as advance:
                 for name, file in _card_last(entry):
                     (partial / name).parent.mkdir(parents=True, exist_ok=True)

@@ -219,7 +219,7 @@ def test_wrong_arguments_are_refused_and_leave_nothing(run, prepared, package, t
     with pytest.raises(InputError, match="overwrite=True"):
         sz.export(run.folder, out=package.folder)
     with pytest.raises(InputError, match="not the folder of a training run"):
-        sz.export(tmp_path, out=tmp_path / "package")
+        sz.export(package.folder, out=tmp_path / "package")
     with pytest.raises(PackageError, match=r"license.*SPDX"):
         sz.export(run.folder, out=tmp_path / "package", about={"license": "my own"})
     with pytest.raises(InputError, match="about: leave out training"):

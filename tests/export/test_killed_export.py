@@ -42,7 +42,7 @@ def start(*command):
 
 def kill_when(process, folder, delay, *, writing):
     """Kill a process some time after its start, or after it begins to write."""
-    while writing and process.poll() is None and not any(folder.glob(".package*")):
+    while writing and process.poll() is None and not any(folder.glob(".partial-*")):
         time.sleep(0.002)
     time.sleep(delay)
     process.send_signal(signal.SIGKILL)
@@ -55,7 +55,7 @@ def check(folder):
     visible = [name for name in names if not name.startswith(".")]
     for name in visible:
         assert verify_package(folder / name) == []
-    assert all(name.startswith(".package") and ".partial-" in name for name in names if name not in visible)
+    assert all(name.startswith(".partial-") or name.endswith(".lock") for name in names if name not in visible)
     return len(visible), len(names) - len(visible)
 
 

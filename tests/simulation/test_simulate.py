@@ -48,6 +48,11 @@ def test_a_folder_is_replaced_only_with_overwrite(tmp_path):
         simulate(tmp_path / "s", n_cells=6, n_peaks=10, overwrite=True, quiet=True)
     assert (tmp_path / "s" / "mine.txt").read_text() == "mine"
     (tmp_path / "s" / "simulation.json").write_text("{}")
-    simulate(tmp_path / "s", n_cells=6, n_peaks=10, overwrite=True, quiet=True)
-    assert not (tmp_path / "s" / "mine.txt").exists()
-    assert [path.name for path in tmp_path.iterdir()] == ["s"]
+    with pytest.raises(InputError, match="is not a result of this kind"):
+        simulate(tmp_path / "s", n_cells=6, n_peaks=10, overwrite=True, quiet=True)
+    simulate(tmp_path / "t", n_cells=6, n_peaks=10, quiet=True)
+    simulate(tmp_path / "t", n_cells=6, n_peaks=10, overwrite=True, quiet=True)
+    (tmp_path / "t" / "mine.txt").write_text("mine")
+    with pytest.raises(InputError, match="has mine.txt, which is not of this result"):
+        simulate(tmp_path / "t", n_cells=6, n_peaks=10, overwrite=True, quiet=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["s", "t"]

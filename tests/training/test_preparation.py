@@ -464,7 +464,7 @@ def test_killed_run_leaves_nothing_that_looks_finished(toy_fasta, toy_matrix, tm
     )
     process = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[2])
     try:
-        while not list(tmp_path.glob(".out.partial-*/indices.npy")):
+        while not list(tmp_path.glob(".partial-*/indices.npy")):
             assert process.poll() is None, "it ended before it could be killed"
         process.send_signal(signal.SIGKILL)
     finally:
@@ -472,7 +472,7 @@ def test_killed_run_leaves_nothing_that_looks_finished(toy_fasta, toy_matrix, tm
         process.wait()
     assert process.returncode == -signal.SIGKILL
     assert not (tmp_path / "out").exists()
-    (partial,) = tmp_path.glob(".out.partial-*")
+    (partial,) = tmp_path.glob(".partial-*")
     with pytest.raises(InputError, match="not a prepared peak set"):
         open_prepared(partial)
 
