@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from scbasset_zoo.cli.output import answer
+
 
 def export(
     run: Annotated[Path, typer.Argument(help="Folder made by `scbasset-zoo train`.")],
@@ -24,11 +26,11 @@ def export(
 
     package = sz.export(run, out=out, about=about, data=data, overwrite=overwrite)
     card = package.card
-    typer.echo(f"{card.id} {card.version}: {card.cells.n_cells:,} cells, {card.genome.assembly}")
+    answer(f"{card.id} {card.version}: {card.cells.n_cells:,} cells, {card.genome.assembly}")
     for row in card.evaluation:
         without = f"; {baselines_text(row.baselines)}" if row.baselines else ""
-        typer.echo(f"  {row.split:10} {row.metric:42} {row.value:7.4f}  (n = {row.n:,}{without})")
-    typer.echo(verdict_of(card))
-    typer.echo(f"package in {out}; next: scbasset-zoo predict {out} --peaks PEAKS --genome FASTA --out FILE.h5ad")
+        answer(f"  {row.split:10} {row.metric:42} {row.value:7.4f}  (n = {row.n:,}{without})")
+    answer(verdict_of(card))
+    answer(f"package in {out}; next: scbasset-zoo predict {out} --peaks PEAKS --genome FASTA --out FILE.h5ad")
     if card.license == "NOASSERTION":
         typer.echo("Before you share the package, give its authors and its licence with --about FILE.yaml.", err=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from typer.core import TyperGroup
 
+from scbasset_zoo.cli.output import only_answers, printing_to_stderr
 from scbasset_zoo.errors import InputError
 
 if TYPE_CHECKING:
@@ -31,11 +32,13 @@ def registered_group(
 
     class Group(TyperGroup):
         def list_commands(self, ctx: Any) -> list[str]:
-            return sorted(registered().names())
+            with printing_to_stderr():
+                return sorted(registered().names())
 
         def get_command(self, ctx: Any, cmd_name: str) -> Any:
             try:
-                kind = registered().get(cmd_name)
+                with printing_to_stderr():
+                    kind = registered().get(cmd_name)
             except InputError:
                 # Typer says that there is no such command.
                 return None
@@ -52,7 +55,7 @@ def _typer_command(kind: Any, command: Callable[..., None]) -> Any:
     app = typer.Typer(add_completion=False)
     try:
         app.command(kind.name, help="\n\n".join(described(kind)))(from_model(kind.Options)(command))
-        return typer.main.get_command(app)
+        return only_answers(typer.main.get_command(app))
     except Exception as error:  # Typer raises many kinds of errors on an option of a plugin that it cannot use
         say(f"The options of {kind.name} cannot be put on the command line: {error}")
         return None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scbasset_zoo.cli.groups import registered_group
+from scbasset_zoo.cli.output import answer
 
 if TYPE_CHECKING:
     from scbasset_zoo.extend.importer import Importer
@@ -37,8 +38,8 @@ def _command(kind: type[Importer]) -> Callable[..., None]:
 
         checked = checked_options(f"import {kind.name}", kind.Options, options)
         card = kind().convert(source, checked, out=out, about=read_about(about), overwrite=overwrite).card
-        typer.echo(f"{card.id} {card.version}: {card.cells.n_cells:,} cells, {card.genome.assembly}")
-        typer.echo(f"package in {out}; next: scbasset-zoo predict {out} --peaks PEAKS --genome FASTA --out FILE.h5ad")
+        answer(f"{card.id} {card.version}: {card.cells.n_cells:,} cells, {card.genome.assembly}")
+        answer(f"package in {out}; next: scbasset-zoo predict {out} --peaks PEAKS --genome FASTA --out FILE.h5ad")
         if card.license == "NOASSERTION":
             typer.echo("Before you share the package, give its authors and its licence with --about FILE.yaml.", err=True)
 

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from scbasset_zoo.cli.output import answer
+
 
 def index(folder: Annotated[Path, typer.Argument(help="Folder that contains packages and recipes, at any depth.")]) -> None:
     """Write index.json, which lists the models in a folder and the hash of every file."""
@@ -14,5 +16,5 @@ def index(folder: Annotated[Path, typer.Argument(help="Folder that contains pack
 
     entries = build_index(folder).models
     for entry in entries:
-        typer.echo(f"  {entry.name}" + (f" (recipe {entry.recipe.path})" if entry.recipe else ""))
-    typer.echo(f"{folder / 'index.json'}: {len(entries):,} model{'s' * (len(entries) != 1)}")
+        answer(f"  {entry.name}" + (f" (recipe {entry.recipe.path})" if entry.recipe else ""))
+    answer(f"{folder / 'index.json'}: {len(entries):,} model{'s' * (len(entries) != 1)}")

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from scbasset_zoo.cli.output import answers
+
 
 def info(model: Annotated[str, typer.Argument(help="Folder or URL of a model package, or name of a model in the zoo.")]) -> None:
     """Show what a model is, what it was fitted to, how well it predicts and how to cite it."""
@@ -16,4 +18,4 @@ def info(model: Annotated[str, typer.Argument(help="Folder or URL of a model pac
     from scbasset_zoo.zoo.models import find_package
 
     package = find_package(model)
-    Console().print(Markdown(describe(package.card, package.cells()), hyperlinks=False))
+    Console(file=answers()).print(Markdown(describe(package.card, package.cells()), hyperlinks=False))

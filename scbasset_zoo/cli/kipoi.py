@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from scbasset_zoo.cli.output import answer
+
 app = typer.Typer(
     name="kipoi", help="Add the zoo to the sources of the kipoi command, or remove it.", no_args_is_help=True, add_completion=False
 )
@@ -26,10 +28,10 @@ def register(
 
     folder = run(as_default=as_default)
     option = "" if as_default else f" --source={SOURCE}"
-    typer.echo(f"The source {SOURCE}{', now the default,' if as_default else ''} is {folder}")
-    typer.echo("Next:")
-    typer.echo(f"  kipoi ls scbasset{option}")
-    typer.echo(f"  kipoi info scbasset{option}")
+    answer(f"The source {SOURCE}{', now the default,' if as_default else ''} is {folder}")
+    answer("Next:")
+    answer(f"  kipoi ls scbasset{option}")
+    answer(f"  kipoi info scbasset{option}")
 
 
 @app.command()
@@ -37,4 +39,4 @@ def unregister() -> None:
     """Remove the zoo from ~/.kipoi/config.yaml and put back the earlier default source."""
     from scbasset_zoo.kipoi.config import unregister as run
 
-    typer.echo("The zoo is no longer a source of kipoi." if run() else "The zoo was not a source of kipoi.")
+    answer("The zoo is no longer a source of kipoi." if run() else "The zoo was not a source of kipoi.")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json as json_module
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from scbasset_zoo.cli.output import answer, answers
 
 if TYPE_CHECKING:
     from scbasset_zoo.zoo.models import Listing
@@ -29,7 +30,7 @@ def list_(
 def show(models: Sequence[Listing], *, json: bool) -> None:
     """Print models as a table, or as JSON."""
     if json:
-        typer.echo(json_module.dumps([dataclasses.asdict(model) for model in models], indent=2, default=str))
+        answer(json_module.dumps([dataclasses.asdict(model) for model in models], indent=2, default=str))
         return
     if not models:
         typer.echo("no models", err=True)
@@ -48,4 +49,4 @@ def show(models: Sequence[Listing], *, json: bool) -> None:
         row = (f"{model.id}@{model.version}", model.assembly or "", cells, on_this_machine, model.source, model.description + tags)
         table.add_row(*(Text(cell) for cell in row))
     # In a pipe each model is one line, however long.
-    (Console() if sys.stdout.isatty() else Console(width=10_000)).print(table)
+    Console(file=answers(), width=None if answers().isatty() else 10_000).print(table)

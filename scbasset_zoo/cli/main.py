@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib
 import io
+import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
 import typer
 from typer.core import TyperGroup
 
+from scbasset_zoo.cli.output import only_answers, printing_to_stderr
 from scbasset_zoo.errors import InputError, ScbassetZooError
 from scbasset_zoo.version import __version__
 from scbasset_zoo.wording import command_line
@@ -39,17 +41,27 @@ COMMANDS = (
 )
 
 
+_ENDING_SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
 def main() -> None:
     """Run the command line. An error that the user can act on is printed as one message, without a traceback."""
     for stream in (sys.stdout, sys.stderr):
         # A letter that the terminal's encoding lacks is shown as "?".
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+    for number in _ENDING_SIGNALS:
+        signal.signal(number, _end)
     try:
         app()
     except (ScbassetZooError, OSError) as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(1)
+
+
+def _end(number: int, frame: Any) -> None:
+    """End the process so that unfinished files are removed."""
+    sys.exit(128 + number)
 
 
 def own_names() -> set[str]:
@@ -65,14 +77,16 @@ class _Commands(TyperGroup):
     """
 
     def list_commands(self, ctx: Any) -> list[str]:
-        return [*map(_command_name, COMMANDS), *sorted(_plugin_commands().names())]
+        with printing_to_stderr():
+            return [*map(_command_name, COMMANDS), *sorted(_plugin_commands().names())]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         module = next((module for module in COMMANDS if _command_name(module) == cmd_name), None)
         if module is not None:
             return _own_command(module)
         try:
-            return _plugin_commands().get(cmd_name)
+            with printing_to_stderr():
+                return _plugin_commands().get(cmd_name)
         except InputError:
             # Typer says that there is no such command.
             return None
@@ -115,7 +129,7 @@ def _own_command(module: str) -> Any:
         group.command()(getattr(imported, module))
     command = typer.main.get_command(group)
     command.name = _command_name(module)
-    return command
+    return only_answers(command)
 
 
 def _plugin_commands() -> Registry[Any]:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from scbasset_zoo.cli.output import answer
+
 if TYPE_CHECKING:
     from scbasset_zoo.plugin_manager import Plugin
 
@@ -23,20 +25,20 @@ def plugins(json: Annotated[bool, typer.Option("--json", help="Print the plugins
         installed = plugin_manager.plugins(own_names())
         shared_problems = plugin_manager.check(own_names())
     if json:
-        typer.echo(json_module.dumps({"plugins": list(map(_as_json, installed)), "problems": shared_problems}, indent=2))
+        answer(json_module.dumps({"plugins": list(map(_as_json, installed)), "problems": shared_problems}, indent=2))
         return
     for plugin in installed:
         _show(plugin)
     for problem in shared_problems:
-        typer.echo(f"problem: {problem}")
+        answer(f"problem: {problem}")
 
 
 def _show(plugin: Plugin) -> None:
-    typer.echo(f"{plugin.name} ({plugin.distribution})" + ("" if plugin.hooks else ": not in use"))
+    answer(f"{plugin.name} ({plugin.distribution})" + ("" if plugin.hooks else ": not in use"))
     for kind, names in plugin.registered.items():
-        typer.echo(f"  {kind}: {', '.join(names)}")
+        answer(f"  {kind}: {', '.join(names)}")
     for problem in plugin.problems:
-        typer.echo(f"  problem: {problem}")
+        answer(f"  problem: {problem}")
 
 
 def _as_json(plugin: Plugin) -> dict[str, object]:

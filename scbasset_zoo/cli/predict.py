@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from scbasset_zoo.cli.options import from_model
+from scbasset_zoo.cli.output import answer
 from scbasset_zoo.runtime.options import DeviceName, PredictOptions
 
 
@@ -58,7 +59,7 @@ def predict(
     output, group_by = prediction.options.output, prediction.options.group_by
     rows = "" if output == "peak_embedding" else f"{prediction.n_rows:,} {'groups' if group_by else 'cells'} x "
     columns = "sequences" if is_fasta else "peaks"
-    typer.echo(f"{out}: {output} of {rows}{prediction.n_peaks:,} {columns}, by {opened.card.id} {opened.card.version}")
+    answer(f"{out}: {output} of {rows}{prediction.n_peaks:,} {columns}, by {opened.card.id} {opened.card.version}")
 
 
 def _barcodes(cells: str) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from scbasset_zoo.cli.options import from_model
+from scbasset_zoo.cli.output import answer
 from scbasset_zoo.training.prepare_options import PrepareOptions
 
 
@@ -32,8 +33,8 @@ def prepare(
     import scbasset_zoo as sz
 
     prepared = sz.prepare(matrix, genome=_genome(genome, fasta), assembly=assembly, out=out, overwrite=overwrite, **options)
-    typer.echo(prepared.summary())
-    typer.echo(f"\nprepared in {out}; next: scbasset-zoo train {out} --out RUN")
+    answer(prepared.summary())
+    answer(f"\nprepared in {out}; next: scbasset-zoo train {out} --out RUN")
 
 
 def _genome(genome: Path | None, fasta: Path | None) -> Path:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from scbasset_zoo.cli.output import answer
+
 
 def publish(
     package: Annotated[Path, typer.Argument(help="Folder of the package.")],
@@ -16,4 +18,4 @@ def publish(
     from scbasset_zoo.zoo.publishing import publish as publish_package
 
     entry = publish_package(package, destination)
-    typer.echo(f"{entry.name}: {entry.bytes:,} bytes in {len(entry.files)} files at {destination}")
+    answer(f"{entry.name}: {entry.bytes:,} bytes in {len(entry.files)} files at {destination}")

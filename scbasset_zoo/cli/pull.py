@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from scbasset_zoo.cli.output import answer
+
 
 def pull(
     model: Annotated[
@@ -16,5 +18,5 @@ def pull(
     from scbasset_zoo.kipoi.folder import refresh
     from scbasset_zoo.zoo.models import pull as pull_model
 
-    typer.echo(pull_model(model).folder)
+    answer(pull_model(model).folder)
     refresh()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scbasset_zoo.cli.groups import registered_group
+from scbasset_zoo.cli.output import answer
 from scbasset_zoo.runtime.options import DeviceName
 
 if TYPE_CHECKING:
@@ -38,9 +39,9 @@ def _make_command(kind: type[Analysis]) -> Callable[..., None]:
 
         result = sz.run(kind.name, model, out=out, plot=plot, report=report, device=device, overwrite=overwrite, **options)
         sizes = result.shape if hasattr(result, "shape") else max(result.data_vars.values(), key=lambda values: values.ndim).shape
-        typer.echo(f"{out}: {kind.name}, {' x '.join(f'{n:,}' for n in sizes)}")
+        answer(f"{out}: {kind.name}, {' x '.join(f'{n:,}' for n in sizes)}")
         for path in filter(None, (plot, report)):
-            typer.echo(f"{path}")
+            answer(f"{path}")
 
     return run
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from scbasset_zoo.cli.options import from_model
+from scbasset_zoo.cli.output import answer
 from scbasset_zoo.simulation.options import SimulateOptions
 
 
@@ -25,9 +26,9 @@ def simulate(
     n_batches = summary["options"]["n_batches"]
     batches = f", {n_batches} batches" if n_batches else ""
     size = "{n_cells:,} cells of {n_types} types{batches} x {n_peaks:,} peaks".format(batches=batches, **summary["options"])
-    typer.echo(f"{out}: {size}, {summary['density']:.2%} open")
+    answer(f"{out}: {size}, {summary['density']:.2%} open")
     best, from_sequence = summary["best_auroc"], summary["best_auroc_from_sequence"]
-    typer.echo(f"best possible AUROC per cell: {best:.3f}; from the sequence alone: {from_sequence:.3f}")
-    typer.echo("next:")
-    typer.echo(f"  scbasset-zoo prepare {simulation.matrix} --genome {simulation.genome} --assembly simulated --out prepared")
-    typer.echo("  scbasset-zoo train prepared --out fit")
+    answer(f"best possible AUROC per cell: {best:.3f}; from the sequence alone: {from_sequence:.3f}")
+    answer("next:")
+    answer(f"  scbasset-zoo prepare {simulation.matrix} --genome {simulation.genome} --assembly simulated --out prepared")
+    answer("  scbasset-zoo train prepared --out fit")

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from scbasset_zoo.cli.options import from_model
+from scbasset_zoo.cli.output import answer
 from scbasset_zoo.training.train_options import TrainingOptions
 
 
@@ -29,15 +30,15 @@ def train(
     from scbasset_zoo.training.verdict import compare_with_validation
 
     best_epoch = int(run.history["epoch"].iloc[int(run.history["auroc"].argmax())])
-    typer.echo(f"stopped because {run.stopped_because}")
-    typer.echo(compare_with_validation(run.history, best_epoch))
+    answer(f"stopped because {run.stopped_because}")
+    answer(compare_with_validation(run.history, best_epoch))
     if run.verdict is not None:
-        typer.echo(run.verdict["statement"])
+        answer(run.verdict["statement"])
         if run.verdict["learnt"] != "sequence":
             more = 2 * int(run.history["epoch"].iloc[-1])
-            typer.echo(
+            answer(
                 "Train on before you use it, since training begins with a plateau that may last tens of epochs: "
                 f"scbasset-zoo train {prepared} --out {out} --resume --epochs {more}. If that does not help, prepare more peaks "
                 "and cells, and check that genome and peaks are of one assembly."
             )
-    typer.echo(f"run in {out}; next: scbasset-zoo export {out} --out PACKAGE")
+    answer(f"run in {out}; next: scbasset-zoo export {out} --out PACKAGE")

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from scbasset_zoo.cli.output import answer
+
 
 def verify(
     model: Annotated[str, typer.Argument(help="Folder or URL of a model package, or name of a model in the zoo.")],
@@ -25,12 +27,12 @@ def verify(
             raise
         findings = [Finding(model, str(error))]
     if json:
-        typer.echo(json_module.dumps({"ok": not findings, "findings": [asdict(finding) for finding in findings]}, indent=2))
+        answer(json_module.dumps({"ok": not findings, "findings": [asdict(finding) for finding in findings]}, indent=2))
     elif findings:
-        typer.echo(f"{model}: {len(findings)} finding{'s' * (len(findings) > 1)}")
+        answer(f"{model}: {len(findings)} finding{'s' * (len(findings) > 1)}")
         for finding in findings:
-            typer.echo(f"  {finding}")
+            answer(f"  {finding}")
     else:
-        typer.echo(f"{model}: OK")
+        answer(f"{model}: OK")
     if findings:
         raise typer.Exit(1)
