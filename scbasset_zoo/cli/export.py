@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from scbasset_zoo.cli.options import Threads
 from scbasset_zoo.cli.output import answer
 
 
@@ -18,6 +19,7 @@ def export(
         typer.Option(help="YAML with card fields that only you know: id, version, description, authors, license, data, ..."),
     ] = None,
     data: Annotated[Path | None, typer.Option(help="The prepared peak set, if it has moved since training.")] = None,
+    threads: Threads = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a package that is in OUT.")] = False,
 ) -> None:
     """Make a package of a run: model.onnx, card, cells, peaks and test vectors. Evaluates the model on held-out peaks."""

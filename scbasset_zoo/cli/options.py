@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 import types
 import typing
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -17,6 +18,25 @@ from scbasset_zoo.errors import InputError
 from scbasset_zoo.wording import option as wording_of
 
 Command = Callable[..., None]
+
+
+def _set_threads(threads: int | None) -> int | None:
+    if threads is not None:
+        from scbasset_zoo.runtime.devices import THREADS
+
+        os.environ[THREADS] = str(threads)
+    return threads
+
+
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        callback=_set_threads,
+        expose_value=False,
+        help="Threads that compute on the CPU. By default the cores that this process may use; see SCBASSET_ZOO_THREADS.",
+    ),
+]
 
 
 def from_model(

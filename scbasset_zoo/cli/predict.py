@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from scbasset_zoo.cli.options import from_model
+from scbasset_zoo.cli.options import Threads, from_model
 from scbasset_zoo.cli.output import answer
 from scbasset_zoo.runtime.options import DeviceName, PredictOptions
 
@@ -25,6 +25,7 @@ def predict(
         str | None, typer.Option(help="Only these cells: a file with one barcode per line, or barcodes separated by commas.")
     ] = None,
     device: Annotated[DeviceName, typer.Option(help="auto takes an NVIDIA GPU if one works, and the CPU otherwise.")] = "auto",
+    threads: Threads = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")] = False,
     bed: Annotated[Path | None, typer.Option(hidden=True)] = None,
     h5ad: Annotated[Path | None, typer.Option(hidden=True)] = None,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scbasset_zoo.cli.groups import registered_group
+from scbasset_zoo.cli.options import Threads
 from scbasset_zoo.cli.output import answer
 from scbasset_zoo.runtime.options import DeviceName
 
@@ -32,6 +33,7 @@ def _make_command(kind: type[Analysis]) -> Callable[..., None]:
         plot: Annotated[Path | None, typer.Option(help="Folder for the figures, as PNG and PDF.")] = None,
         report: Annotated[Path | None, typer.Option(help="File for an HTML page with figures, tables and provenance.")] = None,
         device: Annotated[DeviceName, typer.Option(help="auto takes an NVIDIA GPU if one works, and the CPU otherwise.")] = "auto",
+        threads: Threads = None,
         overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT, PLOT and REPORT if they exist.")] = False,
         **options: Any,
     ) -> None:

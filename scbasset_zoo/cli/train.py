@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from scbasset_zoo.cli.options import from_model
+from scbasset_zoo.cli.options import Threads, from_model
 from scbasset_zoo.cli.output import answer
 from scbasset_zoo.training.train_options import TrainingOptions
 
@@ -17,6 +17,7 @@ def train(
     prepared: Annotated[Path, typer.Argument(help="Folder made by `scbasset-zoo prepare`.")],
     out: Annotated[Path, typer.Option(help="Folder for the run.")],
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in OUT after an interruption.")] = False,
+    threads: Threads = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run that is in OUT.")] = False,
     **options: Any,
 ) -> None:

@@ -9,8 +9,7 @@ import io
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -18,7 +17,9 @@ import numpy as np
 from scbasset_zoo.errors import DeviceError, InputError
 from scbasset_zoo.graph.plain_run import import_onnxruntime
 from scbasset_zoo.progress import say
+from scbasset_zoo.runtime.cgroups import cpu_quota
 from scbasset_zoo.runtime.options import DeviceName
+from scbasset_zoo.wording import option
 
 # TF32 would round the factors of float32 products to 10 bits. The default search would time every convolution again for each
 # new batch size; the heuristic one does not.
@@ -27,6 +28,7 @@ _CPU: tuple[str, dict[str, str]] = ("CPUExecutionProvider", {})
 # Levels of ONNX Runtime's log.
 _FATAL, _ERROR, _WARNING = 4, 3, 2
 _announced: set[str] = set()
+THREADS = "SCBASSET_ZOO_THREADS"
 
 
 @dataclass(frozen=True)
@@ -40,28 +42,35 @@ class Device:
         Execution providers for ONNX Runtime, the preferred one first.
     reason : str
         Why this device was chosen.
+    threads : int or None
+        Threads that compute on the CPU, if their number was given.
     """
 
     name: Literal["cpu", "cuda"]
     providers: tuple[tuple[str, dict[str, str]], ...]
     reason: str
+    threads: int | None = None
 
 
-def choose_device(device: DeviceName = "auto") -> Device:
+def choose_device(device: DeviceName = "auto", threads: int | None = None) -> Device:
     """Choose a device and name it in one line on standard error, once per process and device.
 
     Parameters
     ----------
     device : "auto", "cpu" or "cuda"
         ``auto`` takes CUDA if a small test network runs on it, and the CPU otherwise.
+    threads : int, optional
+        Threads that compute on the CPU; :func:`usable_cores` if not given.
 
     Raises
     ------
     DeviceError
         ONNX Runtime is not installed, or `device` is ``cuda`` and CUDA does not work.
     InputError
-        `device` is another name.
+        `device` is another name, or `threads` is no number from 1.
     """
+    if threads is not None and not (isinstance(threads, int) and threads >= 1):
+        raise InputError(f"{option('threads')} must be a whole number from 1; found {threads!r}.")
     if device not in ("auto", "cpu", "cuda"):
         raise InputError(f"The device must be auto, cpu or cuda; found {device!r}.")
     import_onnxruntime()
@@ -74,6 +83,7 @@ def choose_device(device: DeviceName = "auto") -> Device:
         chosen = Device("cpu", (_CPU,), problem)
     else:
         chosen = Device("cuda", (_CUDA, _CPU), "as requested" if device == "cuda" else "an NVIDIA GPU is available")
+    chosen = replace(chosen, threads=threads)
     if chosen.name not in _announced:
         _announced.add(chosen.name)
         say(f"Running on {chosen.name} ({chosen.reason}).")
@@ -81,7 +91,7 @@ def choose_device(device: DeviceName = "auto") -> Device:
 
 
 def open_session(model: bytes, device: Device) -> Any:
-    """Open an `onnxruntime.InferenceSession` on `device`, with all cores that this process may use.
+    """Open an `onnxruntime.InferenceSession` on `device`, with the threads of the device, or else :func:`usable_cores`.
 
     Raises
     ------
@@ -90,7 +100,7 @@ def open_session(model: bytes, device: Device) -> Any:
     """
     onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = usable_cores()
+    options.intra_op_num_threads = device.threads or usable_cores()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.log_severity_level = _ERROR
     try:
@@ -106,8 +116,19 @@ def open_session(model: bytes, device: Device) -> Any:
 def usable_cores() -> int:
     """Return the number of cores that this process may use: in a container or batch job, fewer than the machine has.
 
-    OMP_NUM_THREADS, the CPU affinity and the CPU quota of a container are upper bounds.
+    SCBASSET_ZOO_THREADS gives the number. Otherwise OMP_NUM_THREADS, the CPU affinity and the CPU quotas of containers and batch
+    systems are upper bounds.
+
+    Raises
+    ------
+    InputError
+        SCBASSET_ZOO_THREADS is no number from 1.
     """
+    given = os.environ.get(THREADS, "").strip()
+    if given:
+        if not (given.isdecimal() and given.isascii() and int(given) >= 1):
+            raise InputError(f"{THREADS} must be a whole number from 1; found {given!r}.")
+        return int(given)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     limits = [cores, cpu_quota()]
     # A list, such as "4,2", gives the threads of nested loops.
@@ -115,20 +136,6 @@ def usable_cores() -> int:
     if first.isdecimal() and int(first) > 0:
         limits.append(int(first))
     return min(limit for limit in limits if limit is not None)
-
-
-def cpu_quota(cgroup: Path = Path("/sys/fs/cgroup")) -> int | None:
-    """Return the whole cores that the container's quota allows (cgroup v2, then v1), at least 1, or None without a quota."""
-    try:
-        quota, period = (cgroup / "cpu.max").read_text(encoding="ascii").split()
-    except (OSError, ValueError):
-        try:
-            v1 = cgroup / "cpu"
-            quota, period = (v1.joinpath(f"cpu.cfs_{name}_us").read_text(encoding="ascii") for name in ("quota", "period"))
-        except OSError:
-            return None
-    # "max" in version 2, and -1 in version 1, mean that there is no quota.
-    return max(1, int(quota) // int(period)) if quota.strip().isdecimal() else None
 
 
 @functools.cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from scbasset_zoo.errors import InputError
+from scbasset_zoo.runtime.cgroups import free_memory
 
 SHARE = 0.9
 
@@ -49,7 +50,7 @@ def n_that_fit(n: int, bytes_each: int, share: float) -> int:
 def available_memory() -> int | None:
     """Return the bytes that this process can still allocate, or None if the system does not say.
 
-    Inside a container this is what the container's limit leaves.
+    Inside a container or batch job this is what its limit leaves.
     """
     try:
         with open("/proc/meminfo", encoding="ascii") as file:
@@ -58,8 +59,5 @@ def available_memory() -> int | None:
         if not hasattr(os, "sysconf") or "SC_AVPHYS_PAGES" not in os.sysconf_names:
             return None
         free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    try:
-        with open("/sys/fs/cgroup/memory.max", encoding="ascii") as limit, open("/sys/fs/cgroup/memory.current") as used:
-            return max(0, min(free, int(limit.read()) - int(used.read())))
-    except (OSError, ValueError):  # there is no container, or its limit is "max"
-        return free
+    left = free_memory()
+    return free if left is None else min(free, left)

@@ -28,6 +28,8 @@ class Model(SequenceModel):
 
     - Its numbers are those of model.onnx in plain ONNX Runtime, except for rounding. They do not depend on the batch size.
     - No method changes the model: the same call gives the same result, whatever was called before.
+    - Many threads may use a model, and a Genome, at the same time: each call has the result that it has alone.
+    - It can be pickled and copied: it is opened again from its package. After a fork, open it again in the child process.
     - Predictions of peaks are cells x peaks. Cells have the order of `cells`, peaks the order in which they were given.
     - :meth:`predict` raises an error before it computes a result that is larger than the free memory.
       :func:`scbasset_zoo.predict` with `out` streams a result of any size to a file.

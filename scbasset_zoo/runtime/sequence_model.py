@@ -33,7 +33,9 @@ Cells = Sequence[str | int] | NDArray[Any]
 _BATCH_SIZE = {"cpu": 32, "cuda": 256}
 
 
-def _reopen(model: type[SequenceModel], folder: Path, card_sha256: str, device: DeviceName) -> SequenceModel:
+def _reopen(
+    model: type[SequenceModel], folder: Path, card_sha256: str, device: DeviceName, threads: int | None = None
+) -> SequenceModel:
     """Open a pickled model again.
 
     Raises
@@ -44,7 +46,7 @@ def _reopen(model: type[SequenceModel], folder: Path, card_sha256: str, device: 
     package = Package.open(folder)
     if package.card_sha256 != card_sha256:
         raise PackageError(f"{folder} is not the package that the pickled model was opened from: its card has changed.")
-    return model(package, device)
+    return model(package, device, threads)
 
 
 class SequenceModel:
@@ -57,6 +59,8 @@ class SequenceModel:
     ----------
     package : Package
     device : "auto", "cpu" or "cuda"
+    threads : int, optional
+        Threads that compute on the CPU. By default the cores that this process may use. It changes numbers by rounding only.
 
     Attributes
     ----------
@@ -76,8 +80,8 @@ class SequenceModel:
         ONNX Runtime is not installed, or the device cannot be used.
     """
 
-    def __init__(self, package: Package, device: DeviceName = "auto") -> None:
-        self.device = choose_device(device)
+    def __init__(self, package: Package, device: DeviceName = "auto", threads: int | None = None) -> None:
+        self.device = choose_device(device, threads)
         self.package = package
         proto = parse_model(package.model_bytes())
         self.cell_embedding, self.cell_intercept = read_head(proto)
@@ -90,7 +94,7 @@ class SequenceModel:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A session cannot go to another process, so the model is opened again there from its package.
-        return _reopen, (type(self), self.package.folder.absolute(), self.card_sha256, self.device.name)
+        return _reopen, (type(self), self.package.folder.absolute(), self.card_sha256, self.device.name, self.device.threads)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.card.id} {self.card.version}, {self.n_cells:,} cells, on {self.device.name})"

@@ -9,10 +9,11 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from scbasset_zoo.errors import TrainingError
 from scbasset_zoo.progress import say
+from scbasset_zoo.runtime.devices import usable_cores
 
 # Parameters of glibc's mallopt (malloc.h).
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
@@ -42,6 +43,13 @@ def require_tensorflow() -> None:
             import keras
             import tensorflow as tf
 
+            # More threads than cores that may be used slow each other down. They cannot be changed once TensorFlow computes.
+            with suppress(RuntimeError):
+                for set_threads in (
+                    tf.config.threading.set_intra_op_parallelism_threads,
+                    tf.config.threading.set_inter_op_parallelism_threads,
+                ):
+                    set_threads(usable_cores())
             tf.config.list_physical_devices("GPU")
     except Exception as error:
         if isinstance(error, ImportError) and (error.name or "").partition(".")[0] in ("keras", "tensorflow"):

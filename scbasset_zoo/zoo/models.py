@@ -34,7 +34,7 @@ class Listing:
     on_this_machine: bool
 
 
-def open_model(name_or_folder_or_url: str | os.PathLike[str], device: DeviceName = "auto") -> Model:
+def open_model(name_or_folder_or_url: str | os.PathLike[str], device: DeviceName = "auto", *, threads: int | None = None) -> Model:
     """Open a model for prediction. Pull it first if it is not on this machine.
 
     Parameters
@@ -44,6 +44,8 @@ def open_model(name_or_folder_or_url: str | os.PathLike[str], device: DeviceName
         (https://, s3:// or hf://) of a model package.
     device : "auto", "cpu" or "cuda"
         The device to run on. ``auto`` takes an NVIDIA GPU if one can be used.
+    threads : int, optional
+        Threads that compute on the CPU. By default the variable SCBASSET_ZOO_THREADS, or else the cores that this process may use.
 
     Raises
     ------
@@ -58,7 +60,7 @@ def open_model(name_or_folder_or_url: str | os.PathLike[str], device: DeviceName
     """
     from scbasset_zoo.runtime.model import Model
 
-    return Model(find_package(name_or_folder_or_url), device)
+    return Model(find_package(name_or_folder_or_url), device, threads)
 
 
 def find_package(name_or_folder_or_url: str | os.PathLike[str]) -> Package:

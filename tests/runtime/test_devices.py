@@ -127,20 +127,21 @@ def test_a_prediction_leaves_nothing_in_a_new_home(tmp_path):
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
-@pytest.mark.parametrize(
-    ("files", "cores"),
-    [
-        ({"cpu.max": "150000 100000"}, 1),
-        ({"cpu.max": "400000 100000"}, 4),
-        ({"cpu.max": "10000 100000"}, 1),
-        ({"cpu.max": "max 100000"}, None),
-        ({"cpu/cpu.cfs_quota_us": "250000", "cpu/cpu.cfs_period_us": "100000"}, 2),
-        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, None),
-        ({}, None),
-    ],
-)
-def test_the_cpu_quota_of_a_container_is_read(tmp_path, files, cores):
-    (tmp_path / "cpu").mkdir()
-    for name, text in files.items():
-        (tmp_path / name).write_text(f"{text}\n")
-    assert devices.cpu_quota(tmp_path) == cores
+def test_the_number_of_threads_can_be_given(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert devices.usable_cores() == 1
+    monkeypatch.setenv("SCBASSET_ZOO_THREADS", "3")
+    assert devices.usable_cores() == 3
+    session = devices.open_session(devices.one_convolution(), devices.choose_device("cpu", threads=2))
+    assert session.get_session_options().intra_op_num_threads == 2
+    session = devices.open_session(devices.one_convolution(), devices.choose_device("cpu"))
+    assert session.get_session_options().intra_op_num_threads == 3
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "two", "1.5", "³"])
+def test_a_number_of_threads_that_is_none_is_refused(monkeypatch, value):
+    monkeypatch.setenv("SCBASSET_ZOO_THREADS", value)
+    with pytest.raises(InputError, match="SCBASSET_ZOO_THREADS must be a whole number from 1; found"):
+        devices.usable_cores()
+    with pytest.raises(InputError, match="threads must be a whole number from 1"):
+        devices.choose_device("cpu", threads=0)

@@ -260,13 +260,19 @@ class MutationEngine:
         return _run(session, inputs | activations.tables, "cpu")["peak_embedding"].numpy()
 
     def _activations(self, codes: dna.Codes) -> _Activations:
-        """Return the activations of references. The latest are kept, because the next call often edits the same references."""
-        if self._last_activations is None or not np.array_equal(self._last_activations.codes, codes):
-            self._last_activations = None
-            tables = _run(self._reference_session, {"sequence": dna.one_hot(codes)}, self._device.name)
-            embedding = tables.pop("peak_embedding").numpy()
-            self._last_activations = _Activations(codes, tables, embedding)
-        return self._last_activations
+        """Return the activations of references. The latest are kept, because the next call often edits the same references.
+
+        Another thread may replace those that are kept at any time, so each call works on its own.
+        """
+        last = self._last_activations
+        if last is not None and np.array_equal(last.codes, codes):
+            return last
+        self._last_activations = last = None  # frees their memory
+        tables = _run(self._reference_session, {"sequence": dna.one_hot(codes)}, self._device.name)
+        embedding = tables.pop("peak_embedding").numpy()
+        activations = _Activations(codes, tables, embedding)
+        self._last_activations = activations
+        return activations
 
     @functools.cached_property
     def _n_references(self) -> int:
