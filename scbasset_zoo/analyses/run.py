@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scbasset_zoo import plugin_manager
+from scbasset_zoo.analyses.libraries import default_style, prepare_libraries
 from scbasset_zoo.analyses.results import provenance_of, read_result, with_provenance, write_result
 from scbasset_zoo.errors import InputError, PluginError, ScbassetZooError
 from scbasset_zoo.extend.analysis import Analysis, Context
@@ -93,17 +94,21 @@ def run(
 
 def _run(analysis: Analysis, opened: Model, checked: BaseModel, outputs: _Outputs, *, quiet: bool) -> Result:
     """Compute and write the result, the figures and the report."""
+    prepare_libraries()
     if opened.card.verdict is not None and opened.card.verdict.learnt != "sequence":
         say(opened.card.verdict.statement)
     provenance = provenance_of(analysis, opened, checked)
     with naming_plugin(analysis, provenance["plugin"]):
         result = _compute(analysis, opened, checked, outputs, quiet=quiet, provenance=provenance)
-        figures = _draw(analysis, result, provenance["plugin"]) if outputs.need_figures else {}
-    _write_figures(figures, outputs)
-    if outputs.report is not None:
-        from scbasset_zoo.analyses.report import write_report
+    if outputs.need_figures:
+        with default_style():
+            with naming_plugin(analysis, provenance["plugin"]):
+                figures = _draw(analysis, result, provenance["plugin"])
+            _write_figures(figures, outputs)
+            if outputs.report is not None:
+                from scbasset_zoo.analyses.report import write_report
 
-        write_report(outputs.report, analysis, opened.card, result, figures, provenance)
+                write_report(outputs.report, analysis, opened.card, result, figures, provenance)
     return result
 
 

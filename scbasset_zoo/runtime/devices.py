@@ -116,8 +116,8 @@ def open_session(model: bytes, device: Device) -> Any:
 def usable_cores() -> int:
     """Return the number of cores that this process may use: in a container or batch job, fewer than the machine has.
 
-    SCBASSET_ZOO_THREADS gives the number. Otherwise OMP_NUM_THREADS, the CPU affinity and the CPU quotas of containers and batch
-    systems are upper bounds.
+    SCBASSET_ZOO_THREADS gives the number. Otherwise OMP_NUM_THREADS, SLURM_CPUS_PER_TASK, the CPU affinity and the CPU quotas of
+    containers and batch systems are upper bounds.
 
     Raises
     ------
@@ -131,10 +131,11 @@ def usable_cores() -> int:
         return int(given)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     limits = [cores, cpu_quota()]
-    # A list, such as "4,2", gives the threads of nested loops.
-    first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    if first.isdecimal() and int(first) > 0:
-        limits.append(int(first))
+    for variable in ("OMP_NUM_THREADS", "SLURM_CPUS_PER_TASK"):
+        # A list, such as "4,2", gives the threads of nested loops.
+        first = os.environ.get(variable, "").split(",")[0].strip()
+        if first.isdecimal() and int(first) > 0:
+            limits.append(int(first))
     return min(limit for limit in limits if limit is not None)
 
 

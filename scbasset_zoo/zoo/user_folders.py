@@ -29,14 +29,7 @@ def data_folder() -> Path:
     return _or_temporary(user_data_path)
 
 
-def _or_temporary(platform_path: Callable[[str], Path]) -> Path:
-    try:
-        return platform_path(_NAME)
-    except RuntimeError:  # the user has no home
-        return _temporary_folder()
-
-
-def _temporary_folder() -> Path:
+def temporary_folder() -> Path:
     """Return a folder for a user without a home: HOME is not set, and no list of users has this user, as in some containers.
 
     Raises
@@ -48,3 +41,10 @@ def _temporary_folder() -> Path:
     if folder.is_symlink() or (folder.exists() and folder.stat().st_uid != os.getuid()):
         raise InputError(f"{folder} belongs to another user. Set HOME, or SCBASSET_ZOO_CACHE and SCBASSET_ZOO_CONFIG.")
     return folder
+
+
+def _or_temporary(platform_path: Callable[[str], Path]) -> Path:
+    try:
+        return platform_path(_NAME)
+    except RuntimeError:  # the user has no home
+        return temporary_folder()
