@@ -5,9 +5,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
+from scbasset_zoo.printable import without_secrets
+
 
 class ScbassetZooError(Exception):
-    """Base of all errors that the user can act on."""
+    """Base of all errors that the user can act on. The text shows no passwords or tokens of addresses."""
+
+    def __str__(self) -> str:
+        return without_secrets(super().__str__())
 
 
 class InputError(ScbassetZooError, ValueError):

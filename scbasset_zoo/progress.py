@@ -7,6 +7,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
+from scbasset_zoo.printable import printable, printable_field
+
 SECONDS_BETWEEN_LINES = 15.0
 
 
@@ -33,8 +35,8 @@ def progress(description: str, total: int | None, *, quiet: bool = False) -> Ite
 
 
 def say(message: str) -> None:
-    """Print a line on standard error, so that standard output can be piped."""
-    print(message, file=sys.stderr, flush=True)
+    """Print a line on standard error, so that standard output can be piped. Characters that could forge output are escaped."""
+    print(printable(message), file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager
@@ -42,9 +44,9 @@ def _bar(description: str, total: int | None) -> Iterator[Callable[[int], None]]
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-        task = bars.add_task(description, total=total)
+        task = bars.add_task(printable_field(description), total=total)
         yield lambda n: bars.advance(task, n)
 
 

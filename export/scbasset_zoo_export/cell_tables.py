@@ -114,11 +114,17 @@ def _read(path: Path) -> pd.DataFrame:
         if kind in _SEPARATORS:
             table = _read_text(path, kind)
         elif kind == ".parquet":
-            table = pd.read_parquet(path)
+            import pyarrow.parquet as pq
+
+            # pandas.read_parquet starts threads that can abort the process at its end.
+            table = pq.read_table(path).to_pandas()
         elif kind == ".h5ad":
             import anndata as ad
             import h5py
 
+            from scbasset_zoo.inputs.outside_links import check_no_outside_links
+
+            check_no_outside_links(path)
             with h5py.File(path, "r") as file:
                 table = ad.io.read_elem(file["obs"])
         else:

@@ -86,6 +86,9 @@ def read_result(path: Path) -> Result:
     import anndata as ad
     import zarr
 
+    from scbasset_zoo.inputs.outside_links import check_no_outside_links
+
+    check_no_outside_links(path)
     if path.suffix == ".h5ad":
         return ad.read_h5ad(path, backed="r")
     if path.suffix == ".zarr" and "encoding-type" in (group := zarr.open_group(path, mode="r")).attrs:

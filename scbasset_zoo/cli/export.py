@@ -9,6 +9,7 @@ import typer
 
 from scbasset_zoo.cli.options import Threads
 from scbasset_zoo.cli.output import answer
+from scbasset_zoo.progress import say
 
 
 def export(
@@ -35,4 +36,4 @@ def export(
     answer(verdict_of(card))
     answer(f"package in {out}; next: scbasset-zoo predict {out} --peaks PEAKS --genome FASTA --out FILE.h5ad")
     if card.license == "NOASSERTION":
-        typer.echo("Before you share the package, give its authors and its licence with --about FILE.yaml.", err=True)
+        say("Before you share the package, give its authors and its licence with --about FILE.yaml.")

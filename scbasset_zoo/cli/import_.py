@@ -10,6 +10,7 @@ import typer
 
 from scbasset_zoo.cli.groups import registered_group
 from scbasset_zoo.cli.output import answer
+from scbasset_zoo.progress import say
 
 if TYPE_CHECKING:
     from scbasset_zoo.extend.importer import Importer
@@ -41,7 +42,7 @@ def _command(kind: type[Importer]) -> Callable[..., None]:
         answer(f"{card.id} {card.version}: {card.cells.n_cells:,} cells, {card.genome.assembly}")
         answer(f"package in {out}; next: scbasset-zoo predict {out} --peaks PEAKS --genome FASTA --out FILE.h5ad")
         if card.license == "NOASSERTION":
-            typer.echo("Before you share the package, give its authors and its licence with --about FILE.yaml.", err=True)
+            say("Before you share the package, give its authors and its licence with --about FILE.yaml.")
 
     return convert
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import json as json_module
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scbasset_zoo.cli.output import answer, answers
+from scbasset_zoo.cli.output import answer_json, answers
+from scbasset_zoo.printable import printable_field
+from scbasset_zoo.progress import say
 
 if TYPE_CHECKING:
     from scbasset_zoo.zoo.models import Listing
@@ -30,10 +31,10 @@ def list_(
 def show(models: Sequence[Listing], *, json: bool) -> None:
     """Print models as a table, or as JSON."""
     if json:
-        answer(json_module.dumps([dataclasses.asdict(model) for model in models], indent=2, default=str))
+        answer_json([dataclasses.asdict(model) for model in models])
         return
     if not models:
-        typer.echo("no models", err=True)
+        say("no models")
         return
     from rich.console import Console
     from rich.table import Table
@@ -47,6 +48,6 @@ def show(models: Sequence[Listing], *, json: bool) -> None:
         on_this_machine = "yes" if model.on_this_machine else "no"
         tags = f" [{', '.join(model.tags)}]" if model.tags else ""
         row = (f"{model.id}@{model.version}", model.assembly or "", cells, on_this_machine, model.source, model.description + tags)
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(printable_field(cell)) for cell in row))
     # In a pipe each model is one line, however long.
     Console(file=answers(), width=None if answers().isatty() else 10_000).print(table)

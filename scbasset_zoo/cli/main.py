@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 
 from scbasset_zoo.cli.output import only_answers, printing_to_stderr
 from scbasset_zoo.errors import InputError, ScbassetZooError
+from scbasset_zoo.progress import say
 from scbasset_zoo.version import __version__
 from scbasset_zoo.wording import command_line
 
@@ -55,7 +56,7 @@ def main() -> None:
     try:
         app()
     except (ScbassetZooError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
+        say(f"error: {error}")
         sys.exit(1)
 
 

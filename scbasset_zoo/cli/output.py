@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
 import os
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any, TextIO
+
+from scbasset_zoo.printable import printable
 
 _stream: TextIO | None = None
 
@@ -18,8 +21,13 @@ def answers() -> TextIO:
 
 
 def answer(text: object = "") -> None:
-    """Print a line of the answer of a command."""
-    print(text, file=answers(), flush=True)
+    """Print a line of the answer of a command. Characters that could forge output are escaped."""
+    print(printable(str(text)), file=answers(), flush=True)
+
+
+def answer_json(value: object) -> None:
+    """Print the answer of a command as JSON, which escapes all but ASCII."""
+    print(json.dumps(value, indent=2, default=str), file=answers(), flush=True)
 
 
 def only_answers(command: Any) -> Any:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json as json_module
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scbasset_zoo.cli.output import answer
+from scbasset_zoo.cli.output import answer, answer_json
 
 if TYPE_CHECKING:
     from scbasset_zoo.plugin_manager import Plugin
@@ -25,7 +24,7 @@ def plugins(json: Annotated[bool, typer.Option("--json", help="Print the plugins
         installed = plugin_manager.plugins(own_names())
         shared_problems = plugin_manager.check(own_names())
     if json:
-        answer(json_module.dumps({"plugins": list(map(_as_json, installed)), "problems": shared_problems}, indent=2))
+        answer_json({"plugins": list(map(_as_json, installed)), "problems": shared_problems})
         return
     for plugin in installed:
         _show(plugin)

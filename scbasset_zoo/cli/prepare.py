@@ -9,6 +9,7 @@ import typer
 
 from scbasset_zoo.cli.options import from_model
 from scbasset_zoo.cli.output import answer
+from scbasset_zoo.progress import say
 from scbasset_zoo.training.prepare_options import PrepareOptions
 
 
@@ -44,7 +45,7 @@ def _genome(genome: Path | None, fasta: Path | None) -> Path:
     if fasta is not None and genome is not None:
         raise InputError("--fasta is the earlier name of --genome. Give --genome only.")
     if fasta is not None:
-        typer.echo("--fasta is now --genome; the next release will not accept --fasta.", err=True)
+        say("--fasta is now --genome; the next release will not accept --fasta.")
     given = genome or fasta
     if given is None:
         raise InputError("--genome must be given: the FASTA of the genome.")

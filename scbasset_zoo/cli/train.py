@@ -9,6 +9,7 @@ import typer
 
 from scbasset_zoo.cli.options import Threads, from_model
 from scbasset_zoo.cli.output import answer
+from scbasset_zoo.progress import say
 from scbasset_zoo.training.train_options import TrainingOptions
 
 
@@ -26,7 +27,7 @@ def train(
 
     run = sz.train(prepared, out=out, resume=resume, overwrite=overwrite, **options)
     if run.status == "interrupted":
-        typer.echo(f"{run.stopped_because}; continue with: scbasset-zoo train {prepared} --out {out} --resume", err=True)
+        say(f"{run.stopped_because}; continue with: scbasset-zoo train {prepared} --out {out} --resume")
         raise typer.Exit(130)
     from scbasset_zoo.training.verdict import compare_with_validation
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json as json_module
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
-from scbasset_zoo.cli.output import answer
+from scbasset_zoo.cli.output import answer, answer_json
 
 
 def verify(
@@ -27,7 +26,7 @@ def verify(
             raise
         findings = [Finding(model, str(error))]
     if json:
-        answer(json_module.dumps({"ok": not findings, "findings": [asdict(finding) for finding in findings]}, indent=2))
+        answer_json({"ok": not findings, "findings": [asdict(finding) for finding in findings]})
     elif findings:
         answer(f"{model}: {len(findings)} finding{'s' * (len(findings) > 1)}")
         for finding in findings:

@@ -15,6 +15,7 @@ from scipy import sparse
 
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.inputs.file_kinds import kind_of_file
+from scbasset_zoo.inputs.outside_links import check_no_outside_links
 from scbasset_zoo.wording import option as wording_of
 
 _CELLS_PER_BLOCK = 1 << 14
@@ -142,7 +143,11 @@ def _open(path: Path, option: str) -> ad.AnnData:
         hint = " Read the file into an AnnData, and write that as .h5ad." if path.exists() else ""
         raise InputError(f"{wording_of(option)}: there is no .h5ad or .zarr {path}.{hint}")
     try:
+        if path.suffix == ".zarr" or h5py.is_hdf5(path):
+            check_no_outside_links(path)
         return ad.read_h5ad(path, backed="r") if path.suffix == ".h5ad" else ad.read_zarr(path)
+    except InputError as error:
+        raise InputError(f"{wording_of(option)}: {error}") from error
     except Exception as error:  # readers raise many kinds of errors on files of other formats
         if (kind := kind_of_file(path)) is not None and path.suffix == ".h5ad" and not h5py.is_hdf5(path):
             raise InputError(f"{wording_of(option)}: {path} is {kind}") from None

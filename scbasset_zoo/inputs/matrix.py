@@ -11,6 +11,7 @@ import h5py
 from scbasset_zoo.errors import InputError, readable
 from scbasset_zoo.inputs.anndata_matrix import from_anndata, from_h5ad, from_zarr
 from scbasset_zoo.inputs.hdf5_filters import load_hdf5_filters
+from scbasset_zoo.inputs.outside_links import check_no_outside_links
 from scbasset_zoo.inputs.peak_matrix import EXPECTED_FORMATS, PeakMatrix, check_matrix
 from scbasset_zoo.inputs.tenx_matrix import from_10x_folder, from_10x_h5, is_10x_folder
 
@@ -46,12 +47,14 @@ def _open_path(path: Path) -> PeakMatrix:
         raise InputError(f"There is no {path}.")
     if path.is_dir():
         if any((path / name).exists() for name in ("zarr.json", ".zgroup", ".zattrs")):
+            check_no_outside_links(path)
             return from_zarr(path)
         if is_10x_folder(path):
             return from_10x_folder(path)
         raise InputError(f"The folder {path} has neither a Zarr store nor matrix.mtx. {EXPECTED_FORMATS}.")
     if not h5py.is_hdf5(path):
         raise InputError(f"{path} is not an HDF5 file. {EXPECTED_FORMATS}.")
+    check_no_outside_links(path)
     load_hdf5_filters()
     with h5py.File(path, "r") as file:
         groups = set(file)

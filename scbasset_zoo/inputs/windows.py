@@ -192,7 +192,9 @@ def _stored_peaks(path: Path) -> pd.DataFrame | None:
     import zarr
 
     from scbasset_zoo.inputs.matrix import open_matrix
+    from scbasset_zoo.inputs.outside_links import check_no_outside_links
 
+    check_no_outside_links(path)
     load_hdf5_filters()
     with readable(str(path)), h5py.File(path) if path.is_file() else nullcontext(zarr.open_group(path, mode="r")) as file:
         var = ad.io.read_elem(file["var"]) if "var" in file else None

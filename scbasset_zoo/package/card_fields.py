@@ -10,7 +10,8 @@ from pydantic import AfterValidator, Field
 
 MAX_DEPTH = 16
 NO_LICENSE = "NOASSERTION"
-PLACEHOLDER = re.compile(r"\b(TODO|FIXME|XXX|TBD|TBA)\b|^\s*(\.\.\.|…|todo|fixme|tbd|tba|xxx+|\?+|-+)?\s*$")
+# For a text without blanks at its ends.
+PLACEHOLDER = re.compile(r"\b(TODO|FIXME|XXX|TBD|TBA)\b|\A(\.\.\.|…|todo|fixme|tbd|tba|xxx+|\?+|-+)?\Z")
 # Escape sequences for terminals, and marks that reverse the direction of text.
 INVISIBLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 # Releases of packaging before 26.3 accept a reference without a name.
@@ -19,7 +20,7 @@ _PATH_PART = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 
 
 def _text(value: str) -> str:
-    if PLACEHOLDER.search(value):
+    if PLACEHOLDER.search(value.strip()):
         raise ValueError(f"{value!r} is empty or a placeholder; write the real value")
     invisible = INVISIBLE.search(value)
     if invisible:

@@ -58,6 +58,8 @@ def column_name(name: Any) -> str:
     """Return the name of a column as a text that a card can hold: no control characters, no placeholder, at most 200 bytes."""
     text = INVISIBLE.sub("_", "_".join(map(str, name)) if isinstance(name, tuple) else str(name))
     text = text.encode()[:MAX_NAME_BYTES].decode(errors="ignore")
+    if PLACEHOLDER.fullmatch(text.strip()):
+        return f"{text}_"
     return PLACEHOLDER.sub(lambda match: f"{match.group()}_", text)
 
 

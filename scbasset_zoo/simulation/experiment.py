@@ -96,11 +96,11 @@ class Simulation:
 
     @cached_property
     def strengths(self) -> pd.DataFrame:
-        return pd.read_parquet(self.folder / "strengths.parquet")
+        return _table(self.folder / "strengths.parquet")
 
     @cached_property
     def motif_sites(self) -> pd.DataFrame:
-        return pd.read_parquet(self.folder / "motif_sites.parquet")
+        return _table(self.folder / "motif_sites.parquet")
 
     @cached_property
     def motifs(self) -> dict[str, NDArray[np.float64]]:
@@ -132,3 +132,11 @@ def load_simulation(folder: str | os.PathLike[str]) -> Simulation:
     if not (folder / "simulation.json").is_file():
         raise InputError(f"{folder} has no simulation.json. Give a folder that `scbasset-zoo simulate` wrote.")
     return Simulation(folder)
+
+
+def _table(path: Path) -> pd.DataFrame:
+    import pyarrow.parquet as pq
+
+    # pandas.read_parquet starts threads that can abort the process at its end.
+    table: pd.DataFrame = pq.read_table(path).to_pandas()
+    return table

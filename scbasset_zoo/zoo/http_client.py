@@ -6,6 +6,7 @@ import urllib.parse
 from typing import Any
 
 from scbasset_zoo.errors import PackageError
+from scbasset_zoo.printable import without_secrets
 from scbasset_zoo.zoo.urls import scheme
 
 CONNECT_SECONDS = 20.0
@@ -28,10 +29,15 @@ async def http_client(**options: Any) -> Any:
 
 async def _check_redirect(session: Any, context: Any, request: Any) -> None:
     """Refuse a redirect that leaves the web, or that leads from https:// to http://."""
-    target = urllib.parse.urljoin(str(request.url), request.response.headers.get("Location", ""))
+    target = urllib.parse.urljoin(str(request.url), _location(request.response.headers))
     if scheme(target) not in ("http", "https") or (request.url.scheme == "https" and scheme(target) == "http"):
         allowed = "https://" if request.url.scheme == "https" else "https:// or http://"
         raise PackageError(
-            f"{request.url} redirects to {target}, which is refused. "
+            f"{without_secrets(str(request.url))} redirects to {without_secrets(target)}, which is refused. "
             f"A redirect from {request.url.scheme}:// may lead to {allowed} only."
         )
+
+
+def _location(headers: Any) -> str:
+    """Return the address that aiohttp follows: `Location`, or else `URI`."""
+    return str(headers.get("Location") or headers.get("URI") or "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -10,13 +11,18 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from scbasset_zoo import files
+from scbasset_zoo.errors import PackageError
 from scbasset_zoo.package.card import Card, FileEntry
 from scbasset_zoo.package.card_fields import Count, License, ModelId, RelativePath, Sha256, Tag, Text, Version
+from scbasset_zoo.progress import say
 from scbasset_zoo.zoo.schema import StrictModel, from_fields, from_json
 from scbasset_zoo.zoo.versions import version_order
 
 FILE = "index.json"
 MAX_BYTES = 64 * 2**20
+_OWN_NAMES = frozenset(["index.json", "card.yaml", "recipe.yaml", "zoo.yaml", "readme.md", "model.onnx"])
+# Windows has no files of these names, with or without a suffix.
+_DEVICES = frozenset(["con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))])
 
 
 def _without_version(value: str) -> str:
@@ -24,6 +30,20 @@ def _without_version(value: str) -> str:
     if any(part[0].isdigit() and part.count(".") >= 2 for part in value.split("/")):
         raise ValueError(f"{value!r} has a part that looks like a version; choose another name")
     return value
+
+
+def check_id(value: str) -> None:
+    """Raise PackageError if a part of an id is the name of a file of ours, or a name that some file systems do not have."""
+    for part in value.split("/"):
+        name = part.lower()
+        if name in _OWN_NAMES or name.partition(".")[0] in _DEVICES or name.endswith("."):
+            raise PackageError(f"the id {value!r} has the part {part!r}, which is reserved or cannot be a folder; use another id")
+
+
+def _folders(name: str) -> list[str]:
+    """Return the folders in which a file is, `a` and `a/b` for `a/b/c`."""
+    parts = name.split("/")
+    return ["/".join(parts[:n]) for n in range(1, len(parts))]
 
 
 class RecipeReference(StrictModel):
@@ -59,7 +79,7 @@ class Entry(StrictModel):
             raise ValueError(f"{self.name} needs path, card_sha256 and files, or a recipe")
         elif "card.yaml" not in self.files or self.files["card.yaml"].sha256 != self.card_sha256:
             raise ValueError(f"{self.name}: files must list card.yaml, with card_sha256 as its hash")
-        nested = [name for name in self.files if any(name.startswith(f"{other}/") for other in self.files)]
+        nested = [name for name in self.files if any(map(self.files.__contains__, _folders(name)))]
         if nested:
             raise ValueError(f"{self.name}: {nested[0]!r} is inside another file")
         return self
@@ -88,8 +108,8 @@ class Index(StrictModel):
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:
-        names = [entry.name for entry in self.models]
-        repeated = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
+        counts = Counter(entry.name for entry in self.models)
+        repeated = sorted(name for name, count in counts.items() if count > 1)
         if repeated:
             raise ValueError(f"listed more than once: {', '.join(repeated[:10])}")
         return self
@@ -101,9 +121,23 @@ class Index(StrictModel):
         Raises
         ------
         PackageError
-            Fields are missing, unknown or wrong, or an entry points out of the source. The message has a line for each.
+            Fields are missing, unknown or wrong, or an entry points out of the source. The message has a line for each. An entry
+            whose id cannot be used is left out, with a message.
         """
-        return from_json(cls, raw, where)
+        index = from_json(cls, raw, where)
+        models: list[Entry] = []
+        spellings: dict[str, str] = {}
+        for entry in index.models:
+            try:
+                check_id(entry.id)
+                spelling = spellings.setdefault(entry.id.lower(), entry.id)
+                if spelling != entry.id:
+                    raise PackageError(f"the ids {spelling!r} and {entry.id!r} differ in upper and lower case only")
+            except PackageError as error:
+                say(f"{where}: a model is left out: {error}")
+            else:
+                models.append(entry)
+        return index if len(models) == len(index.models) else index.model_copy(update={"models": tuple(models)})
 
     def write(self, folder: Path) -> None:
         """Write index.json into `folder`. If writing fails, the old file stays."""
@@ -132,6 +166,7 @@ def package_entry(card: Card, raw: bytes, path: str) -> Entry:
     PackageError
         An index cannot contain the card's id or version, or `path`.
     """
+    check_id(card.id)
     digest = hashlib.sha256(raw).hexdigest()
     fields = {
         "id": card.id,

@@ -13,7 +13,7 @@ from scbasset_zoo.files import remove_leftovers
 from scbasset_zoo.package.reading import Package
 from scbasset_zoo.progress import progress
 from scbasset_zoo.zoo.hashes import require_unchanged
-from scbasset_zoo.zoo.index import FILE, Entry, Index, package_entry
+from scbasset_zoo.zoo.index import FILE, Entry, Index, check_id, package_entry
 from scbasset_zoo.zoo.recipes import MAX_BYTES as RECIPE_MAX_BYTES
 from scbasset_zoo.zoo.recipes import Recipe
 from scbasset_zoo.zoo.schema import from_fields, from_yaml
@@ -103,6 +103,7 @@ def _recipe_entry(path: Path, relative: str) -> Entry:
         raise PackageError(f"{path} has {path.stat().st_size:,} bytes; a recipe has at most {RECIPE_MAX_BYTES:,}.")
     raw = path.read_bytes()
     about = from_yaml(Recipe, raw, str(path)).about
+    check_id(about.id)
     fields = {
         "id": about.id,
         "version": about.version,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +15,7 @@ from scbasset_zoo.zoo.urls import scheme
 ATTEMPTS = 5
 FIRST_PAUSE = 0.3
 CHUNK = 2**20
+SMALL_FILE_SECONDS = 180.0  # a whole index or card, however slowly its server sends
 STORE_BLOCK = 2**23
 T = TypeVar("T")
 
@@ -39,9 +41,12 @@ def read(url: str, limit: int, *, attempts: int | None = None) -> bytes:
 
     def read_once() -> bytes:
         raw = bytearray()
+        end = time.monotonic() + SMALL_FILE_SECONDS
         with stream(url, 0) as (_, chunks):
             for chunk in chunks:
                 raw += chunk
+                if time.monotonic() > end:
+                    raise SourceError(f"{url} did not arrive within {SMALL_FILE_SECONDS:g} seconds. Try again later.")
                 if len(raw) > limit:
                     raise PackageError(f"{url} has more than {limit:,} bytes, which is too many for a file of this kind.")
         return bytes(raw)

@@ -108,7 +108,7 @@ def _core_symbols(lines: Sequence[tuple[int, str]]) -> str:
 def _title(line: str, where: str) -> str:
     """Return the identifier of a MOTIF line, and the factor after a blank if there is one."""
     # MEME itself adds "width = 4 sites = 20 ..." to the line.
-    title = " ".join(re.split(r"\s+width\s*=", line, maxsplit=1)[0].split()[1:3])
+    title = " ".join(re.split(r"\bwidth\s*=", line, maxsplit=1)[0].split()[1:3])
     if not title:
         raise InputError(f"{where}: expected a name after MOTIF.")
     require_letters(title, where)
