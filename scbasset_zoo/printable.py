@@ -7,7 +7,7 @@ import unicodedata
 
 # Letters that str.isprintable allows, and that have no width or look like a space.
 _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0") | frozenset(map(chr, range(0xFE00, 0xFE10)))
-_USER = re.compile(r"://[^/\s@?#]*@")
+_USER = re.compile(r"://[^/\s?#]*@")
 _SECRET = re.compile(
     r"([?&;](?:[\w.-]{0,40}(?:token|signature|credential|password|secret|key)|sig|auth)=)[^&;#\s'\"<>]+", re.IGNORECASE
 )

@@ -12,9 +12,18 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
 
 
+MAX_PROBLEMS = 20
+MAX_LETTERS = 300
+
+
 def field_problems(error: ValidationError) -> list[str]:
-    """Return one line for each wrong field of a file: where it is, what is wrong with it, and its value."""
-    return [_field_problem(entry) for entry in _entries(error)]
+    """Return one line for each wrong field of a file: where it is, what is wrong with it, and its value.
+
+    After `MAX_PROBLEMS` lines, a last line counts the others.
+    """
+    entries = _entries(error)
+    more = [f"and {len(entries) - MAX_PROBLEMS:,} more"] if len(entries) > MAX_PROBLEMS else []
+    return [_field_problem(entry) for entry in entries[:MAX_PROBLEMS]] + more
 
 
 def option_problems(error: ValidationError, names: Collection[str]) -> list[str]:
@@ -43,7 +52,7 @@ def _field_problem(entry: Any) -> str:
     else:
         message = _message(entry)
         if entry["type"] != "value_error" and not isinstance(entry["input"], dict | list | bytes):
-            message += f"; found {entry['input']!r}"
+            message += f"; found {_short(repr(entry['input']))}"
     place = ".".join(_parts(entry))
     return f"{place}: {message}" if place else message
 
@@ -63,7 +72,11 @@ def _option_problem(entry: Any, names: Collection[str]) -> str:
 
 def _parts(entry: Any) -> list[str]:
     """Return the names and numbers that lead to a value; pydantic marks a wrong key of a mapping with "[key]"."""
-    return [str(part) for part in entry["loc"] if part != "[key]"]
+    return [_short(str(part)) for part in entry["loc"] if part != "[key]"]
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= MAX_LETTERS else f"{text[:MAX_LETTERS]}…"
 
 
 def _message(entry: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +11,14 @@ import yaml
 from scbasset_zoo.graph.contract import BATCH_OUTPUT
 from scbasset_zoo.package.card import Card, Citation
 from scbasset_zoo.package.card_fields import NO_LICENSE
+from scbasset_zoo.printable import printable_field
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MAX_GROUPS = 30
 NO_VERDICT = "Whether the model is better than chance and than the depth of the cells is not known."
+_OTHER_LINK = re.compile(r"\]([(:])(?! {0,3}https?://)")
 TAGS = ("biology", "genomics", "single-cell", "scatac-seq", "scbasset", "onnx")
 # Licences whose name on the hub is their SPDX id in lower case, https://huggingface.co/docs/hub/repositories-licenses.
 _HUB_LICENSES = frozenset(
@@ -50,7 +53,13 @@ def describe(card: Card, cells: pd.DataFrame) -> str:
     cells : DataFrame
         The cells of the model. The text counts them by the default group of the card.
     """
-    return "\n\n".join(section for section in _sections(card, cells) if section) + "\n"
+    return "\n\n".join(_harmless(section) for section in _sections(card, cells) if section) + "\n"
+
+
+def _harmless(section: str) -> str:
+    """Return Markdown without HTML, images, control characters, or links other than http:// and https://."""
+    text = "\n".join(printable_field(line.expandtabs()) for line in section.split("\n"))
+    return _OTHER_LINK.sub(r"]\\\1", text.replace("<", "&lt;").replace("![", "!\\["))
 
 
 def _front_fields(card: Card) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from scbasset_zoo.zoo.versions import version_order
 
 FILE = "index.json"
 MAX_BYTES = 64 * 2**20
+MAX_LEFT_OUT = 5
 _OWN_NAMES = frozenset(["index.json", "card.yaml", "recipe.yaml", "zoo.yaml", "readme.md", "model.onnx"])
 # Windows has no files of these names, with or without a suffix.
 _DEVICES = frozenset(["con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))])
@@ -126,6 +127,7 @@ class Index(StrictModel):
         """
         index = from_json(cls, raw, where)
         models: list[Entry] = []
+        left_out: list[str] = []
         spellings: dict[str, str] = {}
         for entry in index.models:
             try:
@@ -134,9 +136,13 @@ class Index(StrictModel):
                 if spelling != entry.id:
                     raise PackageError(f"the ids {spelling!r} and {entry.id!r} differ in upper and lower case only")
             except PackageError as error:
-                say(f"{where}: a model is left out: {error}")
+                left_out.append(str(error))
             else:
                 models.append(entry)
+        for reason in left_out[:MAX_LEFT_OUT]:
+            say(f"{where}: a model is left out: {reason}")
+        if len(left_out) > MAX_LEFT_OUT:
+            say(f"{where}: {len(left_out) - MAX_LEFT_OUT:,} more models are left out")
         return index if len(models) == len(index.models) else index.model_copy(update={"models": tuple(models)})
 
     def write(self, folder: Path) -> None:

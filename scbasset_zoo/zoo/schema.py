@@ -10,7 +10,6 @@ from scbasset_zoo.errors import PackageError
 from scbasset_zoo.package import plain_yaml
 from scbasset_zoo.validation import field_problems
 
-MAX_PROBLEMS = 20
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -43,6 +42,4 @@ def from_fields(model: type[Model], fields: Any, where: str) -> Model:
 
 
 def _problems(error: ValidationError, where: str) -> PackageError:
-    problems = field_problems(error)
-    more = [f"and {len(problems) - MAX_PROBLEMS:,} more"] if len(problems) > MAX_PROBLEMS else []
-    return PackageError("\n  ".join([f"{where} cannot be used:", *problems[:MAX_PROBLEMS], *more]))
+    return PackageError("\n  ".join([f"{where} cannot be used:", *field_problems(error)]))

@@ -129,3 +129,18 @@ def test_the_verdict_stands_before_the_numbers(package, learnt):
     }
     text = readme.describe(with_fields(package.card, verdict=verdict), package.cells())
     assert f"## Evaluation\n\nIt learnt {learnt}.\n\n| metric |" in text
+
+
+def test_html_images_and_script_links_of_a_card_do_nothing(package):
+    text = (
+        "<script>x</script> ![i](https://beacon) [a](javascript:x) [b]( data:x) [c](https://kept.org)\n\n[d]: javascript:x \x1b[2J"
+    )
+    written = readme._harmless(text)
+    assert "<" not in written
+    assert "![" not in written
+    assert "\x1b" not in written
+    assert "](javascript" not in written
+    assert "]( data" not in written
+    assert "]: javascript" not in written
+    assert "[c](https://kept.org)" in written
+    assert "<script>" not in readme.describe(with_fields(package.card, limits="<script>x</script>"), package.cells())
