@@ -2,9 +2,10 @@
 
 import pytest
 
+from scbasset_zoo.cli.output import answer
 from scbasset_zoo.errors import InputError, SourceError
 from scbasset_zoo.printable import printable, printable_field, without_secrets
-from scbasset_zoo.progress import say, tell
+from scbasset_zoo.progress import say
 
 
 @pytest.mark.parametrize(
@@ -13,7 +14,7 @@ from scbasset_zoo.progress import say, tell
 def test_letters_that_deceive_are_escaped(letter, capsys):
     assert letter not in printable_field(f"a{letter}b")
     say(f"a{letter}b")
-    tell(f"a{letter}b")
+    answer(f"a{letter}b")
     out, err = capsys.readouterr()
     assert letter not in out + err
 

@@ -34,6 +34,7 @@ class Server:
         self.folder = Path(folder)
         self.sent, self.requests = Counter(), []
         self.drops, self.statuses, self.redirects, self.replaced = {}, {}, {}, {}
+        self.redirect_header = "Location"
         self.ranges, self.pause = True, 0.0
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
@@ -59,7 +60,7 @@ def _handler(server):
             server.requests.append((path, start))
             if path in server.redirects:
                 self.send_response(302)
-                self.send_header("Location", server.redirects[path])
+                self.send_header(server.redirect_header, server.redirects[path])
                 self.send_header("Content-Length", "0")
                 return self.end_headers()
             file = server.folder / path

@@ -46,7 +46,9 @@ def test_redirects_from_https_to_http_are_refused(web, tmp_path):
         assert run().stdout.strip() == NAME
         shutil.rmtree(tmp_path / "cache")
         secure.redirects[MODEL] = f"{web.url}/{MODEL}"
-        assert "which is refused" in run().stderr
+        for header in ("Location", "URI"):
+            secure.redirect_header = header
+            assert "which is refused" in run().stderr
         assert cached_folders(tmp_path) == []
 
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from scbasset_zoo.errors import PackageError, SourceError
-from scbasset_zoo.zoo.index import Index
+from scbasset_zoo.zoo.index import Index, check_id
 from scbasset_zoo.zoo.models import find_package, list_models
 
 
@@ -49,3 +49,25 @@ def test_an_entry_with_a_wrong_field_is_refused_with_the_reason(lab, change, mes
 def test_a_file_that_is_not_an_index_is_refused(raw):
     with pytest.raises(PackageError, match="index.json cannot be used"):
         Index.parse(raw, "index.json")
+
+
+@pytest.mark.parametrize("model_id", ["lab/recipe.yaml", "index.json", "lab/CON", "nul.x/a", "lab/a.", "LAB/blood"])
+def test_only_an_entry_with_a_reserved_id_is_left_out(lab, model_id, capsys):
+    fields = json.loads((lab / "index.json").read_text())
+    fields["models"].append(fields["models"][0] | {"id": model_id, "version": "7.0.0"})
+    index = Index.parse(json.dumps(fields).encode(), "there")
+    assert len(index.models) == len(fields["models"]) - 1
+    assert model_id not in {entry.id for entry in index.models}
+    assert "there: a model is left out" in capsys.readouterr().err
+
+
+def test_a_package_with_a_reserved_id_gets_no_entry():
+    with pytest.raises(PackageError, match="reserved"):
+        check_id("lab/recipe.yaml")
+
+
+def test_many_unknown_keys_give_a_short_error():
+    raw = json.dumps({f"key{n}": 1 for n in range(5_000)}).encode()
+    with pytest.raises(PackageError, match="and 4,980 more") as error:
+        Index.parse(raw, "there")
+    assert len(str(error.value)) < 3_000
