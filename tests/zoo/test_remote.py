@@ -49,3 +49,9 @@ def _forget_connections():
     from fsspec.implementations.http import HTTPFileSystem
 
     HTTPFileSystem.clear_instance_cache()
+
+
+def test_a_small_file_has_a_deadline(web, monkeypatch):
+    monkeypatch.setattr(remote, "SMALL_FILE_SECONDS", -1.0)
+    with pytest.raises(SourceError, match="did not arrive within"):
+        remote.read(f"{web.url}/index.json", 2**20)
