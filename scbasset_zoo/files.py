@@ -25,6 +25,10 @@ _Stamp = tuple[int, ...] | None
 FilesOf = Callable[[Path], Collection[str] | None]
 # Entries that systems and killed processes leave.
 _IGNORED = (".partial-", ".DS_Store")
+# Files that tell a folder of data, which is read as a whole, from a folder of the user's.
+_MARKS = (
+    "card.yaml", "manifest.json", "run.json", "simulation.json", ".zgroup", "zarr.json", "matrix.mtx", "matrix.mtx.gz"
+)  # fmt: skip
 _held: ContextVar[Mapping[Path, _Stamp]] = ContextVar("held", default=MappingProxyType({}))  # paths, and what was there at first
 
 
@@ -236,7 +240,7 @@ def _refuse_input(path: Path, source: Path) -> None:
         return
     if path.exists() and (resolved.is_relative_to(path.resolve()) or os.path.samefile(source, path)):
         raise InputError(f"{path} is or contains the input {source}. Overwriting would delete it. Choose another name.")
-    if is_folder and path.resolve().is_relative_to(resolved):
+    if is_folder and path.resolve().is_relative_to(resolved) and any((source / mark).exists() for mark in _MARKS):
         raise InputError(f"{path} lies in the input {source}. Nothing is written into an input. Choose another place.")
 
 
