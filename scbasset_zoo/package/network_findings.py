@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from scbasset_zoo.package.finding import Finding, result_or_finding
 
 if TYPE_CHECKING:
     from scbasset_zoo.graph.head import BatchPath
+    from scbasset_zoo.graph.limited_run import Runs
 
 
 def network_findings(folder: Path, card: Card) -> Iterator[Finding]:
@@ -33,10 +34,10 @@ def network_findings(folder: Path, card: Card) -> Iterator[Finding]:
 
 
 def test_vector_findings(folder: Path, card: Card) -> Iterator[Finding]:
-    """Run the test sequences in plain ONNX Runtime, and compare the outputs with the expected ones and with the head."""
+    """Run the test sequences, and compare the outputs with the expected ones, with the head, and between batches."""
     from scbasset_zoo.graph.head import read_batch_path, read_head
+    from scbasset_zoo.graph.limited_run import run_limited
     from scbasset_zoo.graph.model_proto import parse_model
-    from scbasset_zoo.graph.plain_run import run_each
 
     codes = yield from result_or_finding(test_vectors.SEQUENCES, lambda: test_vectors.read_sequences(folder, card))
     vectors = yield from result_or_finding(test_vectors.EXPECTED, lambda: test_vectors.read_expected(folder, card))
@@ -46,24 +47,43 @@ def test_vector_findings(folder: Path, card: Card) -> Iterator[Finding]:
     raw = (folder / "model.onnx").read_bytes()
     model = parse_model(raw)
     head, batches = read_head(model), read_batch_path(model)
-    computed: dict[str, list[NDArray[Any]]] = {name: [] for name in card.output_names}
-    head_problems: dict[str, str] = {}
     try:
-        for outputs in run_each(raw, dna.one_hot(codes)):
-            head_problems = _head_problems(outputs, *head, batches) | head_problems
-            for name, arrays in computed.items():
-                arrays.append(outputs[name] if name == "peak_embedding" else outputs[name][:, cells])
+        runs = run_limited(raw, dna.one_hot(codes))
+        _require_shapes(runs, len(codes), card)
+        problems = [_head_problems(outputs, *head, batches) for outputs in runs.alone]
+        computed = {name: np.concatenate([outputs[name] for outputs in runs.alone]) for name in card.output_names}
     except PackageError as error:
         yield Finding("model.onnx", str(error))
         return
-    except (IndexError, ValueError) as error:
-        yield Finding("model.onnx", f"gives outputs of other shapes than it declares: {error}")
-        return
-    yield from (Finding("model.onnx", problem) for problem in head_problems.values())
-    for name, arrays in computed.items():
-        problem = _difference(name, np.concatenate(arrays), expected[name], rtol=card.tests.rtol, atol=card.tests.atol)
-        if problem:
+    tolerance = {"rtol": card.tests.rtol, "atol": card.tests.atol}
+    yield from (Finding("model.onnx", problem) for problem in _first_by_key(problems).values())
+    for name, values in computed.items():
+        shown = values if name == "peak_embedding" else values[:, cells]
+        if problem := _difference(name, shown, expected[name], **tolerance):
             yield Finding(test_vectors.EXPECTED, problem)
+    for batch in (runs.together, runs.reversed):
+        for name, values in computed.items():
+            if problem := _difference(name, batch[name], values, **tolerance):
+                yield Finding("model.onnx", f"gives other results when sequences run together than when they run alone: {problem}")
+                return
+
+
+def _require_shapes(runs: Runs, n: int, card: Card) -> None:
+    """Raise PackageError if an output has another shape than the card says."""
+    width = dict.fromkeys(card.output_names, card.cells.n_cells) | {"peak_embedding": card.architecture.embedding_size}
+    for outputs, rows in (*((outputs, 1) for outputs in runs.alone), (runs.together, n), (runs.reversed, n)):
+        for name in card.output_names:
+            shape = outputs[name].shape if name in outputs else None
+            if shape != (rows, width[name]):
+                raise PackageError(f"gives {name} of shape {shape} for {rows} sequences; expected {(rows, width[name])}")
+
+
+def _first_by_key(mappings: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """Return for each key the value of the first mapping that has it."""
+    first: dict[str, str] = {}
+    for mapping in mappings:
+        first = dict(mapping) | first
+    return first
 
 
 def _head_problems(

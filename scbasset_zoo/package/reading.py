@@ -18,10 +18,11 @@ from scbasset_zoo.package.tables import read_table
 from scbasset_zoo.package.verifying import verify_package
 
 if TYPE_CHECKING:
+    import onnx
     import pandas as pd
 
 
-_FETCH_AGAIN = "Fetch or export the package again."
+FETCH_AGAIN = "Fetch or export the package again."
 
 
 @dataclass(frozen=True)
@@ -59,19 +60,38 @@ class Package:
             raise PackageError(f"{folder / 'card.yaml'}: {digest_problem}.")
         findings = list(file_size_findings(folder, card))
         if findings:
-            raise PackageError("\n  ".join([f"{folder} is not complete:", *map(str, findings), _FETCH_AGAIN]))
+            raise PackageError("\n  ".join([f"{folder} is not complete:", *map(str, findings), FETCH_AGAIN]))
         return cls(folder, card, hashlib.sha256(raw).hexdigest())
 
     def model_bytes(self) -> bytes:
         """Return the bytes of model.onnx, after a check of their hash."""
         return self._bytes("model.onnx")
 
+    def network(self) -> onnx.ModelProto:
+        """Parse model.onnx, and check its graph against the contract, without running it.
+
+        Raises
+        ------
+        PackageError
+            model.onnx is not the file that the card describes, or its graph breaks the contract: for example, it has an
+            operator that is not allowed, or values without bound.
+        """
+        from scbasset_zoo.graph.checks import contract_problems
+        from scbasset_zoo.graph.model_proto import parse_model
+
+        model = parse_model(self.model_bytes())
+        problems = contract_problems(model, self.card.contract)
+        if problems:
+            path = self.folder / "model.onnx"
+            raise PackageError("\n  ".join([f"{path} is not run:", *(f"it {problem}" for problem in problems), FETCH_AGAIN]))
+        return model
+
     def cells(self) -> pd.DataFrame:
         """Return the cells of the model in the order of its outputs, indexed by barcode."""
         cells = cells_from_bytes(self._bytes("cells.parquet"), self.folder / "cells.parquet")
         if order_digest(cells.index) != self.card.cells.order_sha256:
             raise PackageError(
-                f"{self.folder / 'cells.parquet'}: the cells or their order are not those of the card. {_FETCH_AGAIN}"
+                f"{self.folder / 'cells.parquet'}: the cells or their order are not those of the card. {FETCH_AGAIN}"
             )
         return cells
 
@@ -86,5 +106,5 @@ class Package:
     def _bytes(self, name: str) -> bytes:
         raw = (self.folder / name).read_bytes()
         if hashlib.sha256(raw).hexdigest() != self.card.files[name].sha256:
-            raise PackageError(f"{self.folder / name} is not the file that the card names (its SHA-256 differs). {_FETCH_AGAIN}")
+            raise PackageError(f"{self.folder / name} is not the file that the card names (its SHA-256 differs). {FETCH_AGAIN}")
         return raw

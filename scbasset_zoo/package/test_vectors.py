@@ -110,6 +110,8 @@ def read_expected(folder: Path, card: Card) -> tuple[NDArray[np.intp], dict[str,
 
 def _read_array(archive: zipfile.ZipFile, name: str, max_values: int, kinds: str) -> NDArray[Any]:
     info = archive.getinfo(f"{name}.npy")
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise PackageError(f"{name!r} is compressed in another way than NumPy does")
     if info.file_size > _MAX_HEADER + 8 * max_values:
         raise PackageError(f"{name!r} unpacks to {info.file_size:,} bytes; the card allows {max_values:,} numbers")
     with archive.open(info) as file:

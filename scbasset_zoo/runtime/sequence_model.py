@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scbasset_zoo.errors import InputError, PackageError
+from scbasset_zoo.graph.checks import bytes_of_sequence
 from scbasset_zoo.graph.head import read_batch_path, read_head
-from scbasset_zoo.graph.model_proto import parse_model
 from scbasset_zoo.graph.trunk import extract_trunk
 from scbasset_zoo.inputs import dna
 from scbasset_zoo.package.card import Card
-from scbasset_zoo.package.reading import Package
+from scbasset_zoo.package.reading import FETCH_AGAIN, Package
 from scbasset_zoo.runtime.devices import choose_device, open_session
 from scbasset_zoo.runtime.options import DeviceName
 from scbasset_zoo.wording import option
@@ -31,6 +31,7 @@ Array = NDArray[np.float32]
 Sequences = str | Sequence[str] | NDArray[Any]
 Cells = Sequence[str | int] | NDArray[Any]
 _BATCH_SIZE = {"cpu": 32, "cuda": 256}
+_BATCH_BYTES = {"cpu": 2**32, "cuda": 2**34}
 
 
 def _reopen(
@@ -75,7 +76,7 @@ class SequenceModel:
     Raises
     ------
     PackageError
-        model.onnx is not the file that the card describes.
+        model.onnx is not the file that the card describes, or its graph breaks the contract of a package.
     DeviceError
         ONNX Runtime is not installed, or the device cannot be used.
     """
@@ -83,13 +84,15 @@ class SequenceModel:
     def __init__(self, package: Package, device: DeviceName = "auto", threads: int | None = None) -> None:
         self.device = choose_device(device, threads)
         self.package = package
-        proto = parse_model(package.model_bytes())
+        proto = package.network()
         self.cell_embedding, self.cell_intercept = read_head(proto)
         expected = (self.card.cells.n_cells, self.card.architecture.embedding_size)
         if self.cell_embedding.shape != expected:
             raise PackageError(f"{package.folder}: the cell embedding is {self.cell_embedding.shape}, the card says {expected}.")
         self.batches = read_batch_path(proto)
         self._trunk = extract_trunk(proto)
+        # All values of a batch are counted as if they existed at once, so this is an upper bound.
+        self._max_batch = max(1, _BATCH_BYTES[self.device.name] // bytes_of_sequence(proto, self.card.contract))
         self._session = open_session(self._trunk.SerializeToString(), self.device)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -143,7 +146,7 @@ class SequenceModel:
         InputError
             The sequences have another length or are not DNA, or the batch size is less than 1.
         """
-        batch = _BATCH_SIZE[self.device.name] if batch_size is None else batch_size
+        batch = min(_BATCH_SIZE[self.device.name], self._max_batch) if batch_size is None else batch_size
         if batch < 1:
             raise InputError(f"The batch size must be 1 or more; found {batch}.")
         if not isinstance(sequences, str) and len(sequences) == 0:
@@ -152,7 +155,13 @@ class SequenceModel:
         embedded = np.empty((len(codes), self.cell_embedding.shape[1]), dtype=np.float32)
         for first in range(0, len(codes), batch):
             part = slice(first, first + batch)
-            (embedded[part],) = self._session.run(["peak_embedding"], {"sequence": dna.one_hot(codes[part])})
+            (values,) = self._session.run(["peak_embedding"], {"sequence": dna.one_hot(codes[part])})
+            if values.shape != embedded[part].shape:
+                raise PackageError(
+                    f"{self.package.folder}: the network gave a peak embedding of shape {values.shape}; expected "
+                    f"{embedded[part].shape}. {FETCH_AGAIN}"
+                )
+            embedded[part] = values
         return embedded
 
     def head(self, positions: NDArray[np.intp] | slice = slice(None), *, batch_effects: bool = False) -> tuple[Array, Array]:

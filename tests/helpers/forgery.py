@@ -1,5 +1,6 @@
 """Changes packages as an attacker can, who also renews hashes and digest; and collects the findings."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,9 +13,12 @@ from onnx import numpy_helper
 
 from scbasset_zoo import files
 from scbasset_zoo.errors import PackageError
+from scbasset_zoo.graph.plain_run import run_each
+from scbasset_zoo.inputs import dna
 from scbasset_zoo.package.digests import seal, unseal
 from scbasset_zoo.package.reading import Package
 from scbasset_zoo.package.sealing import seal_package
+from scbasset_zoo.package.test_vectors import write_vectors
 from scbasset_zoo.package.verifying import verify_package
 
 needs_proc = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from /proc")
@@ -43,6 +47,16 @@ def change_model(folder, change):
     model = onnx.load(folder / "model.onnx", load_external_data=False)
     change(model)
     (folder / "model.onnx").write_bytes(model.SerializeToString())
+    rehash(folder)
+
+
+def renew_vectors(folder):
+    """Let the expected outputs be those of the network, one sequence at a time."""
+    card = Package.open(folder).card
+    sequences = (folder / "tests/sequences.txt").read_text().split()
+    shutil.rmtree(folder / "tests")
+    write_vectors(folder, sequences, run_each((folder / "model.onnx").read_bytes(), dna.one_hot(dna.as_codes(sequences))))
+    assert len(sequences) == card.tests.n_sequences
     rehash(folder)
 
 

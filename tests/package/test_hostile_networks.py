@@ -3,17 +3,20 @@
 Hashes and digest of each package fit, since an attacker can write the whole package.
 """
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from helpers import toy
-from helpers.forgery import change_model, findings, needs_proc, peak_memory, rehash
+from helpers.forgery import change_model, findings, rehash, renew_vectors
 from onnx import TensorProto, helper, numpy_helper
 
 from scbasset_zoo.errors import PackageError
+from scbasset_zoo.graph.limited_run import run_limited
+from scbasset_zoo.inputs import dna
 from scbasset_zoo.package.reading import Package
 from scbasset_zoo.package.sealing import seal_package
 from scbasset_zoo.package.verifying import verify_package
-from scbasset_zoo.package.writing import write_package
 from scbasset_zoo.runtime.model import Model
 
 
@@ -178,9 +181,83 @@ def _not_a_number_as_an_attribute(model):
     _insert(model, *nodes)
 
 
+def _dropout_in_training(model):
+    ratio, training = numpy_helper.from_array(np.array(0.5, np.float32), "ratio"), numpy_helper.from_array(np.array(True), "yes")
+    nodes = [
+        helper.make_node("Not", ["yes"], ["no"]),
+        helper.make_node("Not", ["no"], ["mode"]),
+        helper.make_node("Dropout", ["channels_first", "ratio", "mode"], ["y"]),
+    ]
+    _insert(model, *nodes, weights=[ratio, training])
+
+
+def _normalisation_in_training(model):
+    weights = [
+        numpy_helper.from_array(np.full(4, value, np.float32), name) for name, value in zip("abcd", (1, 0, 0, 1), strict=True)
+    ]
+    node = helper.make_node("BatchNormalization", ["channels_first", *"abcd"], ["y", "m", "v"], training_mode=1)
+    _insert(model, node, weights=weights)
+
+
+def _whole_numbers_divided(model):
+    """The smallest whole number divided by -1 ends the process."""
+    numbers = [numpy_helper.from_array(np.array([value], np.int32), name) for name, value in (("least", -(2**31)), ("minus", -1))]
+    nodes = [
+        helper.make_node("Div", ["least", "minus"], ["divided"]),
+        helper.make_node("Cast", ["divided"], ["real"], to=TensorProto.FLOAT),
+        helper.make_node("Add", ["channels_first", "real"], ["y"]),
+    ]
+    _insert(model, *nodes, weights=numbers)
+
+
+def _text(model):
+    model.graph.initializer.append(helper.make_tensor("words", TensorProto.STRING, [2], [b"a", b"b" * 1_000]))
+
+
+def _constant_text(model):
+    model.graph.node.insert(0, helper.make_node("Constant", [], ["words"], value_strings=[b"a", b"b"]))
+
+
+def _cast_to_text(model):
+    nodes = [
+        helper.make_node("Cast", ["channels_first"], ["words"], to=TensorProto.STRING),
+        helper.make_node("Cast", ["words"], ["y"], to=TensorProto.FLOAT),
+    ]
+    _insert(model, *nodes)
+
+
+def _random(model):
+    _insert(model, helper.make_node("RandomNormalLike", ["channels_first"], ["y"]))
+
+
+def _other_domain(model):
+    model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    _insert(model, helper.make_node("BiasGelu", ["channels_first", "channels_first"], ["y"], domain="com.microsoft"))
+
+
+def _branches(model):
+    condition = numpy_helper.from_array(np.array(True), "condition")
+    branch = lambda name: helper.make_graph(  # noqa: E731
+        [helper.make_node("Identity", ["channels_first"], [name])], name, [], [helper.make_tensor_value_info(name, 1, None)]
+    )
+    _insert(
+        model, helper.make_node("If", ["condition"], ["y"], then_branch=branch("p"), else_branch=branch("q")), weights=[condition]
+    )
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
+        (_dropout_in_training, "has a Dropout, 'y', with an input training_mode"),
+        (_normalisation_in_training, "has a BatchNormalization, 'y', in training mode"),
+        (_whole_numbers_divided, "divides whole numbers (Div 'divided')"),
+        (_text, "words has elements of type STRING; a model has numbers only"),
+        (_constant_text, "has a constant of text, 'words'"),
+        (_cast_to_text, "has values that are no numbers, first 'words' of type STRING"),
+        (_random, "operators that a package's model may not have: RandomNormalLike"),
+        (_other_domain, "operators outside the ONNX standard"),
+        (_branches, "operators that a package's model may not have: If"),
+        (_all_pairs, "values that grow faster than the number of sequences, first 'pairs'"),
         (_external("../../../etc/passwd"), "keeps w_2 in another file"),
         (_external("/etc/passwd"), "keeps w_2 in another file"),
         (_external("README.md"), "keeps w_2 in another file"),
@@ -209,6 +286,50 @@ def test_a_network_that_reads_elsewhere_expands_or_is_no_network(folder, change,
     assert "tests: not run" in text
     with pytest.raises(PackageError):
         seal_package(folder)
+    # The same checks come before any session.
+    with pytest.raises(PackageError, match="is not run"):
+        Model(Package.open(folder), "cpu")
+
+
+def _mean_of_the_batch(model):
+    nodes = [
+        helper.make_node("ReduceMean", ["channels_first"], ["mean"], axes=[0], keepdims=1),
+        helper.make_node("Sub", ["channels_first", "mean"], ["centred"]),
+        helper.make_node("Add", ["centred", "channels_first"], ["y"]),
+    ]
+    _insert(model, *nodes)
+
+
+def _softmax_over_the_batch(model):
+    nodes = [
+        helper.make_node("Softmax", ["channels_first"], ["share"], axis=0),
+        helper.make_node("Add", ["channels_first", "share"], ["y"]),
+    ]
+    _insert(model, *nodes)
+
+
+@pytest.mark.parametrize("change", [_mean_of_the_batch, _softmax_over_the_batch])
+def test_a_network_whose_results_depend_on_the_batch_is_a_finding(folder, change):
+    change_model(folder, change)
+    renew_vectors(folder)
+    assert "gives other results when sequences run together than when they run alone" in findings(folder)
+
+
+def test_a_network_that_does_not_end_or_takes_too_much_memory_is_stopped(original):
+    raw, sequence = (original / "model.onnx").read_bytes(), dna.one_hot(dna.as_codes(toy.random_sequences(1)))
+    with pytest.raises(PackageError, match=r"had not finished after 0\.05 s, so it was stopped"):
+        run_limited(raw, sequence, max_seconds=0.05)
+    with pytest.raises(PackageError, match="ONNX Runtime cannot run model.onnx|crashed ONNX Runtime"):
+        run_limited(raw, sequence, max_bytes=1_000)
+    assert len(run_limited(raw, sequence).alone) == 1
+
+
+def test_an_embedding_of_another_shape_is_never_spread_over_the_sequences(original):
+    model = Model(Package.open(original), "cpu")
+    run = model._session.run
+    model._session = SimpleNamespace(run=lambda *arguments: [run(*arguments)[0][:1]])
+    with pytest.raises(PackageError, match=r"gave a peak embedding of shape \(1, 32\); expected \(3, 32\)"):
+        model.embed(toy.random_sequences(3))
 
 
 def test_a_network_that_gives_no_numbers_is_found_by_its_test_vectors(folder):
@@ -231,18 +352,14 @@ def test_outputs_of_other_shapes_than_they_declare_are_a_finding(folder):
     assert "model.onnx: " in findings(folder)
 
 
-@needs_proc
-def test_values_that_grow_with_the_sequences_squared_are_made_for_one_sequence_at_a_time(tmp_path):
-    parts = {"card": toy.toy_card(), "model": toy.toy_model(), "cells": toy.toy_cells()}
-    folder = write_package(tmp_path / "toy", sequences=toy.random_sequences(15), **parts).folder
+def test_values_that_grow_with_the_sequences_squared_are_a_finding(folder):
     change_model(folder, _all_pairs)
-    assert verify_package(folder) == []
-    assert peak_memory(folder, "package.verify()") < 600  # MiB; 16 sequences at once take 2,000
+    assert "values that grow faster than the number of sequences, first 'pairs'" in findings(folder)
 
 
 def test_a_head_of_a_shape_that_its_data_have_not_is_not_opened(folder):
     change_model(folder, lambda model: _weight(model, "cell_embedding").dims.__setitem__(0, 2**40))
-    with pytest.raises(PackageError, match="do not have the shape that they declare"):
+    with pytest.raises(PackageError, match=r"is not run:\n.*too small for the declared shape"):
         Model(Package.open(folder), "cpu")
 
 
