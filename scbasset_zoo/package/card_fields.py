@@ -9,6 +9,7 @@ from packaging.licenses import InvalidLicenseExpression, canonicalize_license_ex
 from pydantic import AfterValidator, Field
 
 MAX_DEPTH = 16
+MAX_TEXT, MAX_ADDRESS, MAX_ID = 20_000, 2_000, 200  # characters
 NO_LICENSE = "NOASSERTION"
 # For a text without blanks at its ends.
 PLACEHOLDER = re.compile(r"\b(TODO|FIXME|XXX|TBD|TBA)\b|\A(\.\.\.|…|todo|fixme|tbd|tba|xxx+|\?+|-+)?\Z")
@@ -63,7 +64,7 @@ def _plain_value(value: Any) -> Any:
     return value
 
 
-Text = Annotated[str, AfterValidator(_text)]
+Text = Annotated[str, Field(max_length=MAX_TEXT), AfterValidator(_text)]
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
@@ -71,11 +72,13 @@ NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Tolerance = Annotated[float, Field(ge=0, le=0.01)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Doi = Annotated[str, Field(pattern=r"^10\.\d{4,9}/[^\s]+$")]
-Url = Annotated[str, Field(pattern=r"^https?://[^\s/]+\.[^\s]+$")]
+Doi = Annotated[str, Field(max_length=MAX_ADDRESS, pattern=r"^10\.\d{4,9}/[^\s]+$")]
+Url = Annotated[str, Field(max_length=MAX_ADDRESS, pattern=r"^https?://[^\s/]+\.[^\s]+$")]
 Orcid = Annotated[str, Field(pattern=r"^\d{4}-\d{4}-\d{4}-\d{3}[\dX]$")]
-ModelId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$"), AfterValidator(_text)]
-Version = Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$")]
+ModelId = Annotated[
+    str, Field(max_length=MAX_ID, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$"), AfterValidator(_text)
+]
+Version = Annotated[str, Field(max_length=MAX_ID, pattern=r"^\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$")]
 License = Annotated[str, Field(max_length=200), AfterValidator(_license)]
 Tag = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
 RelativePath = Annotated[str, AfterValidator(_relative_path)]
