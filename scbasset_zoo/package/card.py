@@ -200,7 +200,7 @@ class Verdict(_Section):
     """What the model learnt, in words. The p-values are those of permutation tests on held-out peaks.
 
     They test whether the model ranks the peaks of a cell better than chance (`p_sequence`), the cells of a peak better than
-    chance (`p_cells`), and better than the depth of the cells alone (`p_depth`).
+    chance (`p_cells`), and, without its intercept, better than if cells of the same depth are exchanged (`p_depth`).
     """
 
     learnt: Literal["sequence", "depth", "nothing"]

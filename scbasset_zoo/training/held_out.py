@@ -202,19 +202,6 @@ def _peaks_rank_cells(held_out: HeldOut, *, with_intercept: bool) -> Callable[[s
     return lambda peaks: held_out.embedding @ held_out.peak_embedding[peaks].T + intercept
 
 
-def peak_differences(held_out: HeldOut) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the AUROC of each peak that is open in some cells, by the model and by the depth of the cells."""
-    parts = []
-    scores = _peaks_rank_cells(held_out, with_intercept=True)
-    for peaks in _slices(*held_out.labels.shape):
-        block = held_out.labels[peaks].toarray().T > 0
-        depth = np.broadcast_to(held_out.depth[:, None], block.shape)
-        parts.append(np.stack([auroc_of_lines(block, scores(peaks)), auroc_of_lines(block, depth)]))
-    model, depth = np.concatenate(parts, axis=1) if parts else np.empty((2, 0))
-    is_defined = np.isfinite(model)
-    return model[is_defined], depth[is_defined]
-
-
 def _slices(n: int, width: int) -> Iterator[slice]:
     step = max(1, _VALUES_AT_ONCE // max(1, width))
     for first in range(0, n, step):

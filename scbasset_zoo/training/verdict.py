@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scbasset_zoo.training.held_out import HeldOut, evaluate, peak_differences
+from scbasset_zoo.training.held_out import HeldOut, evaluate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,8 +17,9 @@ LEVEL = 0.01
 # A difference of AUROC that is worth a sentence.
 NOTABLE = 0.01
 N_PERMUTATIONS = 999
-# The test of the peaks' order takes a table of peaks x peaks.
+# A test takes a table of peaks x peaks, or cells x cells.
 MAX_TESTED = 2_000
+CELLS_OF_SAME_DEPTH = 5
 
 
 def judge(held_out: HeldOut, rows: list[dict[str, Any]] | None = None) -> dict[str, Any] | None:
@@ -43,86 +45,93 @@ def judge(held_out: HeldOut, rows: list[dict[str, Any]] | None = None) -> dict[s
     per_cell, per_peak = by_metric.get("AUROC per cell, mean"), by_metric.get("AUROC per peak, mean")
     if per_cell is None or per_peak is None:
         return None
-    by_model, by_depth = peak_differences(held_out)
-    tests = {
-        "p_sequence": peaks_test(held_out),
-        "p_cells": _paired_test(by_model, np.full(len(by_model), 0.5)),
-        "p_depth": _paired_test(by_model, by_depth),
-    }
-    if tests["p_sequence"] < LEVEL and per_cell["value"] > 0.5:
+    peaks, cells = (_evenly_spaced(n) for n in held_out.labels.shape)
+    labels = held_out.labels[peaks][:, cells].toarray() > 0
+    without_intercept = held_out.peak_embedding[peaks] @ held_out.embedding[cells].T
+    scores = without_intercept + held_out.intercept[cells]
+    rng = np.random.default_rng(0)
+    p_sequence, _ = exchange_test(labels, scores, [np.arange(len(peaks))], rng)
+    p_cells, _ = exchange_test(labels.T, scores.T, [np.arange(len(cells))], rng)
+    # The intercept is the depth of a cell. Cells of nearly the same depth would still differ in it.
+    p_depth, exchanged = exchange_test(labels.T, without_intercept.T, same_depth(held_out.depth[cells]), rng)
+    if p_sequence < LEVEL and per_cell["value"] > 0.5:
         learnt = "sequence"
     else:
-        learnt = "depth" if tests["p_cells"] < LEVEL and per_peak["value"] > 0.5 else "nothing"
-    statement = _statement(learnt, held_out.split, per_cell, per_peak, tests)
+        learnt = "depth" if p_cells < LEVEL and per_peak["value"] > 0.5 else "nothing"
+    tests = {"p_sequence": p_sequence, "p_cells": p_cells, "p_depth": p_depth}
+    statement = _statement(learnt, held_out.split, per_cell, per_peak, tests, exchanged)
     return {"learnt": learnt, "split": held_out.split, **tests, "statement": statement}
 
 
-def peaks_test(held_out: HeldOut) -> float:
-    """Test whether a model ranks the peaks of a cell better than chance, by permuting the peaks of its embeddings.
+def exchange_test(
+    labels: NDArray[np.bool_], scores: NDArray[Any], groups: Sequence[NDArray[np.intp]], rng: np.random.Generator
+) -> tuple[float, float]:
+    """Test whether scores rank the rows of each column better than the scores of other rows of the same group do.
 
-    The statistic is the mean AUROC over cells. For ranks R and labels Y, both peaks x cells, the AUROC is linear in R Y, so the
-    statistic of a permutation is a sum over a table of peaks x peaks. Of more than 2,000 cells or peaks, 2,000 are taken.
+    The statistic is the mean AUROC over the columns with both open and closed rows. For ranks R and labels Y, both rows x columns,
+    the AUROC is linear in the products of R and Y. So the statistic of a permutation of rows is a sum over a table of rows x rows.
+
+    Parameters
+    ----------
+    labels, scores : arrays (n, m)
+    groups : sequence of int arrays
+        The rows in each group. Scores are permuted within groups.
+    rng : numpy Generator
 
     Returns
     -------
-    float
-        One-sided p, at least 1 / 1,000; NaN if no cell has both open and closed peaks.
+    p : float
+        One-sided p of 999 permutations, at least 1 / 1,000. It is 1 if no column has both open and closed rows.
+    permuted : float
+        Mean of the statistic over the permutations.
     """
     from scipy.stats import rankdata
 
-    peaks, cells = (np.unique(np.linspace(0, n - 1, min(n, MAX_TESTED)).astype(int)) for n in held_out.labels.shape)
-    labels = held_out.labels[peaks][:, cells].toarray() > 0
     has_both = labels.any(axis=0) & ~labels.all(axis=0)
     if not has_both.any():
-        return float("nan")
-    labels = labels[:, has_both]
-    scores = held_out.peak_embedding[peaks] @ held_out.embedding[cells[has_both]].T
-    n_open = labels.sum(axis=0)
-    # Row: the peak whose labels are taken; column: the peak whose ranks are taken.
-    table = (labels / (n_open * (len(labels) - n_open))) @ rankdata(scores, axis=0).T
-    rng = np.random.default_rng(0)
-    columns = np.arange(len(labels))
-    permuted = np.array([table[rng.permutation(columns), columns].sum() for _ in range(N_PERMUTATIONS)])
+        return 1.0, 0.5
+    labels, ranks = labels[:, has_both], rankdata(scores[:, has_both], axis=0)
+    n_open = labels.sum(axis=0).astype(np.float64)
+    weight = 1 / (n_open * (len(labels) - n_open) * labels.shape[1])
+    # Row: where the labels are taken; column: where the ranks are taken.
+    table = (labels * weight) @ ranks.T
+    offset = float((weight * n_open * (n_open + 1) / 2).sum())
+    observed, sums = float(np.trace(table)), np.empty(N_PERMUTATIONS)
+    order = np.arange(len(labels))
+    for i in range(N_PERMUTATIONS):
+        for group in groups:
+            order[group] = rng.permutation(group)
+        sums[i] = table[np.arange(len(labels)), order].sum()
     # Sums in another order differ in the last places.
-    reached = permuted >= np.trace(table) - 1e-9 * abs(np.trace(table))
-    return float((1 + reached.sum()) / (1 + N_PERMUTATIONS))
+    reached = int((sums >= observed - 1e-9 * abs(observed)).sum())
+    return (1 + reached) / (1 + N_PERMUTATIONS), float(sums.mean()) - offset
 
 
-def _paired_test(values: NDArray[np.float64], others: NDArray[np.float64]) -> float:
-    """Test whether values are larger than others in the mean, by swapping pairs; one-sided p."""
-    from scipy.stats import permutation_test
-
-    if len(values) < 2 or np.allclose(values, others, rtol=0, atol=1e-9):
-        return 1.0
-    return float(
-        permutation_test(
-            (values, others),
-            lambda first, second, axis: np.mean(first - second, axis=axis),
-            permutation_type="samples",
-            vectorized=True,
-            n_resamples=N_PERMUTATIONS,
-            batch=100,
-            alternative="greater",
-            rng=np.random.default_rng(0),
-        ).pvalue
-    )
+def same_depth(depth: NDArray[np.float64]) -> list[NDArray[np.intp]]:
+    """Divide cells into groups of some five cells that are next to each other in depth."""
+    return np.array_split(np.argsort(depth, kind="stable"), max(1, len(depth) // CELLS_OF_SAME_DEPTH))
 
 
-def _statement(learnt: str, split: str, per_cell: dict[str, Any], per_peak: dict[str, Any], tests: dict[str, float]) -> str:
+def _evenly_spaced(n: int) -> NDArray[np.intp]:
+    return np.unique(np.linspace(0, n - 1, min(n, MAX_TESTED)).astype(np.intp))
+
+
+def _statement(
+    learnt: str, split: str, per_cell: dict[str, Any], per_peak: dict[str, Any], tests: dict[str, float], exchanged: float
+) -> str:
     gc, depth = per_cell["baselines"]["GC content"], per_peak["baselines"]["depth"]
-    of_cell, of_peak = f"{per_cell['value']:.3f}", f"{per_peak['value']:.3f}"
-    ranks_peaks = f"ranks the {split} peaks of a cell with an AUROC of {of_cell} (chance 0.500, GC content alone {gc:.3f}"
-    ranks_peaks += f"; p = {tests['p_sequence']:.2g})"
-    ranks_cells = f"ranks the cells of a {split} peak with an AUROC of {of_peak}"
+    ranks_peaks = f"ranks the {split} peaks of a cell with an AUROC of {per_cell['value']:.3f} (chance 0.500, GC content alone "
+    ranks_peaks += f"{gc:.3f}; p = {tests['p_sequence']:.2g})"
+    ranks_cells = f"ranks the cells of a {split} peak with an AUROC of {per_peak['value']:.3f}"
     if learnt == "sequence":
         only_gc = " GC content alone does as well, so it may have learnt little else." if per_cell["value"] <= gc else ""
-        beats_depth = tests["p_depth"] < LEVEL and per_peak["value"] > depth
-        than_depth = (
-            f"better than their depth alone ({depth:.3f}; p = {tests['p_depth']:.2g})."
-            if beats_depth
-            else f"no better than their depth alone ({depth:.3f}; p = {tests['p_depth']:.2g}): it may hardly tell cells apart."
+        without = per_peak["baselines"]["model without intercept"]
+        hardly = "" if tests["p_depth"] < LEVEL else "hardly "
+        return (
+            f"The model learnt sequence: it {ranks_peaks}.{only_gc} It {ranks_cells} (depth alone {depth:.3f}). Without its intercept "
+            f"this is {without:.3f}, and {exchanged:.3f} with cells of the same depth exchanged (p = {tests['p_depth']:.2g}), so it "
+            f"{hardly}tells cells of the same depth apart."
         )
-        return f"The model learnt sequence: it {ranks_peaks}.{only_gc} It {ranks_cells}, {than_depth}"
     meaning = "Its embeddings, scores and predictions say nothing about regulation."
     if learnt == "depth":
         return (

@@ -9,7 +9,7 @@ from scipy import sparse
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from scbasset_zoo.training.held_out import HeldOut, aupr_of_lines, auroc_of_lines, evaluate, held_out_peaks
-from scbasset_zoo.training.verdict import compare_with_validation, judge, peaks_test
+from scbasset_zoo.training.verdict import compare_with_validation, exchange_test, judge, same_depth
 
 N_PEAKS, N_CELLS = 150, 60
 
@@ -79,7 +79,11 @@ def test_baselines_are_those_of_scikit_learn():
 @pytest.mark.parametrize(
     ("knows", "learnt", "words"),
     [
-        ({"sequence": True, "depth": True}, "sequence", r"^The model learnt sequence: it ranks the test peaks.*better than their"),
+        (
+            {"sequence": True, "depth": True},
+            "sequence",
+            r"^The model learnt sequence: it ranks the test.*so it tells cells",
+        ),
         ({"sequence": False, "depth": True}, "depth", r"^The model is no better than depth: .* their depth alone reaches 0\.\d+"),
         ({"sequence": False, "depth": False}, "nothing", r"^The model is no better than chance: .* \(chance 0.500\)"),
     ],
@@ -96,14 +100,34 @@ def test_a_model_that_knows_only_how_open_a_peak_is_does_not_beat_depth():
     openness = np.asarray(model.labels.mean(axis=1)).repeat(4, axis=1).astype(np.float32)
     verdict = judge(HeldOut(**{**vars(model), "embedding": same_in_all_cells, "peak_embedding": openness}))
     assert verdict["learnt"] == "sequence"
-    assert "no better than their depth alone" in verdict["statement"]
+    assert "so it hardly tells cells of the same depth apart" in verdict["statement"]
 
 
 def test_p_values_of_models_without_signal_are_uniform():
-    p_values = [peaks_test(held_out(sequence=False, depth=True, seed=seed)) for seed in range(60)]
+    p_values = []
+    for seed in range(60):
+        model = held_out(sequence=False, depth=True, seed=seed)
+        scores = model.peak_embedding @ model.embedding.T
+        p, permuted = exchange_test(model.labels.toarray() > 0, scores, [np.arange(N_PEAKS)], np.random.default_rng(seed))
+        assert permuted == pytest.approx(0.5, abs=0.01)
+        p_values.append(p)
     # The standard error of the mean of 60 uniform numbers is 0.037.
     assert np.mean(p_values) == pytest.approx(0.5, abs=0.15)
     assert np.mean(np.array(p_values) < 0.1) < 0.3
+
+
+def test_cells_of_the_same_depth_are_exchanged_and_the_statistic_is_the_mean_auroc():
+    rng = np.random.default_rng(0)
+    depth = rng.random(35)
+    groups = same_depth(depth)
+    assert sorted(np.concatenate(groups)) == list(range(35))
+    assert [len(group) for group in groups] == [5] * 7
+    assert all(depth[first].max() < depth[second].min() for first, second in zip(groups, groups[1:], strict=False))
+    labels, scores = rng.random((35, 8)) < 0.4, rng.integers(0, 5, (35, 8)).astype(float)
+    alone = [np.array([row]) for row in range(35)]  # nothing is exchanged
+    p, permuted = exchange_test(labels, scores, alone, rng)
+    assert p == 1
+    assert permuted == pytest.approx(np.mean([roc_auc_score(labels[:, c], scores[:, c]) for c in range(8)]), abs=1e-12)
 
 
 def test_no_verdict_without_open_or_without_closed_entries():
