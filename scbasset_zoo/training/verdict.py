@@ -128,9 +128,9 @@ def _statement(
         without = per_peak["baselines"]["model without intercept"]
         hardly = "" if tests["p_depth"] < LEVEL else "hardly "
         return (
-            f"The model learnt sequence: it {ranks_peaks}.{only_gc} It {ranks_cells} (depth alone {depth:.3f}). Without its intercept "
-            f"this is {without:.3f}, and {exchanged:.3f} with cells of the same depth exchanged (p = {tests['p_depth']:.2g}), so it "
-            f"{hardly}tells cells of the same depth apart."
+            f"The model learnt sequence: it {ranks_peaks}.{only_gc} It {ranks_cells} (depth alone {depth:.3f}). Without its "
+            f"intercept this is {without:.3f}, and {exchanged:.3f} with cells of the same depth exchanged (p = "
+            f"{tests['p_depth']:.2g}), so it {hardly}tells cells of the same depth apart."
         )
     meaning = "Its embeddings, scores and predictions say nothing about regulation."
     if learnt == "depth":
