@@ -94,7 +94,15 @@ def read_expected(folder: Path, card: Card) -> tuple[NDArray[np.intp], dict[str,
     PackageError
         The file is not an .npz of exactly these arrays, or the arrays have other types or more values than the card allows.
     """
-    path = folder / EXPECTED
+    try:
+        return _read_expected(folder / EXPECTED, card)
+    except PackageError:
+        raise
+    except Exception as error:  # a damaged archive fails in many ways
+        raise PackageError(f"cannot be read: {error}") from error
+
+
+def _read_expected(path: Path, card: Card) -> tuple[NDArray[np.intp], dict[str, NDArray[Any]]]:
     if not zipfile.is_zipfile(path):
         raise PackageError("not a NumPy .npz file")
     names = ("cells", *card.output_names)
