@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from scbasset_zoo_plugins.labels import label_text
 from scbasset_zoo_plugins.palette import Style, styles
 
 MAX_LEGEND_VALUES = 40
@@ -34,6 +35,7 @@ def draw_cells(figure: Figure, ax: Axes, points: NDArray[Any], values: pd.Series
         Show the legend. More than 40 labels have none.
     """
     x, y = points.T
+    title = label_text(title)
     size = float(np.clip(6_000 / len(points), 0.3, 14))
     order = np.random.default_rng(0).permutation(len(points))  # so that no label lies on top of all others
     look: dict[str, Any] = {"s": size, "linewidths": 0, "rasterized": True}
@@ -59,8 +61,8 @@ def draw_cells(figure: Figure, ax: Axes, points: NDArray[Any], values: pd.Series
 
 def _add_legend(ax: Axes, style_of_label: dict[str, Style]) -> None:
     handles = [
-        Line2D([], [], linestyle="", marker=style.marker, color=style.colour, label=label)
-        for label, style in style_of_label.items()
+        Line2D([], [], linestyle="", marker=style.marker, color=style.colour, label=label_text(value))
+        for value, style in style_of_label.items()
     ]
     n_columns = -(-len(handles) // LEGEND_ROWS)
     ax.legend(handles=handles, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, ncols=n_columns)

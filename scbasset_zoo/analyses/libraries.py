@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import warnings
 from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Any
@@ -41,10 +42,15 @@ def _use_writable_caches() -> None:
 
 @contextlib.contextmanager
 def default_style() -> Iterator[None]:
-    """Draw during the block with matplotlib's defaults: the user's settings may need LaTeX or fonts that this machine lacks."""
+    """Draw during the block with matplotlib's defaults: the user's settings may need LaTeX or fonts that this machine lacks.
+
+    Texts are shown as they are. Names of groups, such as "$CD4_+$", are no formulas.
+    """
     matplotlib = _import_matplotlib()
-    with matplotlib.rc_context():
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font")  # it is drawn as a box
         matplotlib.rcdefaults()
+        matplotlib.rcParams["text.parse_math"] = False
         yield
 
 

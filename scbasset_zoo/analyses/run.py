@@ -211,7 +211,16 @@ def _compute(
             write_result(result, partial)
             return result
     # The analysis wrote the file itself.
-    return read_result(outputs.out)
+    return _with_names_of(result, read_result(outputs.out))
+
+
+def _with_names_of(result: Result, read: Result) -> Result:
+    """Give the columns of a result read from its file the names that they had before: in a file, "donor/id" is "donor_id"."""
+    if type(result).__name__ == type(read).__name__ == "AnnData":
+        for before, after in ((result.obs, read.obs), (result.var, read.var)):
+            if len(before.columns) == len(after.columns):
+                after.columns = before.columns
+    return read
 
 
 def _draw(analysis: Analysis, result: Result, plugin: str) -> Mapping[str, Figure]:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from scbasset_zoo_plugins.labels import label_text
 from scbasset_zoo_plugins.maps import draw_cells
 from scbasset_zoo_plugins.palette import COLOURS, MARKERS
 
@@ -65,7 +66,7 @@ def _umaps(result: ad.AnnData, table: pd.DataFrame, columns: list[str]) -> Figur
         values = result.obs[column].astype(str)
         for i, (ax, name, key) in enumerate(zip(block, table.index, table["obsm"], strict=False)):
             draw_cells(figure, ax, np.asarray(result.obsm[_umap_key(key)]), values, name, legend=i == width - 1)
-            ax.set(title=name, xlabel="", ylabel=f"coloured by {column}" if i % width == 0 else "")
+            ax.set(title=name, xlabel="", ylabel=f"coloured by {label_text(column)}" if i % width == 0 else "")
         for ax in block[len(table) :]:
             ax.set_axis_off()
     return figure

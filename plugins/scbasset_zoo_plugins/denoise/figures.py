@@ -12,6 +12,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from scbasset_zoo_plugins.labels import label_text
 from scbasset_zoo_plugins.palette import GREY, SKY_BLUE, VERMILION, Style, styles
 
 COLOUR_OF_SIDE = {"counts": GREY, "denoised": SKY_BLUE}
@@ -62,7 +63,7 @@ def _label_strip(figure: Figure, ax: Axes, labels: list[str], style_of_label: di
     ax.set(xticks=[], yticks=[], ylabel=f"{len(labels):,} cells, clustered")
     shown = [label for label in style_of_label if label in set(labels)]
     figure.legend(
-        handles=[Patch(color=style_of_label[label].colour, label=label) for label in shown],
+        handles=[Patch(color=style_of_label[label].colour, label=label_text(label)) for label in shown],
         loc="outside lower center", ncols=min(len(shown), 8), frameon=False,
     )  # fmt: skip
 

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from scbasset_zoo.extend import sequences as dna
 from scbasset_zoo_plugins.ism.tables import table
+from scbasset_zoo_plugins.labels import label_text
 from scbasset_zoo_plugins.palette import BLUE, GREEN, ORANGE, VERMILION
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def _logos(result: xr.Dataset, number: int, dimension: str, matches: pd.DataFram
     for ax, row in zip(axes, rows, strict=False):
         _logo(ax, values[stretch, row], codes[stretch])
         ax.set_ylim(low * 1.05, high * 1.05 or 1)
-        ax.set_ylabel(str(names[row]), rotation=0, ha="right", va="center")
+        ax.set_ylabel(label_text(names[row]), rotation=0, ha="right", va="center")
         ax.spines[["top", "right"]].set_visible(False)
     if len(marked):
         _mark(axes[-1], marked)
@@ -63,9 +64,11 @@ def _logos(result: xr.Dataset, number: int, dimension: str, matches: pd.DataFram
     ticks = np.arange(-shift % 10, min(WIDTH, len(codes)), 10)
     axes[-1].set_xticks(ticks, [f"{shift + tick:,}" for tick in ticks])
     axes[-1].set_xlabel(
-        f"position on {result['chrom'].to_numpy()[number]}, bp from 0" if on_genome else f"position in {region}, bp from 0"
+        f"position on {result['chrom'].to_numpy()[number]}, bp from 0"
+        if on_genome
+        else f"position in {label_text(region)}, bp from 0"
     )
-    axes[0].set_title(region, loc="left", size="medium")
+    axes[0].set_title(label_text(region), loc="left", size="medium")
     figure.supylabel("importance of the base (logit)", size="medium")
     return figure
 
@@ -98,7 +101,7 @@ def _matches_to_mark(matches: pd.DataFrame, region: str, first: int) -> pd.DataF
 def _mark(ax: Axes, matches: pd.DataFrame) -> None:
     """Draw a bar with a name for each match."""
     starts, ends = matches["start"].to_numpy(), matches["end"].to_numpy()
-    texts = matches["tf"] + " " + matches["strand"] + "  (" + matches["group"].astype(str) + ")"
+    texts = matches["tf"].map(label_text) + " " + matches["strand"] + "  (" + matches["group"].map(label_text) + ")"
     for row, (start, end, text) in enumerate(zip(starts, ends, texts, strict=True)):
         ax.plot([start - 0.5, end - 0.5], [-row, -row], color="0.2", linewidth=4, solid_capstyle="butt")
         text_is_right = end < WIDTH * 0.75

@@ -109,13 +109,20 @@ def _notes(scores: Scores, names: pd.Index) -> NDArray[np.object_]:
 
 
 def _group_means(scores: Scores, factors: pd.Series, groups: CellGroups) -> pd.DataFrame:
-    """Return the mean z-score of each motif in each group; motifs whose raw scores differ most between groups come first."""
+    """Return the mean z-score of each motif in each group; motifs whose raw scores differ most between groups come first.
+
+    The column ``tf`` has the factors; a group of this name has the column ``group_tf``.
+    """
     sums = np.zeros((len(groups.names), len(scores.latent)))
     for block in scores.blocks():
         codes = groups.codes[block.rows]
         members = sparse.csr_matrix((np.ones(len(codes)), (codes, np.arange(len(codes)))), shape=(len(sums), len(codes)))
         sums += members @ block.values
-    table = pd.DataFrame((sums / groups.sizes[:, None]).T, index=factors.index, columns=groups.names)
+    group_tf = "group_tf"
+    while group_tf in groups.names:
+        group_tf = f"group_{group_tf}"
+    columns = [group_tf if name == "tf" else name for name in groups.names]
+    table = pd.DataFrame((sums / groups.sizes[:, None]).T, index=factors.index, columns=columns)
     order = np.argsort(-np.ptp(table.to_numpy(), axis=1) * scores.deviation, kind="stable")
     table.insert(0, "tf", factors)
     return table.iloc[order]

@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from scbasset_zoo_plugins.labels import label_text
 from scbasset_zoo_plugins.maps import draw_cells
 from scbasset_zoo_plugins.motif_insertion.factor_scores import parse_contrast
 from scbasset_zoo_plugins.neighbours import add_neighbours
@@ -18,6 +19,7 @@ from scbasset_zoo_plugins.palette import BLUE, COLOURS, VERMILION
 
 MAX_CELLS = 20_000
 FACTORS_PER_GROUP, MAX_FACTORS = 4, 40
+MAX_ROWS = 300  # the height of the heat map stops growing here, since an image has a largest size
 N_SHOWN = 6
 MAX_NAMED_POINTS = 8
 MIN_EFFECT = 0.05  # share of the largest effect; a factor with less is not shown for a group
@@ -47,13 +49,13 @@ def _heat_map(result: ad.AnnData) -> Figure:
     values = means.drop(columns="tf")
     scores = values.to_numpy()
     chosen = list(dict.fromkeys(row for rows in _outstanding(result, FACTORS_PER_GROUP) for row in rows))[:MAX_FACTORS]
-    figure = Figure(figsize=(2.2 + 0.32 * len(chosen), 1.8 + 0.32 * values.shape[1]), layout="constrained")
+    figure = Figure(figsize=(2.2 + 0.32 * len(chosen), 1.8 + 0.32 * min(values.shape[1], MAX_ROWS)), layout="constrained")
     ax = figure.subplots()
     limit = float(np.abs(scores[chosen]).max()) or 1.0
     image = ax.imshow(scores[chosen].T, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto", interpolation="nearest")
-    ax.set_xticks(range(len(chosen)), means["tf"].iloc[chosen], rotation=90)
-    ax.set_yticks(range(values.shape[1]), values.columns)
-    ax.set_ylabel(str(result.uns["motif_insertion"]["group_by"]))
+    ax.set_xticks(range(len(chosen)), means["tf"].iloc[chosen].map(label_text), rotation=90)
+    ax.set_yticks(range(values.shape[1]), values.columns.map(label_text))
+    ax.set_ylabel(label_text(result.uns["motif_insertion"]["group_by"]))
     figure.colorbar(image, ax=ax, label="mean activity (z)", pad=0.01)
     return figure
 
@@ -98,17 +100,18 @@ def _curves(result: ad.AnnData, contrast: str) -> Figure:
     for colour, name in zip(COLOURS, shown[:N_SHOWN], strict=False):
         motif = result.var_names.get_loc(name)
         precision, recall, _ = precision_recall_curve(values[cells] == first, _scores(result, cells, motif))
-        label = f"{_label(result, motif)} ({table.loc[name, 'aupr']:.2f})"
-        ax.step(recall, precision, where="post", color=colour, label=label)
+        text = f"{_label(result, motif)} ({table.loc[name, 'aupr']:.2f})"
+        ax.step(recall, precision, where="post", color=colour, label=text)
     ax.axhline(float(table["aupr_by_chance"].iloc[0]), color="0.5", linestyle=":", label="by chance")
     ax.set(
         xlabel="recall",
         ylabel="precision",
         xlim=(0, 1.01),
         ylim=(0, 1.03),
-        title=f"cells of {first} among those of {first} and {second}",
+        title=f"cells of {label_text(first)} among those of {label_text(first)} and {label_text(second)}",
     )
-    ax.legend(title="factor (AUPR)", loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+    # Without handles, a legend leaves out names that begin with "_".
+    ax.legend(handles=ax.get_lines(), title="factor (AUPR)", loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
     ax.spines[["top", "right"]].set_visible(False)
     return figure
 
@@ -144,7 +147,9 @@ def _name_points(ax: Axes, table: pd.DataFrame, x: np.ndarray, y: np.ndarray) ->
         is_apart = all(np.abs(points[row] - points[other]).max() > 0.05 for other in named)
         if is_apart and len(named) < MAX_NAMED_POINTS:
             named.append(int(row))
-            ax.annotate(table["tf"].iloc[row], (x[row], y[row]), xytext=(4, 0), textcoords="offset points", va="center", size=8)
+            ax.annotate(
+                label_text(table["tf"].iloc[row]), (x[row], y[row]), xytext=(4, 0), textcoords="offset points", va="center", size=8
+            )
 
 
 def _shown_motifs(result: ad.AnnData) -> list[int]:
@@ -180,4 +185,4 @@ def _scores(result: ad.AnnData, cells: np.ndarray, motif: int) -> np.ndarray:
 def _label(result: ad.AnnData, motif: int) -> str:
     """Return the factor of a motif, with the motif's name if the factor has several."""
     name, tf = result.var_names[motif], result.var["tf"].iloc[motif]
-    return str(tf) if (result.var["tf"] == tf).sum() == 1 else f"{tf} {name}"
+    return label_text(tf if (result.var["tf"] == tf).sum() == 1 else f"{tf} {name}")
