@@ -26,9 +26,9 @@ class ClusterAgreement(EmbeddingMetric):
 
         assert cells.labels is not None
         assert cells.clusters is not None
-        if problem := problem_of_labels(cells):
-            return dict.fromkeys(("ARI", "AMI", "homogeneity"), UndefinedScore(problem))
         labels, clusters = cells.labels[cells.sample], cells.clusters[cells.sample]
+        if problem := problem_of_labels(cells) or _problem_of_clusters(clusters):
+            return dict.fromkeys(("ARI", "AMI", "homogeneity"), UndefinedScore(problem))
         return {
             "ARI": adjusted_rand_score(labels, clusters),
             "AMI": adjusted_mutual_info_score(labels, clusters),
@@ -48,7 +48,7 @@ class LabelSilhouette(EmbeddingMetric):
         assert cells.labels is not None
         if problem := problem_of_labels(cells) or _problem_of_positions(cells):
             return {"cell-type ASW": UndefinedScore(problem)}
-        width = silhouette_score(cells.embedding[cells.sample], cells.labels[cells.sample])
+        width = silhouette_score(_scaled(cells), cells.labels[cells.sample])
         return {"cell-type ASW": (width + 1) / 2}
 
 
@@ -126,7 +126,7 @@ class Ilisi(EmbeddingMetric):
         if problem := _problem_of_batches(size) or _problem_of_positions(cells) or _problem_of_ilisi(size, perplexity):
             return dict.fromkeys(("iLISI", "iLISI, rescaled"), UndefinedScore(problem))
         table = pd.DataFrame({"batch": batches.astype(str)})
-        median = np.median(compute_lisi(cells.embedding[cells.sample], table, ["batch"], perplexity))
+        median = np.median(compute_lisi(_scaled(cells), table, ["batch"], perplexity))
         return {"iLISI": median, "iLISI, rescaled": (median - 1) / (cells.batches.max())}
 
 
@@ -143,6 +143,20 @@ def problem_of_labels(cells: EmbeddedCells) -> str | None:
     if n_labels < 2:
         return "all cells have the same label"
     return "each cell has a label of its own" if n_labels == len(labels) else None
+
+
+def _problem_of_clusters(clusters: np.ndarray) -> str | None:
+    """Return why clusters would agree with any labels to the same degree, or None."""
+    n_clusters = len(np.unique(clusters))
+    if n_clusters < 2:
+        return "all cells are in one cluster"
+    return "each cell is a cluster of its own" if n_clusters == len(clusters) else None
+
+
+def _scaled(cells: EmbeddedCells) -> np.ndarray:
+    """Return the positions of the sampled cells with 1 as the largest number: squares of very large or small ones are not held."""
+    points = cells.embedding[cells.sample].astype(np.float64)
+    return points / np.abs(points).max()
 
 
 def _problem_of_positions(cells: EmbeddedCells, space: Literal["embedding", "rna"] = "embedding") -> str | None:

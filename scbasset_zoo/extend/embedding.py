@@ -60,7 +60,7 @@ class EmbeddedCells:
     Raises
     ------
     InputError
-        A value is missing or not finite, or there is not one for each cell.
+        A value is missing or not finite, there is not one for each cell, or there are no cells.
 
     Attributes
     ----------
@@ -83,8 +83,10 @@ class EmbeddedCells:
         seed: int = 0,
         most_cells: int = MOST_CELLS,
     ) -> None:
+        embedding = np.asarray(embedding)
         _check_positions(embedding, "embedding", len(embedding))
         if rna is not None:
+            rna = np.asarray(rna)
             _check_positions(rna, "rna", len(embedding))
         for name, values in (("labels", labels), ("clusters", clusters), ("batches", batches)):
             if values is not None:
@@ -180,8 +182,9 @@ class IntegrationMethod(ABC):
 
 
 def _check_positions(positions: Array, name: str, n_cells: int) -> None:
-    if np.ndim(positions) != 2 or len(positions) != n_cells:
-        raise InputError(f"{name} must be cells x dimensions, with {n_cells:,} cells; found shape {np.shape(positions)}.")
+    if np.ndim(positions) != 2 or len(positions) != n_cells or not n_cells:
+        expected = f"{n_cells:,} cells" if n_cells else "one cell or more"
+        raise InputError(f"{name} must be cells x dimensions, with {expected}; found shape {np.shape(positions)}.")
     if not np.isfinite(positions).all():
         row = int(np.flatnonzero(~np.isfinite(positions).all(axis=1))[0])
         raise InputError(f"{name} has NaN or infinite values, such as those of cell {row:,}. Leave such cells out.")

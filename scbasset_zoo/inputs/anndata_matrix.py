@@ -35,11 +35,26 @@ def from_h5ad(path: Path, file: h5py.File) -> PeakMatrix:
 def from_zarr(path: Path) -> PeakMatrix:
     """Read an AnnData in a Zarr store."""
     store = zarr.open_group(path, mode="r")
+    check_no_mudata(path, store)
     if not {"obs", "var"} <= set(store):
         raise InputError(
             f"{path} is a Zarr store of another kind (it contains {', '.join(sorted(store)) or 'nothing'}). {EXPECTED_FORMATS}."
         )
     return _from_store(path, store, lambda: contextlib.nullcontext(zarr.open_group(path, mode="r")))
+
+
+def check_no_mudata(path: Path, store: h5py.File | zarr.Group) -> None:
+    """Raise InputError that names the modalities if a store is a MuData."""
+    modalities = store.get("mod")
+    if not isinstance(modalities, h5py.Group | zarr.Group):
+        return
+    names = sorted(modalities)
+    peaks = "atac" if "atac" in names else "NAME"
+    read = "read_zarr" if path.is_dir() else "read"
+    raise InputError(
+        f"{path} is a MuData with the modalities {', '.join(names)}; expected one AnnData, cells x peaks. Write the modality of "
+        f"the peaks: mudata.{read}({path.name!r}).mod[{peaks!r}].write_h5ad('peaks.h5ad')."
+    )
 
 
 def _from_store(path: Path, store: Any, reopen: Callable[[], Any]) -> PeakMatrix:
@@ -73,7 +88,7 @@ def _peak_matrix(
     if tuple(x.shape) != (len(obs), len(var)):
         raise InputError(f"{where} is damaged: X is {x.shape}, but .obs has {len(obs):,} rows and .var {len(var):,}.")
     obs = obs.set_axis(obs.index.astype(str), axis=0)
-    types = var["feature_types"].astype(str).to_numpy() if "feature_types" in var else None
+    types = var["feature_types"].to_numpy(dtype=object) if "feature_types" in var else None
     rows = peak_rows(types, len(var), where)
     try:
         peaks = peaks_from_var(var.iloc[rows], f"{where}, .var", rows)

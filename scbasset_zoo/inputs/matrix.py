@@ -9,7 +9,7 @@ import anndata as ad
 import h5py
 
 from scbasset_zoo.errors import InputError, readable
-from scbasset_zoo.inputs.anndata_matrix import from_anndata, from_h5ad, from_zarr
+from scbasset_zoo.inputs.anndata_matrix import check_no_mudata, from_anndata, from_h5ad, from_zarr
 from scbasset_zoo.inputs.hdf5_filters import load_hdf5_filters
 from scbasset_zoo.inputs.outside_links import check_no_outside_links
 from scbasset_zoo.inputs.peak_matrix import EXPECTED_FORMATS, PeakMatrix, check_matrix
@@ -58,13 +58,7 @@ def _open_path(path: Path) -> PeakMatrix:
     load_hdf5_filters()
     with h5py.File(path, "r") as file:
         groups = set(file)
-        if isinstance(file.get("mod"), h5py.Group):
-            names = list(file["mod"])
-            peaks = "atac" if "atac" in names else "NAME"
-            raise InputError(
-                f"{path} is a MuData with the modalities {', '.join(names)}; expected one AnnData, cells x peaks. Write the "
-                f"modality of the peaks: mudata.read({path.name!r}).mod[{peaks!r}].write_h5ad('peaks.h5ad')."
-            )
+        check_no_mudata(path, file)
         if {"obs", "var"} <= groups:
             return from_h5ad(path, file)
         if "matrix" in groups and isinstance(file["matrix"], h5py.Group) and {"barcodes", "features"} <= set(file["matrix"]):

@@ -43,6 +43,8 @@ def check_counts(values: NDArray[Any], rows: NDArray[Any], columns: NDArray[Any]
 
 def _first_wrong(values: NDArray[Any]) -> int | None:
     """Return the position of the first value, in C order, that is missing, infinite or negative; None if there is none."""
+    if values.dtype.kind not in "biuf":
+        raise TypeError(f"X has values of the type {values.dtype}; expected counts, such as adata.X = adata.X.astype('float32').")
     # NaN is neither 0 or more nor below infinity.
     wrong = ~((values >= 0) & (values < np.inf))
     return int(wrong.argmax()) if wrong.any() else None
@@ -58,8 +60,10 @@ def open_entries(x: Any) -> Iterator[Entries]:
 
     Raises
     ------
-    InputError
-        The matrix is of another kind, or a value is missing, infinite or negative (NotCounts).
+    NotCounts
+        A value is missing, infinite or negative.
+    TypeError
+        The matrix is of another kind, or its values are no real numbers.
     ValueError
         The parts of a sparse matrix do not fit together.
     """
@@ -79,7 +83,10 @@ def open_entries(x: Any) -> Iterator[Entries]:
             row, column = np.nonzero(values > 0)
             yield row + first, column
     else:
-        raise InputError(f"X is a {type(x).__name__}; expected a sparse (csr, csc) or dense matrix.")
+        raise TypeError(
+            f"X is a {type(x).__module__}.{type(x).__name__}; expected a sparse (csr, csc) or dense matrix. Read it into memory, "
+            "for example adata = adata.to_memory()."
+        )
 
 
 def open_entries_of_compressed(indptr: NDArray[Any], indices: Any, data: Any, *, by_row: bool) -> Iterator[Entries]:

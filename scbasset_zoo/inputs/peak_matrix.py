@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scbasset_zoo.errors import InputError, readable
 from scbasset_zoo.inputs.matrix_entries import Entries, NotCounts
 from scbasset_zoo.inputs.peaks import peak_names
+from scbasset_zoo.progress import say
 
 EXPECTED_FORMATS = (
     "Expected an AnnData (.h5ad or .zarr, cells x peaks), a 10x filtered_feature_bc_matrix.h5, or a 10x folder with "
@@ -59,7 +60,8 @@ class PeakMatrix:
         Raises
         ------
         InputError
-            The file is damaged, an entry lies outside the matrix, or a value is no count: it is missing, infinite or negative.
+            The file is damaged, an entry lies outside the matrix, or a value is no count: it is missing, infinite, negative or
+            no number.
         """
         peak_number = np.full(self._n_columns, -1, dtype=np.int32)
         peak_number[self.peaks.index.to_numpy()] = np.arange(self.n_peaks)
@@ -77,6 +79,8 @@ class PeakMatrix:
         """Yield what the file gives; an error for a value that is no count names its cell and feature."""
         try:
             yield from self._read()
+        except TypeError as error:
+            raise InputError(f"{self.where}: {error}") from error
         except NotCounts as error:
             cell = repr(self.cells.index[error.row]) if error.row < self.n_cells else f"{error.row:,}"
             name = f"column {error.column:,}"
@@ -128,11 +132,22 @@ def peak_rows(types: NDArray[Any] | None, n: int, where: str) -> NDArray[np.int6
     Raises
     ------
     InputError
-        There are several types, but not "Peaks".
+        There are several types, but not "Peaks"; or features have no type.
     """
-    if types is None or len(set(types)) < 2:
+    if types is None:
         return np.arange(n)
-    rows = np.flatnonzero(types == "Peaks")
+    missing = pd.isna(types)
+    distinct = sorted(set(types[~missing].astype(str)))
+    if len(distinct) + missing.any() < 2:
+        return np.arange(n)
+    if missing.any():
+        raise InputError(
+            f"{where}: {missing.sum():,} features have no type, first the one in row {missing.argmax():,} (counting from 0); "
+            f"others have {', '.join(distinct)}. Fill the column feature_types, or drop it."
+        )
+    rows = np.flatnonzero(types.astype(str) == "Peaks")
     if not len(rows):
-        raise InputError(f'{where} has no feature of type "Peaks"; it has {", ".join(sorted(set(types)))}.')
+        raise InputError(f'{where} has no feature of type "Peaks"; it has {", ".join(distinct)}.')
+    others = ", ".join(kind for kind in distinct if kind != "Peaks")
+    say(f'{where}: {len(rows):,} of {n:,} features are of the type "Peaks"; those of the type {others} are left out.')
     return rows

@@ -68,3 +68,20 @@ def test_a_value_that_is_no_count_is_refused_with_its_cell_and_peak(tmp_path, ki
         (adata.write_h5ad if place == "h5ad" else adata.write_zarr)(source)
     with pytest.raises(InputError, match=rf"the value of cell '{adata.obs_names[1]}' and peak 'p3' .* is {value}"):
         list(open_matrix(source).open_entries())
+
+
+def test_features_of_other_types_are_left_out_with_a_line(capsys):
+    adata = adata_of(np.ones((2, 4)))
+    adata.var["feature_types"] = ["Peaks", "peaks", "Peaks", "Peaks"]
+    assert open_matrix(adata).n_peaks == 3
+    assert 'the AnnData: 3 of 4 features are of the type "Peaks"; those of the type peaks are left out.' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("dtype", [object, "category", "string"])
+def test_a_feature_without_type_among_others_is_refused(dtype):
+    adata = adata_of(np.ones((2, 4)))
+    adata.var["feature_types"] = pd.Series(["Peaks", None, "Peaks", "Peaks"], adata.var_names, dtype=dtype)
+    with pytest.raises(InputError, match=r"1 features have no type, first the one in row 1 \(counting from 0\); others have Peaks"):
+        open_matrix(adata)
+    adata.var["feature_types"] = pd.Series([None] * 4, adata.var_names, dtype=dtype)
+    assert open_matrix(adata).n_peaks == 4

@@ -7,6 +7,7 @@ import anndata as ad
 import h5py
 import numpy as np
 import pytest
+import zarr
 from scipy import sparse
 
 from scbasset_zoo.errors import InputError
@@ -109,3 +110,17 @@ def test_an_hdf5_file_that_another_program_writes_is_no_damage(tmp_path):
         with pytest.raises(InputError, match="Another program has it open for writing"):
             open_matrix(path)
         writer.stdin.close()
+
+
+def test_a_zarr_store_of_mudata_is_named_with_its_modalities(tmp_path):
+    store = zarr.open_group(tmp_path / "m.zarr", mode="w")
+    for name in ("obs", "var", "mod/atac", "mod/rna"):
+        store.create_group(name)
+    with pytest.raises(InputError, match=r"is a MuData with the modalities atac, rna.*read_zarr.*mod\['atac'\]"):
+        open_matrix(tmp_path / "m.zarr")
+
+
+@pytest.mark.parametrize("values", [VALUES.astype(complex), VALUES.astype(str), sparse.csr_matrix(VALUES.astype(complex))])
+def test_values_that_are_no_real_numbers_are_refused(values):
+    with pytest.raises(InputError, match=r"the AnnData: X has values of the type .*; expected counts"):
+        list(open_matrix(adata_of(values)).open_entries())

@@ -134,6 +134,25 @@ def test_labels_that_are_all_equal_or_all_differ_define_no_score():
         assert reasons(embedding=embedding, labels=labels, clusters=np.arange(60) % 2) == dict.fromkeys(names, reason)
 
 
+@pytest.mark.parametrize(
+    ("clusters", "reason"), [(np.zeros(60), "all cells are in one cluster"), (np.arange(60), "each cell is a cluster of its own")]
+)
+def test_clusters_that_are_one_or_single_cells_agree_with_no_labels(clusters, reason):
+    embedding, table = groups(60)
+    found = reasons(embedding=embedding, labels=table["cell_type"], clusters=clusters)
+    assert {name: found.get(name) for name in ("ARI", "AMI", "homogeneity")} == dict.fromkeys(("ARI", "AMI", "homogeneity"), reason)
+
+
+@pytest.mark.parametrize("scale", [1e30, 1e-30])
+def test_the_scale_of_an_embedding_does_not_matter(scale):
+    embedding, table = groups(60)
+    given = {"labels": table["cell_type"], "batches": table["batch"], "rna": embedding}
+    expected = score_embedding(EmbeddedCells(embedding, **given))
+    found = score_embedding(EmbeddedCells(embedding * np.float32(scale), **given))
+    assert found == pytest.approx(expected, rel=1e-3, nan_ok=True)
+    assert score_embedding(EmbeddedCells(embedding.tolist(), **given)) == pytest.approx(expected, rel=1e-3, nan_ok=True)
+
+
 def test_cells_at_one_point_have_no_neighbours():
     points = np.ones((120, 3))
     halves = np.arange(120) % 2
@@ -202,6 +221,7 @@ def test_duplicates_of_cells_and_rows_of_one_value_are_cells_like_others():
     [
         ({"labels": ["a", None, "b"]}, "labels has no value for 1 cells, such as cell 1"),
         ({"batches": [1.0, 2.0, np.nan]}, "batches has no value for 1 cells, such as cell 2"),
+        ({"embedding": np.zeros((0, 2))}, r"embedding must be cells x dimensions, with one cell or more"),
         ({"labels": ["a", "b"]}, r"labels must have a value for each of the 3 cells; found shape \(2,\)"),
         ({"rna": np.zeros((2, 2))}, r"rna must be cells x dimensions, with 3 cells; found shape \(2, 2\)"),
         ({"embedding": np.array([[0.0], [np.inf], [1.0]])}, "embedding has NaN or infinite values, such as those of cell 1"),

@@ -16,7 +16,7 @@ from helpers.rounding import ROUNDING
 from scbasset_zoo_plugins.motif_insertion import analysis as motif_insertion
 from scbasset_zoo_plugins.motif_insertion.analysis import MotifInsertion
 from scbasset_zoo_plugins.motif_insertion.backgrounds import shuffled_backgrounds
-from scbasset_zoo_plugins.motif_insertion.factor_scores import signed_rank
+from scbasset_zoo_plugins.motif_insertion.factor_scores import parse_contrast, signed_rank
 from scbasset_zoo_plugins.motif_insertion.inputs import MotifInsertionOptions
 from scbasset_zoo_plugins.motif_insertion.scores import instances, logit_scores
 from scbasset_zoo_plugins.motifs.loading import load_motifs
@@ -314,6 +314,21 @@ def test_equal_correlations_are_not_tested():
     tests = signed_rank(table)
     assert tests["note"].to_dict() == {"activating": "both scores have the same correlations", "repressive": ""}
     assert tests["p"].isna().to_dict() == {"activating": True, "repressive": False}
+
+
+def test_names_in_a_contrast_may_have_colons():
+    cells = pd.DataFrame({"a:b": ["p:q", "r", None], "a": ["b", "b:p", "q:r"]})
+    assert parse_contrast("a:b:p:q:r", cells[["a:b"]]) == ("a:b", "p:q", "r")
+    with pytest.raises(InputError, match="may mean 'b:p' and 'q:r' of 'a' or 'p:q' and 'r' of 'a:b'"):
+        parse_contrast("a:b:p:q:r", cells)
+    assert parse_contrast("a:b:none", cells) == ("a", "b", "none"), "the column is there, so that its values can be shown"
+    assert parse_contrast("x:y:z", cells) == ("x", "y", "z")
+
+
+def test_one_factor_is_not_tested():
+    tests = signed_rank(pd.DataFrame({"r": [0.5], "r_other": [0.1], "kind": ["activating"]}))
+    assert tests["note"].tolist() == ["there is one factor"]
+    assert tests["p"].isna().all()
 
 
 def test_figures_are_drawn_of_a_result_read_from_its_file(planted_result, tmp_path):

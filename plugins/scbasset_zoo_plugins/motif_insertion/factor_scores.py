@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,14 +25,38 @@ Scores = Callable[[NDArray[np.intp], NDArray[np.intp]], NDArray[np.float32]]
 _FACTORS_PER_BATCH, _CELLS_PER_BATCH = 64, 1 << 14
 
 
-def parse_contrast(text: str) -> tuple[str, str, str]:
-    """Return the column, the first and the second group of "COLUMN:GROUP:OTHER"; raise ValueError if it has another form."""
-    parts = text.split(":")
-    if len(parts) != 3 or not all(parts) or parts[1] == parts[2]:
+def check_contrast(text: str) -> None:
+    """Raise ValueError unless a text may be "COLUMN:GROUP:OTHER"."""
+    if not _splits(text):
         raise ValueError(
             "must be COLUMN:GROUP:OTHER, a column of the cells and two of its values, such as treatment:dexamethasone:control"
         )
-    return parts[0], parts[1], parts[2]
+
+
+def parse_contrast(text: str, cells: pd.DataFrame) -> tuple[str, str, str]:
+    """Return the column, the first and the second group of "COLUMN:GROUP:OTHER".
+
+    Names may have colons: the text is split where `cells` have the column and both groups.
+
+    Raises
+    ------
+    InputError
+        The cells have the groups of several splits.
+    """
+    splits = _splits(text)
+    in_cells = [split for split in splits if split[0] in cells]
+    fitting = [split for split in in_cells if {*split[1:]} <= set(cells[split[0]].dropna().astype(str))]
+    if len(fitting) > 1:
+        meanings = " or ".join(f"{first!r} and {second!r} of {column!r}" for column, first, second in fitting)
+        raise InputError(f"{option('contrast')}: {text!r} may mean {meanings}. Rename the column or its values.")
+    return (fitting or in_cells or splits)[0]
+
+
+def _splits(text: str) -> list[tuple[str, str, str]]:
+    """Return every way to split a text at two of its colons into a column and two different groups."""
+    parts = text.split(":")
+    splits = [(":".join(parts[:i]), ":".join(parts[i:j]), ":".join(parts[j:])) for i, j in combinations(range(1, len(parts)), 2)]
+    return [split for split in splits if all(split) and split[1] != split[2]]
 
 
 class Contrast:
@@ -53,11 +78,11 @@ class Contrast:
     Raises
     ------
     InputError
-        The cells do not have the column, or no cell is in one of the groups.
+        The cells do not have the column, no cell is in one of the groups, or the text has several meanings.
     """
 
     def __init__(self, model: Model, text: str) -> None:
-        column, first, second = parse_contrast(text)
+        column, first, second = parse_contrast(text, model.cells)
         values = column_of(model, column, "contrast")
         has_value, texts = values.notna().to_numpy(), values.astype(str).to_numpy()
         groups = {group: np.flatnonzero(has_value & (texts == group)) for group in (first, second)}
@@ -175,11 +200,13 @@ def signed_rank(table: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for kind, part in table.groupby("kind"):
         r, r_other = part["r"].abs(), part["r_other"].abs()
-        if (r != r_other).any():
+        if len(part) < 2:
+            tested = np.nan, np.nan, "there is one factor"
+        elif (r == r_other).all():
+            tested = np.nan, np.nan, "both scores have the same correlations"
+        else:
             test = stats.wilcoxon(r, r_other)
             tested = test.statistic, test.pvalue, ""
-        else:
-            tested = np.nan, np.nan, "both scores have the same correlations"
         rows.append((kind, len(part), r.median(), r_other.median(), *tested))
     columns = ["kind", "n", "median_abs_r", "median_abs_r_other", "statistic", "p", "note"]
     return pd.DataFrame(rows, columns=columns).set_index("kind")

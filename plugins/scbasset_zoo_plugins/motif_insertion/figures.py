@@ -88,7 +88,7 @@ def _curves(result: ad.AnnData, contrast: str) -> Figure:
     """Draw precision against recall of some motifs for the first group of a contrast."""
     from sklearn.metrics import precision_recall_curve
 
-    column, first, second = parse_contrast(contrast)
+    column, first, second = parse_contrast(contrast, result.obs)
     table = result.uns["contrast"]
     values = result.obs[column].astype(str).to_numpy()
     cells = np.flatnonzero((values == first) | (values == second))

@@ -17,7 +17,7 @@ from scbasset_zoo.extend.cell_groups import CellGroups
 from scbasset_zoo.extend.companion_data import CompanionData
 from scbasset_zoo.extend.console import option, say
 from scbasset_zoo.extend.sequences import Genome, Windows
-from scbasset_zoo_plugins.motif_insertion.factor_scores import Contrast, parse_contrast, positions_by_name
+from scbasset_zoo_plugins.motif_insertion.factor_scores import Contrast, check_contrast, positions_by_name
 from scbasset_zoo_plugins.motifs.loading import choose_motifs, load_motifs
 from scbasset_zoo_plugins.motifs.motif import Motif
 
@@ -60,7 +60,7 @@ class MotifInsertionOptions(Options):
     @classmethod
     def _check_contrast(cls, value: str | None) -> str | None:
         if value is not None:
-            parse_contrast(value)
+            check_contrast(value)
         return value
 
     @model_validator(mode="after")
