@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 from collections.abc import Iterator
 
 from scbasset_zoo.printable import without_secrets
@@ -64,6 +65,8 @@ def _hint(error: Exception) -> str:
     text = str(error).lower()
     if isinstance(error, PermissionError):
         return ""
+    if getattr(error, "errno", None) in (errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO):
+        return " Check the path."
     if "unable to lock file" in text or isinstance(error, BlockingIOError):
         return " Another program has it open for writing, or its file system has no locks. Close it there, or read a copy."
     if "can't open directory" in text or "required filter" in text or "filter returned failure" in text:

@@ -130,7 +130,7 @@ def checked_intervals(table: pd.DataFrame, where: str, row_name: Callable[[int],
     numbers = {}
     for column in ("start", "end"):
         number = pd.to_numeric(table[column].astype(object), errors="coerce").to_numpy(dtype=np.float64)
-        refuse(~np.isfinite(number) | (number != np.round(number)), f"the {column} must be a whole number")
+        refuse(~(np.abs(number) < 1e18) | (number != np.round(number)), f"the {column} must be a whole number")
         numbers[column] = number.astype(np.int64)
     start, end = numbers["start"], numbers["end"]
     refuse(start < 0, "the start must not be negative")

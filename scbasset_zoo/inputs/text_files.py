@@ -29,6 +29,7 @@ _BGZIP = re.compile(rb"(?s)\x1f\x8b\x08\x04.{8}BC")
 _BGZIP_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 _QUOTED_OR_WORD = re.compile(r'"(?:[^"\\]|\\.|"")*"|\S+')
 _THOUSANDS = re.compile(r"\d{1,3}(,\d{3})+")
+_MOST = 10**18
 _LOST_LETTER = "\ufffd"
 
 
@@ -161,14 +162,17 @@ def unquoted(text: str) -> str:
 
 
 def whole_number(text: str) -> int | None:
-    """Read a whole number as programs write it: 4100000, 4,100,000, 4.1e+06 or 4100000.0. None if it is something else."""
-    if text.isdecimal() and text.isascii():
+    """Read a whole number as programs write it: 4100000, 4,100,000, 4.1e+06 or 4100000.0.
+
+    None if it is something else, or has more than 64 bits.
+    """
+    if text.isdecimal() and text.isascii() and len(text) < len(str(_MOST)):
         return int(text)
     try:
         number = float(text.replace(",", "") if _THOUSANDS.fullmatch(text) else text)
     except ValueError:
         return None
-    return int(number) if number.is_integer() and "_" not in text else None
+    return int(number) if number.is_integer() and "_" not in text and abs(number) <= _MOST else None
 
 
 def _decoded(file: io.BufferedReader, path: str | os.PathLike[str], errors: str) -> TextIO:

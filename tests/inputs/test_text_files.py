@@ -77,7 +77,7 @@ def test_columns_are_separated_by_tabs_or_blanks_and_lose_their_quotes():
         ("1e+05", 100_000),
         ("100.0", 100),
         ("-3", -3),
-        *((text, None) for text in ("", "1.5", "4,10", "1_000", "nan", "inf", "chr1", "1 000", "0x10")),
+        *((text, None) for text in ("", "1.5", "4,10", "1_000", "nan", "inf", "chr1", "1 000", "0x10", "1" * 5_000, "1e300")),
     ],
 )
 def test_whole_numbers_are_read_as_programs_write_them(text, number):
@@ -90,3 +90,11 @@ def test_names_stand_on_lines_of_their_own(tmp_path):
     (tmp_path / "names").write_text("AAAC-1\nAAAC-2\tT cell\n")
     with pytest.raises(InputError, match="names, line 2: expected one name on a line; found columns"):
         read_names(tmp_path / "names")
+
+
+@pytest.mark.parametrize("name", ["file/inside", "loop", "x" * 300])
+def test_a_path_that_cannot_be_is_no_damage(name, tmp_path):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(InputError, match="Check the path"):
+        open_text(tmp_path / name)
