@@ -50,6 +50,7 @@ def test_vector_findings(folder: Path, card: Card) -> Iterator[Finding]:
     try:
         runs = run_limited(raw, dna.one_hot(codes))
         _require_shapes(runs, len(codes), card)
+        _require_finite(runs, card)
         problems = [_head_problems(outputs, *head, batches) for outputs in runs.alone]
         computed = {name: np.concatenate([outputs[name] for outputs in runs.alone]) for name in card.output_names}
     except PackageError as error:
@@ -76,6 +77,15 @@ def _require_shapes(runs: Runs, n: int, card: Card) -> None:
             shape = outputs[name].shape if name in outputs else None
             if shape != (rows, width[name]):
                 raise PackageError(f"gives {name} of shape {shape} for {rows} sequences; expected {(rows, width[name])}")
+
+
+def _require_finite(runs: Runs, card: Card) -> None:
+    """Raise PackageError if an output has values that are not finite."""
+    for outputs in (*runs.alone, runs.together, runs.reversed):
+        for name in card.output_names:
+            wrong = int((~np.isfinite(outputs[name])).sum())
+            if wrong:
+                raise PackageError(f"gives {name} of which {wrong:,} of {outputs[name].size:,} values are not finite")
 
 
 def _first_by_key(mappings: Iterable[Mapping[str, str]]) -> dict[str, str]:

@@ -288,7 +288,8 @@ class SequenceModel:
         Raises
         ------
         InputError
-            The model does not have one of the cells, a cell is given twice, or no cell is given.
+            The model does not have one of the cells, a cell is given twice, no cell is given, or whole numbers may be the
+            positions of some cells and the barcodes of others.
         """
         if cells is None:
             return np.arange(self.n_cells)
@@ -298,7 +299,7 @@ class SequenceModel:
         if requested.dtype.kind == "b" and requested.shape == (self.n_cells,):
             positions = np.flatnonzero(requested)
         elif requested.dtype.kind in "iu":
-            positions = self._checked_positions(requested.astype(np.intp))
+            positions = self._checked_positions(requested)
         elif requested.dtype.kind in "UO":
             positions = self._positions_of_barcodes(requested.astype(str))
         else:
@@ -311,7 +312,15 @@ class SequenceModel:
             raise InputError("A cell was chosen twice; name each cell once.")
         return positions
 
-    def _checked_positions(self, positions: NDArray[np.intp]) -> NDArray[np.intp]:
+    def _checked_positions(self, requested: NDArray[Any]) -> NDArray[np.intp]:
+        positions = requested.astype(np.intp)
+        by_barcode = self.cells.index.get_indexer(requested.astype(str).tolist())
+        if (by_barcode >= 0).all() and (by_barcode != positions).any():
+            number = requested[by_barcode != positions][0]
+            raise InputError(
+                f"{number} is the position of a cell, and another cell has the barcode {str(number)!r}. Give barcodes as texts, or "
+                "choose cells with booleans."
+            )
         outside = positions[(positions < 0) | (positions >= self.n_cells)]
         if len(outside):
             raise InputError(f"There is no cell {outside[0]}: the model's cells are 0 to {self.n_cells - 1:,}.")

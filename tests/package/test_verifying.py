@@ -23,6 +23,7 @@ from scbasset_zoo.errors import PackageError
 from scbasset_zoo.package.digests import order_digest
 from scbasset_zoo.package.reading import Package
 from scbasset_zoo.package.verifying import verify_package
+from scbasset_zoo.package.writing import write_package
 from scbasset_zoo.zoo.models import open_model
 
 
@@ -257,3 +258,12 @@ def test_a_card_with_problems_is_one_finding_that_lists_them(folder):
     assert "2 problems" in finding.problem
     path.write_bytes(b"\xff\xfe")
     assert "not UTF-8" in findings(folder)
+
+
+def test_a_network_whose_outputs_are_not_finite_is_refused(tmp_path):
+    model = toy.toy_model()
+    (embedding,) = (tensor for tensor in model.graph.initializer if tensor.name == "cell_embedding")
+    embedding.CopyFrom(numpy_helper.from_array(np.full((32, 7), 3e38, np.float32), embedding.name))
+    with pytest.raises(PackageError, match="gives logits of which .* values are not finite"):
+        write_package(tmp_path / "toy", card=toy.toy_card(), model=model, cells=toy.toy_cells())
+    assert not (tmp_path / "toy").exists()

@@ -115,3 +115,12 @@ def test_batch_effects_of_a_model_without_them_are_an_error_before_any_work(mode
         model.accessibility(sequences, batch_effects=True)
     with pytest.raises(InputError, match="is not batch-corrected"):
         model.predict(toy.toy_peaks(), toy.toy_genome(tmp_path / "toy.fa"), batch_effects=True)
+
+
+def test_numbers_that_are_positions_and_barcodes_are_refused(tmp_path):
+    cells = toy.toy_cells(3).set_axis(["2", "1", "0"])
+    model = open_model(toy.toy_package(tmp_path / "toy", n_cells=3, cells=cells).folder, "cpu")
+    assert model.positions(["2", "0"]).tolist() == [0, 2]
+    assert model.positions([1]).tolist() == [1], "the same cell either way"
+    with pytest.raises(InputError, match="2 is the position of a cell, and another cell has the barcode '2'"):
+        model.positions([2, 0])
