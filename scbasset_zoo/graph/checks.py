@@ -69,7 +69,7 @@ def _operator_problems(model: onnx.ModelProto, contract: Contract) -> Iterator[s
     foreign = sorted({f"{node.domain}.{node.op_type}" for node in nodes if node.domain not in _STANDARD_DOMAINS})
     if foreign or model.functions:
         yield f"uses operators outside the ONNX standard: {', '.join(foreign) or 'functions of its own'}"
-    refused = sorted({node.op_type for node in nodes if node.domain in _STANDARD_DOMAINS} - OPERATORS)
+    refused = sorted({str(node.op_type) for node in nodes if node.domain in _STANDARD_DOMAINS} - OPERATORS)
     if refused:
         yield (
             f"uses operators that a package's model may not have: {', '.join(refused)}; loops, random numbers and operators that "

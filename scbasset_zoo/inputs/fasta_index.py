@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.progress import say
 
+# More bytes than a file can have; larger numbers are damage.
+_MOST = 1 << 60
+
 
 def is_bgzip(path: Path) -> bool:
     """Return whether a FASTA is bgzip, by its first bytes.
@@ -94,7 +97,9 @@ def read_index(
         with index:
             records = dict(index.index)
             blocks = [(block.ustart, block.cstart) for block in index.gzi_index] if compressed else None
-    except (ValueError, OSError, struct.error, pyfaidx.FastaIndexingError, pyfaidx.IndexNotFoundError) as error:
+        if any(not 0 <= number <= _MOST for record in records.values() for number in record[:4]):
+            raise ValueError("it has lengths or places that no file has")
+    except (ValueError, ArithmeticError, OSError, struct.error, pyfaidx.FastaIndexingError, pyfaidx.IndexNotFoundError) as error:
         _refuse_repeated_name(path, error)
         raise InputError(f"The index of {path} is damaged ({error}). Delete {fai.name} and {gzi.name}.") from error
     if blocks is None:
