@@ -10,8 +10,11 @@ from scbasset_zoo.package.parquet_pages import LimitedPages
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 MAX_COLUMNS = 1_000
+# What a short text takes at most while a table becomes one of pandas.
+BYTES_OF_TEXT = 200
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
@@ -55,6 +58,7 @@ def read_table(raw: bytes, path: Path) -> pd.DataFrame:
         file = pq.ParquetFile(pages, metadata=footer, read_dictionary=texts, buffer_size=0, pre_buffer=False)
         batches = file.iter_batches(pages.budget // 8, use_threads=False)
         arrow = pa.Table.from_batches(batches, file.schema_arrow)
+        _check_texts(arrow, texts, pages.budget, path)
         table = arrow.to_pandas(ignore_metadata=True)
     except PackageError:
         raise
@@ -81,6 +85,16 @@ def _check_columns(footer: Any, schema: Any, path: Path) -> None:
             raise PackageError(
                 f"{path}: the column {field.name!r} holds {kind}; only texts, numbers, dates and booleans are allowed."
             )
+
+
+def _check_texts(table: pa.Table, texts: list[str], budget: int, path: Path) -> None:
+    """Raise PackageError if the distinct texts take more memory as Python objects than the table may unpack to."""
+    n_distinct = sum(len(chunk.dictionary) for name in texts for chunk in table[name].chunks)
+    if n_distinct * BYTES_OF_TEXT > budget:
+        raise PackageError(
+            f"{path} has {n_distinct:,} distinct texts, which take {n_distinct * BYTES_OF_TEXT:,} bytes; at most {budget:,} are "
+            "read."
+        )
 
 
 def _nullable(kind: Any) -> Any:

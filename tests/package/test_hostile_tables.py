@@ -3,9 +3,12 @@
 Hashes and digest of each package fit, since an attacker can write the whole package.
 """
 
+import itertools
+import string
 import struct
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -14,6 +17,7 @@ from helpers.forgery import findings, needs_proc, peak_memory, rehash
 from scbasset_zoo.errors import PackageError
 from scbasset_zoo.package.parquet_pages import unpacked_sizes
 from scbasset_zoo.package.reading import Package
+from scbasset_zoo.package.tables import read_table, write_table
 from scbasset_zoo.package.verifying import verify_package
 
 
@@ -72,6 +76,19 @@ def test_one_long_text_a_million_times_is_kept_once(folder):
     _write(folder, "peaks.parquet", table, store_schema=False)
     code = 'peaks = package.peaks()\nassert peaks["chrom"].iloc[-1] == "x" * 1_000_000 and len(peaks) == 1_000_000'
     assert peak_memory(folder, code) < 1_000  # MiB; unpacked it would be a million
+
+
+def test_millions_of_short_distinct_texts_in_a_few_bytes(tmp_path):
+    texts = ["".join(letters) for letters in itertools.islice(itertools.product(string.ascii_letters, repeat=4), 3_000_000)]
+    path = tmp_path / "many.parquet"
+    pq.write_table(pa.table({"barcode": texts}), path, compression="zstd", use_dictionary=False)
+    assert path.stat().st_size < 2_500_000
+    with pytest.raises(PackageError, match="has 3,000,000 distinct texts, which take 600,000,000 bytes"):
+        read_table(path.read_bytes(), path)
+
+
+def test_a_million_numbered_cells_are_read(tmp_path):
+    write_table(pd.DataFrame({"barcode": [f"cell_{i:07}" for i in range(1_000_000)]}), tmp_path / "cells.parquet")
 
 
 def _replaced(raw, number, other):
