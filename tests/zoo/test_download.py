@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -116,3 +117,14 @@ def test_a_download_without_enough_space_does_not_begin(web, tmp_path):
     with pytest.raises(InputError, match="bytes free"):
         download_all([file], "x")
     assert web.requests == []
+
+
+@pytest.mark.parametrize("kind", ["link", "hard link", "pipe"])
+def test_what_others_planted_in_a_cache_is_neither_followed_nor_written(web, tmp_path, kind):
+    (tmp_path / "victim").write_bytes(b"precious")
+    part = tmp_path / "part"
+    {"link": part.symlink_to, "hard link": part.hardlink_to}.get(kind, lambda _: os.mkfifo(part))(tmp_path / "victim")
+    size, digest = (web.folder / MODEL).stat().st_size, files.sha256(web.folder / MODEL)
+    with pytest.raises(InputError, match="is a link, a pipe or a device, and is not written. Remove it"):
+        download_all([Download(f"{web.url}/{MODEL}", part, size, digest)], "x")
+    assert (tmp_path / "victim").read_bytes() == b"precious"
