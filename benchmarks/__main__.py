@@ -1,7 +1,7 @@
-"""Run the benchmarks of training and of mutations, each in its own process. They need TensorFlow."""
+"""Run the benchmarks of training, predictions and mutations, each in its own process. They need TensorFlow."""
 
 import subprocess
 import sys
 
-for name in ("training", "mutations"):
+for name in ("training", "prediction", "mutations"):
     subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=True)

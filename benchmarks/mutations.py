@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.network import EMBEDDING_SIZE, LENGTH, random_trunk
-from benchmarks.table import interleaved, machine, markdown, median, write_section
+from benchmarks.table import graphics_card, interleaved, machine, markdown, median, write_section
 from scbasset_zoo.inputs import dna
 from scbasset_zoo.runtime.devices import choose_device, open_session
 from scbasset_zoo.runtime.mutations.engine import MutationEngine
@@ -39,7 +39,10 @@ def main() -> None:
         print(benchmark.peak_memory(options.peak_memory_of_regions))
         return
     packages = ["onnxruntime-gpu", "numpy", *(["tensorflow", "keras"] if options.device == "cpu" else [])]
-    parts = ["## Mutations", machine(*packages)]
+    if options.device == "cuda":
+        parts = ["## Mutations on CUDA", f"{graphics_card()}; {machine(*packages)}"]
+    else:
+        parts = ["## Mutations", machine(*packages)]
     parts_to_run = [
         benchmark.full_passes,
         benchmark.ism,

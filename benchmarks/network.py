@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import onnx
+import pandas as pd
 from numpy.typing import NDArray
 
 from scbasset_zoo.graph.layers import Block, TrunkLayers
-from scbasset_zoo.graph.model_building import build_trunk
+from scbasset_zoo.graph.model_building import build_trunk, with_head
+from scbasset_zoo.package.writing import write_package
 
 LENGTH = 1344
 EMBEDDING_SIZE = 32
@@ -32,3 +36,30 @@ def random_trunk(seed: int = 0) -> onnx.ModelProto:
     n_flat = n_in * length
     dense_kernel, dense_bias = normal((n_flat, EMBEDDING_SIZE), 1 / np.sqrt(n_flat)), normal((EMBEDDING_SIZE,), 0.2)
     return build_trunk(TrunkLayers(LENGTH, tuple(blocks), dense_kernel, dense_bias, gelu_slope=1.702))
+
+
+def write_random_package(folder: Path, n_cells: int, seed: int = 0) -> None:
+    """Write a package of :func:`random_trunk` with random cells in four groups."""
+    rng = np.random.default_rng(seed + 1)
+    embedding = (rng.normal(size=(EMBEDDING_SIZE, n_cells)) * 0.5).astype(np.float32)
+    intercept = rng.normal(size=n_cells).astype(np.float32)
+    cells = pd.DataFrame(
+        {"group": np.array(["a", "b", "c", "d"])[np.arange(n_cells) % 4]}, index=[f"cell-{i}" for i in range(n_cells)]
+    )
+    peaks = pd.DataFrame({"chrom": ["chr1"], "start": [5_000], "end": [5_500], "split": ["train"]})
+    citation = [{"text": "Yuan and Kelley, Nature Methods 2022", "doi": "10.1038/s41592-022-01562-8"}]
+    card = {
+        "id": "benchmarks/random",
+        "version": "1.0.0",
+        "description": "The published network's size with random weights.",
+        "authors": [{"name": "The benchmarks of scbasset_zoo"}],
+        "license": "CC0-1.0",
+        "citation": citation,
+        "data": {"description": "None; the weights are random.", "license": "CC0-1.0", "citation": citation},
+        "architecture": {"name": "scBasset"},
+        "genome": {"assembly": "random1", "naming": "ucsc", "chromosome_sizes": {"chr1": 20_000}},
+        "cells": {"columns": {"group": "a group of cells"}, "default_group": "group"},
+        "intended_use": "Benchmarks.",
+        "limits": "Predicts nothing.",
+    }
+    write_package(folder, card=card, model=with_head(random_trunk(seed), embedding, intercept), cells=cells, peaks=peaks)

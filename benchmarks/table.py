@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
@@ -45,6 +46,13 @@ def machine(*packages: str) -> str:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     versions = ", ".join(f"{package} {version(package)}" for package in packages)
     return f"{processor}, {cores} cores, {platform.system()}, Python {platform.python_version()}, {versions}."
+
+
+def graphics_card() -> str:
+    """Return the name of the first NVIDIA GPU and the release of its driver."""
+    query = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
+    name, driver = subprocess.run(query, check=True, capture_output=True, text=True).stdout.splitlines()[0].split(", ")
+    return f"{name}, driver {driver}"
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
