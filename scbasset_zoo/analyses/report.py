@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 import numpy as np
 
-from scbasset_zoo.extend.description import described
+from scbasset_zoo.extend.description import Description, described
 from scbasset_zoo.files import rewritten
 from scbasset_zoo.package.readme import baselines_text, verdict_of
 
@@ -36,6 +36,7 @@ def write_report(
     result: Result,
     figures: Mapping[str, Figure],
     provenance: Mapping[str, str],
+    description: Description | None = None,
 ) -> None:
     """Write the report of a result. It replaces a file at `path`.
 
@@ -50,7 +51,10 @@ def write_report(
     figures : mapping of str to Figure
     provenance : mapping
         The provenance of the result. Its `options` are JSON.
+    description : Description, optional
+        What the analysis says about the result.
     """
+    description = description or Description()
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -62,8 +66,9 @@ def write_report(
         verdict=verdict_of(card),
         has_learnt=card.verdict is not None and card.verdict.learnt == "sequence",
         introduction=described(type(analysis)),
-        figures=[_figure(name, figure) for name, figure in figures.items()],
+        figures=[_figure(figure, description.captions.get(name, _caption(name))) for name, figure in figures.items()],
         tables=[_table(name, table) for name, table in analysis.tables(result).items()],
+        description=description,
         model_description=card.description,
         model=_model_facts(card),
         options=json.loads(provenance["options"]),
@@ -99,11 +104,11 @@ class _Table:
     n_more: int
 
 
-def _figure(name: str, figure: Figure) -> _Figure:
+def _figure(figure: Figure, caption: str) -> _Figure:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=150, bbox_inches="tight")
     # The page shows the figure at its size: CSS has 96 pixels in an inch.
-    return _Figure(_caption(name), round(figure.get_figwidth() * 96), base64.b64encode(buffer.getvalue()).decode())
+    return _Figure(caption, round(figure.get_figwidth() * 96), base64.b64encode(buffer.getvalue()).decode())
 
 
 def _table(name: str, table: pd.DataFrame) -> _Table:

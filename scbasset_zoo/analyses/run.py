@@ -16,6 +16,7 @@ from scbasset_zoo.analyses.libraries import default_style, prepare_libraries
 from scbasset_zoo.analyses.results import provenance_of, read_result, with_provenance, write_result
 from scbasset_zoo.errors import InputError, PluginError, ScbassetZooError
 from scbasset_zoo.extend.analysis import Analysis, Context
+from scbasset_zoo.extend.description import Description
 from scbasset_zoo.files import destination, new_file, new_folder, rewritten
 from scbasset_zoo.options import checked_options
 from scbasset_zoo.progress import say
@@ -108,7 +109,9 @@ def _run(analysis: Analysis, opened: Model, checked: BaseModel, outputs: _Output
             if outputs.report is not None:
                 from scbasset_zoo.analyses.report import write_report
 
-                write_report(outputs.report, analysis, opened.card, result, figures, provenance)
+                with naming_plugin(analysis, provenance["plugin"]):
+                    description = _describe(analysis, result, provenance["plugin"])
+                write_report(outputs.report, analysis, opened.card, result, figures, provenance, description)
     return result
 
 
@@ -230,6 +233,15 @@ def _draw(analysis: Analysis, result: Result, plugin: str) -> Mapping[str, Figur
             f"The analysis {analysis.name} of {plugin}: plot must return figures by name; found {type(figures).__name__}."
         )
     return figures
+
+
+def _describe(analysis: Analysis, result: Result, plugin: str) -> Description:
+    description = analysis.describe(result)
+    if not isinstance(description, Description):
+        raise PluginError(
+            f"The analysis {analysis.name} of {plugin}: describe must return a Description; found {type(description).__name__}."
+        )
+    return description
 
 
 def _write_figures(figures: Mapping[str, Figure], outputs: _Outputs) -> None:
