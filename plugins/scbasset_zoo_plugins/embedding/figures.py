@@ -16,15 +16,15 @@ def figures(result: ad.AnnData) -> Mapping[str, Figure]:
     if "X_umap" not in result.obsm:
         return {}
     coloured_by = {
-        "umap_clusters": (result.obs["leiden"], "Leiden cluster"),
+        "umap_clusters": (result.obs["leiden"].astype("category"), "Leiden cluster"),
         "umap_depth": (result.obs["depth_intercept"], "intercept (log depth)"),
     }
     group_by = result.uns["embedding"]["group_by"]
     if group_by:
-        coloured_by = {"umap_labels": (result.obs[group_by].astype(str), group_by)} | coloured_by
+        coloured_by = {"umap_labels": (result.obs[group_by].astype("category"), group_by)} | coloured_by
     points = np.asarray(result.obsm["X_umap"])
     maps = {}
     for name, (values, title) in coloured_by.items():
-        maps[name] = Figure(figsize=(6, 4.5), layout="constrained")
+        maps[name] = Figure(figsize=(5, 4.6), layout="constrained")
         draw_cells(maps[name], maps[name].subplots(), points, values, title)
     return maps
