@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -31,10 +32,10 @@ def keys_of(labels: Iterable[str]) -> dict[str, str]:
     return {label: str(place) for place, label in enumerate(labels, start=1)}
 
 
-def style_handles(style_of_label: Mapping[str, Style]) -> list[Line2D]:
+def style_handles(style_of_label: Mapping[str, Style], *, with_keys: bool = True) -> list[Line2D]:
     """Return the entries of a legend for labels with styles. With more than 10 labels, each begins with its key."""
     texts = distinct_labels(style_of_label, LETTERS_OF_LINE)
-    if len(texts) > MAX_PLAIN_LABELS:
+    if with_keys and len(texts) > MAX_PLAIN_LABELS:
         keys = keys_of(texts)
         texts = {label: text if keys[label] == label else f"{keys[label]}  {text}" for label, text in texts.items()}
     return [
@@ -43,15 +44,28 @@ def style_handles(style_of_label: Mapping[str, Style]) -> list[Line2D]:
     ]
 
 
-def add_legend(ax: Axes, handles: list[Any], height: float, **options: Any) -> Legend:
-    """Add a legend at the right of axes, in one or two columns as a height in inches needs. Call :func:`make_room` after it."""
+def add_legend(place: Axes | Figure, handles: list[Any], height: float) -> Legend:
+    """Add a legend at the right of axes or of a figure, in one or two columns.
+
+    Parameters
+    ----------
+    place : Axes or Figure
+        A figure must have the layout "constrained".
+    handles : list of Artist
+        Entries, with their labels.
+    height : float
+        Height in inches from which on there are two columns. Call :func:`make_room` afterwards.
+    """
     # Without labels, a legend leaves out names that begin with "_".
     labels = [str(handle.get_label()) for handle in handles]
     full = sum(ROW_GAP + LINE_HEIGHT * (1 + label.count("\n")) for label in labels)
-    n_columns = min(MAX_COLUMNS, -(-full // height))
-    return ax.legend(
-        handles, labels, loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False, ncols=int(n_columns), fontsize=FONT_SIZE,
-        borderaxespad=0, columnspacing=1.2, handletextpad=0.4, labelspacing=0.4, **options,
+    n_columns = min(MAX_COLUMNS, math.ceil(full / height))
+    where: dict[str, Any] = {"loc": "outside right center"}
+    if isinstance(place, Axes):
+        where = {"loc": "center left", "bbox_to_anchor": (1.02, 0.5), "borderaxespad": 0}
+    return place.legend(
+        handles, labels, ncols=n_columns, frameon=False, fontsize=FONT_SIZE, columnspacing=1.2, handletextpad=0.4,
+        labelspacing=0.4, **where,
     )  # fmt: skip
 
 

@@ -17,6 +17,8 @@ from scbasset_zoo_plugins.legends import MAX_PLAIN_LABELS, add_legend, keys_of, 
 from scbasset_zoo_plugins.palette import DIVERGING, SEQUENTIAL, Style, centred_limits, styles
 
 MAX_LEGEND_VALUES = 40
+KEY_SIZE = 0.025  # share of the extent of the cells
+MAX_COVERED = 0.8  # share of the labels whose key is near another one
 MARGIN = 0.5  # inches above and below the axes of a figure
 
 
@@ -85,12 +87,26 @@ def _draw_labels(
         chosen = markers[codes] == marker
         ax.scatter(*points[chosen].T, c=colours[codes[chosen]], marker=marker, **look)
     if MAX_PLAIN_LABELS < len(style_of_label) <= MAX_LEGEND_VALUES:
-        for code, key in enumerate(keys_of(style_of_label).values()):
-            _write_key(ax, points[codes == code], key)
+        _write_keys(ax, [points[codes == code] for code in range(len(style_of_label))], list(keys_of(style_of_label).values()))
 
 
-def _write_key(ax: Axes, points: NDArray[Any], key: str) -> None:
-    """Write a key on the cell that is nearest to the median of some cells."""
-    nearest = points[np.square(points - np.median(points, axis=0)).sum(axis=1).argmin()]
+def _write_keys(ax: Axes, points_of_label: list[NDArray[Any]], keys: list[str]) -> None:
+    """Write a key on the cell that is nearest to the median of each label, where it covers no other key.
+
+    Labels that lie in the same places, such as batches that mix, have no keys.
+    """
+    places = np.array([points[_nearest_to_median(points)] for points in points_of_label])
+    extent = np.ptp(np.concatenate(points_of_label), axis=0)
+    is_near = (np.abs(places[:, None] - places) < KEY_SIZE * np.where(extent > 0, extent, 1)).all(axis=2)
+    if (is_near.sum(axis=1) > 1).mean() > MAX_COVERED:
+        return
     outline = [withStroke(linewidth=2.5, foreground="white")]
-    ax.text(*nearest, key, size=8, weight="bold", ha="center", va="center", path_effects=outline, clip_on=True)
+    written: list[int] = []
+    for label, (place, key) in enumerate(zip(places, keys, strict=True)):
+        if not is_near[label, written].any():
+            written.append(label)
+            ax.text(*place, key, size=8, weight="bold", ha="center", va="center", path_effects=outline, clip_on=True)
+
+
+def _nearest_to_median(points: NDArray[Any]) -> int:
+    return int(np.square(points - np.median(points, axis=0)).sum(axis=1).argmin())
