@@ -1,4 +1,4 @@
-"""Writes the report of a result: one HTML file with its figures, tables, model, options and provenance."""
+"""Writes the report of a result: one HTML file with what was asked and found, figures, tables, model and provenance."""
 
 from __future__ import annotations
 
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from scbasset_zoo.package.card import Card
 
 MOST_ROWS = 20
+DOTS_PER_INCH, CSS_PIXELS_PER_INCH = 150, 96
+INTERVAL = ["chrom", "start", "end"]
+LOCATION = "location (as in a genome browser)"
 TEMPLATE = "report.html.j2"
 
 
@@ -36,7 +39,8 @@ def write_report(
     result: Result,
     figures: Mapping[str, Figure],
     provenance: Mapping[str, str],
-    description: Description | None = None,
+    command: str,
+    description: Description,
 ) -> None:
     """Write the report of a result. It replaces a file at `path`.
 
@@ -51,10 +55,11 @@ def write_report(
     figures : mapping of str to Figure
     provenance : mapping
         The provenance of the result. Its `options` are JSON.
-    description : Description, optional
+    command : str
+        The command or call that made the result.
+    description : Description
         What the analysis says about the result.
     """
-    description = description or Description()
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -66,8 +71,9 @@ def write_report(
         verdict=verdict_of(card),
         has_learnt=card.verdict is not None and card.verdict.learnt == "sequence",
         introduction=described(type(analysis)),
-        figures=[_figure(figure, description.captions.get(name, _caption(name))) for name, figure in figures.items()],
-        tables=[_table(name, table) for name, table in analysis.tables(result).items()],
+        figures=[_figure(name, figure, description) for name, figure in figures.items()],
+        tables=[_table(name, table, description) for name, table in analysis.tables(result).items()],
+        command=command,
         description=description,
         model_description=card.description,
         model=_model_facts(card),
@@ -98,35 +104,56 @@ class _Cell:
 class _Table:
     """The first rows of a table, as text."""
 
+    title: str
     caption: str
     head: list[_Cell]
     rows: list[list[_Cell]]
     n_more: int
 
 
-def _figure(figure: Figure, caption: str) -> _Figure:
+def _figure(name: str, figure: Figure, description: Description) -> _Figure:
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=150, bbox_inches="tight")
-    # The page shows the figure at its size: CSS has 96 pixels in an inch.
-    return _Figure(caption, round(figure.get_figwidth() * 96), base64.b64encode(buffer.getvalue()).decode())
+    figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH, bbox_inches="tight")
+    png = buffer.getvalue()
+    n_pixels = int.from_bytes(png[16:20], "big")  # the width in the header of a PNG
+    width = round(n_pixels / DOTS_PER_INCH * CSS_PIXELS_PER_INCH)
+    return _Figure(description.captions.get(name, _title(name)), width, base64.b64encode(png).decode())
 
 
-def _table(name: str, table: pd.DataFrame) -> _Table:
+def _table(name: str, table: pd.DataFrame, description: Description) -> _Table:
     has_row_names = table.index.name is not None or table.index.dtype.kind == "O"
-    first = table.head(MOST_ROWS).reset_index(drop=not has_row_names)
     # Such as the notes of scores of which each is defined.
     is_blank = np.array([len(table) > 0 and bool((column == "").all()) for _, column in table.items()], dtype=bool)
-    first = first.drop(columns=table.columns[is_blank])
+    first = _with_location(table.loc[:, ~is_blank].head(MOST_ROWS))
+    key_columns = [column for column in description.key_columns.get(name, ()) if column in first]
+    first = first[list(dict.fromkeys([*key_columns, *first.columns]))].reset_index(drop=not has_row_names)
     is_number = [first[column].dtype.kind in "iuf" for column in first]
     return _Table(
-        caption=_caption(name),
-        head=[_Cell(_as_words(str(column)), number) for column, number in zip(first, is_number, strict=True)],
+        title=_title(name),
+        caption=description.captions.get(name, ""),
+        head=[_Cell(_heading(column, description), number) for column, number in zip(first, is_number, strict=True)],
         rows=[
             [_Cell(_as_text(value), number) for value, number in zip(row, is_number, strict=True)]
             for row in first.itertuples(index=False)
         ],
         n_more=max(0, len(table) - MOST_ROWS),
     )
+
+
+def _with_location(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table whose columns chrom, start and end are one: the location as genome browsers write it, counted from 1."""
+    if not set(INTERVAL) <= set(table):
+        return table
+    intervals = zip(*(table[column] for column in INTERVAL), strict=True)
+    location = [f"{chrom}:{int(start) + 1:,}-{int(end):,}" for chrom, start, end in intervals]
+    return table.drop(columns=INTERVAL).assign(**{LOCATION: location})[
+        [LOCATION if column == "chrom" else column for column in table if column not in ("start", "end")]
+    ]
+
+
+def _heading(column: object, description: Description) -> str:
+    unit = description.units.get(str(column))
+    return _as_words(str(column)) + (f" ({unit})" if unit else "")
 
 
 def _model_facts(card: Card) -> dict[str, Any]:
@@ -153,7 +180,7 @@ def _result_facts(result: Any) -> dict[str, Any]:
     return size | {f".{name}": ", ".join(getattr(result, name).keys()) for name in ("obs", "var", "obsm", "varm", "layers", "uns")}
 
 
-def _caption(name: str) -> str:
+def _title(name: str) -> str:
     return _as_words(name[:1].upper() + name[1:])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scbasset_zoo import plugin_manager
+from scbasset_zoo.analyses.command import command_of
 from scbasset_zoo.analyses.libraries import default_style, prepare_libraries
 from scbasset_zoo.analyses.results import provenance_of, read_result, with_provenance, write_result
 from scbasset_zoo.errors import InputError, PluginError, ScbassetZooError
@@ -58,7 +60,7 @@ def run(
     plot : path, optional
         Folder for the figures, as PNG and PDF.
     report : path, optional
-        File for an HTML page with options, tables and figures.
+        File for an HTML page with what was found, figures, tables and options.
     device : "auto", "cpu" or "cuda"
         Where the model runs, if `model` is not an open Model.
     overwrite : bool
@@ -111,7 +113,8 @@ def _run(analysis: Analysis, opened: Model, checked: BaseModel, outputs: _Output
 
                 with naming_plugin(analysis, provenance["plugin"]):
                     description = _describe(analysis, result, provenance["plugin"])
-                write_report(outputs.report, analysis, opened.card, result, figures, provenance, description)
+                command = command_of(analysis, json.loads(provenance["options"]), outputs.by_option)
+                write_report(outputs.report, analysis, opened.card, result, figures, provenance, command, description)
     return result
 
 
@@ -127,6 +130,10 @@ class _Outputs:
     @property
     def need_figures(self) -> bool:
         return self.plot is not None or self.report is not None
+
+    @property
+    def by_option(self) -> dict[str, Path | None]:
+        return {"out": self.out, "plot": self.plot, "report": self.report}
 
     @contextlib.contextmanager
     def held(self, analysis: Analysis, inputs: list[Any]) -> Iterator[None]:
@@ -152,8 +159,7 @@ class _Outputs:
 
     def _require_separate(self) -> None:
         """Raise InputError if one output is another one, or lies in it."""
-        paths = {"out": self.out, "plot": self.plot, "report": self.report}
-        absolute = {name: path.resolve() for name, path in paths.items() if path is not None}
+        absolute = {name: path.resolve() for name, path in self.by_option.items() if path is not None}
         for name, path in absolute.items():
             for other, other_path in absolute.items():
                 if name != other and other_path in (path, *path.parents):

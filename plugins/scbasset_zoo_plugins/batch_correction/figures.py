@@ -63,7 +63,7 @@ def _trade_off(table: pd.DataFrame, mixing_scores: list[str]) -> Figure:
     axes[0].set_ylim(_limits(table[LABEL_SCORE]))
     axes[0].set_ylabel(f"{LABEL_SCORE} neighbours (up: types kept)")
     handles = [Line2D([], [], label=wrapped_label(name, LETTERS_OF_TITLE), **look[name], **edges) for name in table.index]
-    make_room(figure, [add_legend(axes[-1], handles, figure.get_figheight() - 0.6)], figure.get_figheight() - 0.6)
+    make_room(figure, [add_legend(figure, handles, figure.get_figheight() - 0.6)], figure.get_figheight() - 0.6)
     return figure
 
 
