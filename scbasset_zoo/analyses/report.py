@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 import os
 from collections.abc import Mapping
@@ -14,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 import numpy as np
 
+from scbasset_zoo.analyses.figure_images import FigureImage, image_of
 from scbasset_zoo.extend.description import Description, described
 from scbasset_zoo.files import rewritten
 from scbasset_zoo.package.readme import baselines_text, verdict_of
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from scbasset_zoo.package.card import Card
 
 MOST_ROWS = 20
-DOTS_PER_INCH, CSS_PIXELS_PER_INCH = 150, 96
 INTERVAL = ["chrom", "start", "end"]
 LOCATION = "location (as in a genome browser)"
 TEMPLATE = "report.html.j2"
@@ -71,7 +69,7 @@ def write_report(
         verdict=verdict_of(card),
         has_learnt=card.verdict is not None and card.verdict.learnt == "sequence",
         introduction=described(type(analysis)),
-        figures=[_figure(name, figure, description) for name, figure in figures.items()],
+        figures=[_Figure(description.captions.get(name, _title(name)), image_of(figure)) for name, figure in figures.items()],
         tables=[_table(name, table, description) for name, table in analysis.tables(result).items()],
         command=command,
         description=description,
@@ -87,11 +85,8 @@ def write_report(
 
 @dataclass(frozen=True)
 class _Figure:
-    """A figure as a base64 PNG with its width in CSS pixels."""
-
     caption: str
-    width: int
-    png: str
+    image: FigureImage
 
 
 @dataclass(frozen=True)
@@ -109,15 +104,6 @@ class _Table:
     head: list[_Cell]
     rows: list[list[_Cell]]
     n_more: int
-
-
-def _figure(name: str, figure: Figure, description: Description) -> _Figure:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH, bbox_inches="tight")
-    png = buffer.getvalue()
-    n_pixels = int.from_bytes(png[16:20], "big")  # the width in the header of a PNG
-    width = round(n_pixels / DOTS_PER_INCH * CSS_PIXELS_PER_INCH)
-    return _Figure(description.captions.get(name, _title(name)), width, base64.b64encode(png).decode())
 
 
 def _table(name: str, table: pd.DataFrame, description: Description) -> _Table:

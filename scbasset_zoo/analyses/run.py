@@ -105,8 +105,7 @@ def _run(analysis: Analysis, opened: Model, checked: BaseModel, outputs: _Output
         result = _compute(analysis, opened, checked, outputs, quiet=quiet, provenance=provenance)
     if outputs.need_figures:
         with default_style():
-            with naming_plugin(analysis, provenance["plugin"]):
-                figures = _draw(analysis, result, provenance["plugin"])
+            figures = draw(analysis, result)
             _write_figures(figures, outputs)
             if outputs.report is not None:
                 from scbasset_zoo.analyses.report import write_report
@@ -154,8 +153,8 @@ class _Outputs:
         if self.out is not None and self.out.suffix not in analysis.suffixes:
             suffixes = " or ".join(analysis.suffixes)
             raise InputError(f"{self.out}: the result of {analysis.name} is written as {suffixes}. Choose a name that ends so.")
-        if self.need_figures and find_spec("matplotlib") is None:
-            raise InputError(f"Figures need matplotlib: {INSTALL_ANALYSES}.")
+        if self.need_figures:
+            require_matplotlib()
 
     def _require_separate(self) -> None:
         """Raise InputError if one output is another one, or lies in it."""
@@ -232,13 +231,22 @@ def _with_names_of(result: Result, read: Result) -> Result:
     return read
 
 
-def _draw(analysis: Analysis, result: Result, plugin: str) -> Mapping[str, Figure]:
-    figures = analysis.plot(result)
+def draw(analysis: Analysis, result: Result) -> Mapping[str, Figure]:
+    """Return the figures of a result by name. Draw in :func:`scbasset_zoo.analyses.libraries.default_style`."""
+    plugin = plugin_manager.distribution_of(type(analysis))
+    with naming_plugin(analysis, plugin):
+        figures = analysis.plot(result)
     if not isinstance(figures, Mapping):
         raise PluginError(
             f"The analysis {analysis.name} of {plugin}: plot must return figures by name; found {type(figures).__name__}."
         )
     return figures
+
+
+def require_matplotlib() -> None:
+    """Raise InputError if figures cannot be drawn."""
+    if find_spec("matplotlib") is None:
+        raise InputError(f"Figures need matplotlib: {INSTALL_ANALYSES}.")
 
 
 def _describe(analysis: Analysis, result: Result, plugin: str) -> Description:
