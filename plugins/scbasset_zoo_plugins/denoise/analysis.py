@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from scbasset_zoo import Model
+    from scbasset_zoo.extend.description import Description
 
 Array = NDArray[np.float32]
 
@@ -65,6 +66,11 @@ class Denoise(Analysis):
         from scbasset_zoo_plugins.denoise.figures import figures
 
         return figures(result)
+
+    def describe(self, result: ad.AnnData) -> Description:
+        from scbasset_zoo_plugins.denoise.description import describe
+
+        return describe(result)
 
 
 def _embed(model: Model, windows: Windows, context: Context) -> Array:

@@ -1,0 +1,85 @@
+"""What the report of `batch-correction` says about a result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import anndata as ad
+import pandas as pd
+
+from scbasset_zoo.extend.console import option
+from scbasset_zoo.extend.description import Description
+from scbasset_zoo_plugins.batch_correction.figures import LABEL_SCORE, MIXING_SCORES, has_values
+from scbasset_zoo_plugins.sentences import CHANCE, CHANCE_SD, change
+
+CORRECTED = "scBasset-BC"
+UNCORRECTED = ("scBasset", "LSI")
+
+
+def describe(result: ad.AnnData) -> Description:
+    """Return findings, captions and help for a result."""
+    recorded, table = result.uns["batch_correction"], result.uns["comparison"]
+    batch_key, group_by = str(recorded["batch_key"]), str(recorded["group_by"])
+    groups = f", below by {group_by}" if group_by else ""
+    return Description(
+        findings=list(_findings(result, table, batch_key, group_by)),
+        captions={
+            "trade_off": "Each symbol is a correction. To the right the batches mix better; upwards the neighbours of a cell are "
+            "more often of its group. The best correction is at the top right. A line joins the batch-corrected models in the "
+            "order of their penalty.",
+            "umaps": f"A UMAP of each correction. Each point is a cell, coloured by {batch_key}{groups}. Well mixed batches have "
+            "no places of their own.",
+            "comparison": "A row for each correction. All scores are higher if the correction is better, and all but iLISI lie "
+            "between 0 and 1.",
+        },
+        how_to_read=[
+            "iLISI is the number of batches around a cell; rescaled, it is 0 if there is one and 1 if all mix. kBET acceptance is "
+            "the share of neighbourhoods in which the batches mix as among all cells. If batches differ in their cell types, no "
+            "correction should reach 1.",
+            "The label score at k is the share of a cell's k nearest neighbours that are in its group. A correction that mixes "
+            "batches by mixing cell types has a low label score.",
+            "Differences of a few hundredths are no larger than those between seeds of training.",
+        ],
+        next_steps=list(_next_steps(table, group_by)),
+        key_columns={"comparison": ["kind", *MIXING_SCORES, LABEL_SCORE, "cell-type ASW", CHANCE, CHANCE_SD]},
+    )
+
+
+def _findings(result: ad.AnnData, table: pd.DataFrame, batch_key: str, group_by: str) -> Iterator[str]:
+    n_batches = result.obs[batch_key].nunique()
+    compared = "1 embedding" if len(table) == 1 else f"{len(table):,} embeddings"
+    yield f"{compared} of {result.n_obs:,} cells in {n_batches:,} batches (column {batch_key}) were scored."
+    mixing = next((score for score in MIXING_SCORES if has_values(table, score)), None)
+    scores = [(mixing, "mixes the batches best")] if mixing else []
+    scores += [(LABEL_SCORE, f"keeps {group_by} apart best")] if group_by and has_values(table, LABEL_SCORE) else []
+    for score, best in scores:
+        if len(table) == 1:
+            yield f"Its {score} is {table[score].iloc[0]:.3f}."
+        else:
+            yield f"{table[score].idxmax()} {best} ({score}: {table[score].max():.3f})."
+    yield from _against_uncorrected(table, [score for score, _ in scores], mixing)
+
+
+def _against_uncorrected(table: pd.DataFrame, scores: list[str], mixing: str | None) -> Iterator[str]:
+    """Compare the batch-corrected model with the plain model, or with LSI."""
+    before = next((name for name in UNCORRECTED if name in table.index), None)
+    corrected = table.index[table["kind"] == CORRECTED]
+    if before is None or not len(corrected):
+        return
+    pairs = [(score, table.loc[before, score], table.loc[corrected[0], score]) for score in scores]
+    changes = [f"the {score} {change(old, new)}" for score, old, new in pairs if pd.notna(old) and pd.notna(new)]
+    if changes:
+        yield f"From {before} to {corrected[0]}, {', and '.join(changes)}."
+    if any(score == mixing and "fell" in change(old, new) for score, old, new in pairs if pd.notna(old) and pd.notna(new)):
+        yield f"So the batches mix less in the batch-corrected model than in {before}, which has no correction."
+
+
+def _next_steps(table: pd.DataFrame, group_by: str) -> Iterator[str]:
+    if not group_by:
+        yield f"Give the column of the cell types as {option('group_by')}, to see what each correction keeps."
+    if not set(UNCORRECTED) & set(table.index):
+        yield f"Give the counts as {option('counts')} and a plain model as {option('plain')}, to compare with no correction."
+    yield (
+        f"Train with several penalties ({option('l2_cell')} of train), and give the models as {option('models')}. Take the one "
+        "that mixes the batches without a lower label score."
+    )
