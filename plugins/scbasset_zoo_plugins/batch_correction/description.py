@@ -38,7 +38,7 @@ def describe(result: ad.AnnData) -> Description:
             "correction should reach 1.",
             "The label score at k is the share of a cell's k nearest neighbours that are in its group. A correction that mixes "
             "batches by mixing cell types has a low label score.",
-            "Differences of a few hundredths are no larger than those between seeds of training.",
+            "Each model was trained with one seed. Train with several before you trust a small difference.",
         ],
         next_steps=list(_next_steps(table, group_by)),
         key_columns={"comparison": ["kind", *MIXING_SCORES, LABEL_SCORE, "cell-type ASW", CHANCE, CHANCE_SD]},
