@@ -25,7 +25,7 @@ def command_of(analysis: Analysis, options: Mapping[str, Any], destinations: Map
         The files and folders that the run writes, by option.
     """
     written = {name: str(path) for name, path in destinations.items() if path is not None}
-    changed = {name: value for name, value in options.items() if value != _default(analysis, name)} | written
+    changed = {name: value for name, value in options.items() if not _is_default(analysis, name, value)} | written
     if is_command_line():
         return " ".join(["scbasset-zoo", "run", analysis.name, "MODEL", *_flags(changed)])
     keywords = ", ".join(["MODEL", *(option(name, value) for name, value in changed.items())])
@@ -38,8 +38,10 @@ def _flags(options: Mapping[str, Any]) -> Iterator[str]:
             yield option(name, part if isinstance(part, bool) else shlex.quote(str(part)))
 
 
-def _default(analysis: Analysis, name: str) -> Any:
-    field = analysis.Options.model_fields[name]
-    # What JSON makes of the default, such as a list of a tuple.
+def _is_default(analysis: Analysis, name: str, value: Any) -> bool:
+    field = analysis.Options.model_fields.get(name)
+    if field is None or field.is_required():
+        return False
     default = field.get_default(call_default_factory=True)
-    return list(default) if isinstance(default, tuple) else str(default) if isinstance(default, Path) else default
+    # A path and a tuple are a text and a list in JSON.
+    return bool(value == (str(default) if isinstance(default, Path) else list(default) if isinstance(default, tuple) else default))
