@@ -41,7 +41,9 @@ class Described(Analysis):
     name = "described"
 
     def run(self, model, inputs, options, context):
-        regions = pd.DataFrame({"chrom": ["chr2", "chr10"], "start": [999, 0], "end": [2000, 5], "width": [1001, 5], "p": [1e-9, 1]})
+        regions = pd.DataFrame(
+            {"chrom": ["chr2", "chr10"], "start": [999, 0], "end": [2000, 5], "width": [1001, 5], "p": [1e-9, 1]}
+        )
         return ad.AnnData(obs=model.cells, uns={"regions": regions})
 
     def plot(self, result):

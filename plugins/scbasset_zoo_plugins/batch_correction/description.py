@@ -47,8 +47,8 @@ def describe(result: ad.AnnData) -> Description:
 
 def _findings(result: ad.AnnData, table: pd.DataFrame, batch_key: str, group_by: str) -> Iterator[str]:
     n_batches = result.obs[batch_key].nunique()
-    compared = "1 embedding" if len(table) == 1 else f"{len(table):,} embeddings"
-    yield f"{compared} of {result.n_obs:,} cells in {n_batches:,} batches (column {batch_key}) were scored."
+    compared = "One embedding was scored," if len(table) == 1 else f"{len(table):,} embeddings were scored,"
+    yield f"{compared} of {result.n_obs:,} cells in {n_batches:,} batches (column {batch_key})."
     mixing = next((score for score in MIXING_SCORES if has_values(table, score)), None)
     scores = [(mixing, "mixes the batches best")] if mixing else []
     scores += [(LABEL_SCORE, f"keeps {group_by} apart best")] if group_by and has_values(table, LABEL_SCORE) else []
