@@ -74,7 +74,7 @@ def _draw_numbers(
     below, above = bool((finite < low).any()), bool((finite > high).any())
     extend = "both" if below and above else "min" if below else "max" if above else "neither"
     colours = DIVERGING if diverging else SEQUENTIAL
-    dots = ax.scatter(*points.T, c=numbers, cmap=colours, norm=Normalize(low, high), plotnonfinite=False, **look)
+    dots = ax.scatter(points[:, 0], points[:, 1], c=numbers, cmap=colours, norm=Normalize(low, high), plotnonfinite=False, **look)
     figure.colorbar(dots, ax=ax, label=title, shrink=0.8, pad=0.02, extend=extend)
 
 
@@ -85,7 +85,8 @@ def _draw_labels(
     colours, markers = (np.array(part) for part in zip(*style_of_label.values(), strict=True))
     for marker in dict.fromkeys(markers):
         chosen = markers[codes] == marker
-        ax.scatter(*points[chosen].T, c=colours[codes[chosen]], marker=marker, **look)
+        x, y = points[chosen].T
+        ax.scatter(x, y, c=colours[codes[chosen]], marker=marker, **look)
     if MAX_PLAIN_LABELS < len(style_of_label) <= MAX_LEGEND_VALUES:
         _write_keys(ax, [points[codes == code] for code in range(len(style_of_label))], list(keys_of(style_of_label).values()))
 
@@ -105,7 +106,7 @@ def _write_keys(ax: Axes, points_of_label: list[NDArray[Any]], keys: list[str]) 
     for label, (place, key) in enumerate(zip(places, keys, strict=True)):
         if not is_near[label, written].any():
             written.append(label)
-            ax.text(*place, key, size=8, weight="bold", ha="center", va="center", path_effects=outline, clip_on=True)
+            ax.text(place[0], place[1], key, size=8, weight="bold", ha="center", va="center", path_effects=outline, clip_on=True)
 
 
 def _nearest_to_median(points: NDArray[Any]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 CHANCE, CHANCE_SD = "chance", "chance_sd"
@@ -11,9 +12,10 @@ SMALL = 0.005
 
 def score_of(table: pd.DataFrame, metric: str, column: str) -> float | None:
     """Return a score of a table with a row for each metric; None if it is not there or undefined."""
-    if metric not in table.index or column not in table or pd.isna(table.loc[metric, column]):
+    if metric not in table.index or column not in table:
         return None
-    return float(table.loc[metric, column])
+    score = float(table[column].to_numpy(float)[table.index.get_loc(metric)])
+    return None if np.isnan(score) else score
 
 
 def beside_chance(table: pd.DataFrame, metric: str, column: str) -> str:

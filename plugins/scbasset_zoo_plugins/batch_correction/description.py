@@ -10,7 +10,7 @@ import pandas as pd
 from scbasset_zoo.extend.console import option
 from scbasset_zoo.extend.description import Description
 from scbasset_zoo_plugins.batch_correction.figures import LABEL_SCORE, MIXING_SCORES, has_values
-from scbasset_zoo_plugins.sentences import CHANCE, CHANCE_SD, change
+from scbasset_zoo_plugins.sentences import CHANCE, CHANCE_SD, change, score_of
 
 CORRECTED = "scBasset-BC"
 UNCORRECTED = ("scBasset", "LSI")
@@ -66,11 +66,14 @@ def _against_uncorrected(table: pd.DataFrame, scores: list[str], mixing: str | N
     corrected = table.index[table["kind"] == CORRECTED]
     if before is None or not len(corrected):
         return
-    pairs = [(score, table.loc[before, score], table.loc[corrected[0], score]) for score in scores]
-    changes = [f"the {score} {change(old, new)}" for score, old, new in pairs if pd.notna(old) and pd.notna(new)]
+    changes: dict[str, str] = {}
+    for score in scores:
+        old, new = score_of(table, before, score), score_of(table, corrected[0], score)
+        if old is not None and new is not None:
+            changes[score] = change(old, new)
     if changes:
-        yield f"From {before} to {corrected[0]}, {', and '.join(changes)}."
-    if any(score == mixing and "fell" in change(old, new) for score, old, new in pairs if pd.notna(old) and pd.notna(new)):
+        yield f"From {before} to {corrected[0]}, {', and '.join(f'the {score} {how}' for score, how in changes.items())}."
+    if mixing is not None and changes.get(mixing, "").startswith("fell"):
         yield f"So the batches mix less in the batch-corrected model than in {before}, which has no correction."
 
 

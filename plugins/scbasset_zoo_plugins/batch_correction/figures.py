@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import anndata as ad
 import numpy as np
@@ -43,11 +44,11 @@ def _trade_off(table: pd.DataFrame, mixing_scores: list[str]) -> Figure:
     """Draw each correction by how well it mixes batches (x) and keeps groups (y); a line joins the models by their penalty."""
     figure = Figure(figsize=(0.6 + PANEL * len(mixing_scores), 4.2), layout="constrained")
     kinds = list(dict.fromkeys(table["kind"]))
-    look = {
+    look: dict[Any, dict[str, Any]] = {
         name: {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[kinds.index(kind) % len(MARKERS)]}
         for i, (name, kind) in enumerate(table["kind"].items())
     }
-    edges = {"markeredgecolor": "black", "markeredgewidth": 0.5, "markersize": 8, "linestyle": ""}
+    edges: dict[str, Any] = {"markeredgecolor": "black", "markeredgewidth": 0.5, "markersize": 8, "linestyle": ""}
     axes = figure.subplots(1, len(mixing_scores), sharey=True, squeeze=False)[0]
     for ax, mixing in zip(axes, mixing_scores, strict=True):
         for name, x, y in zip(table.index, table[mixing], table[LABEL_SCORE], strict=True):

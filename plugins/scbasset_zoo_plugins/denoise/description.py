@@ -28,8 +28,8 @@ def describe(result: ad.AnnData) -> Description:
             "heat_map": f"Each row is one of {n_cells:,} cells, each column one of the {n_peaks:,} peaks that vary most between "
             f"cells. Both are ordered by clustering of the denoised values.{coloured} Red: more open than the peak's mean; blue: "
             "less.",
-            "correlation_with_RNA": "Correlation of gene scores with expression: for each cell over genes (left), and for each gene "
-            "over cells (right). A box spans the middle half, the line is the median.",
+            "correlation_with_RNA": "Correlation of gene scores with expression: for each cell over genes (left), and for each "
+            "gene over cells (right). A box spans the middle half, the line is the median.",
             "rank_distance": "How many other cells have RNA that is nearer to a cell's ATAC than its own RNA, as a share. 0 is "
             "best, and 0.5 is chance.",
             "metrics": "Agreement of the counts and of the denoised values with groups and RNA.",
@@ -79,7 +79,7 @@ def _groups(table: pd.DataFrame, group_by: str) -> Iterator[str]:
         if before is None:
             yield f"The {short} is {after:.3f} in the denoised values{beside_chance(table, name, 'denoised')}."
         else:
-            worse += [short] if "fell" in change(before, after) else []
+            worse += [short] if change(before, after).startswith("fell") else []
             yield f"The {short} {change(before, after)} by denoising{beside_chance(table, name, 'denoised')}."
     if worse:
         yield f"So denoising made {group_by} harder to tell apart by the {' and the '.join(worse)}: it lost signal of the counts."

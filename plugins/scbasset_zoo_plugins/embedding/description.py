@@ -24,8 +24,8 @@ def describe(result: ad.AnnData) -> Description:
     return Description(
         findings=list(_findings(result, group_by)),
         captions={
-            "umap_labels": f"Each point is one of {result.n_obs:,} cells, coloured by {groups}. Cells that are near each other have "
-            "similar embeddings.",
+            "umap_labels": f"Each point is one of {result.n_obs:,} cells, coloured by {groups}. Cells that are near each other "
+            "have similar embeddings.",
             "umap_clusters": "The same map, coloured by Leiden cluster. Cluster 0 is the largest.",
             "umap_depth": "The same map, coloured by the intercept, which follows the log depth of a cell. Parts of the map that "
             "differ in this colour differ in depth.",
