@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 CHANCE, CHANCE_SD = "chance", "chance_sd"
-N_SD = 2
+N_SD = 3
 SMALL = 0.005
 
 
