@@ -73,6 +73,15 @@ def ordered_values(column: pd.Series | Iterable[Any]) -> list[str]:
     return _sorted(texts) + missing
 
 
+def label_column(obs: pd.DataFrame, name: str) -> pd.Series:
+    """Return a column of cells as categories of text in the order of :func:`ordered_values`.
+
+    In a file, the column "donor/id" has the name "donor_id", and is returned for both.
+    """
+    column = obs[name if name in obs else re.sub(r"[/\\\0]", "_", name)]
+    return pd.Series(pd.Categorical(column.astype(str), categories=ordered_values(column)), index=obs.index, name=name)
+
+
 def centred_limits(values: ArrayLike, share: float = 0.99) -> tuple[float, float]:
     """Return limits of a diverging colour map: the same distance below and above 0, which a share of the values do not exceed."""
     sizes = np.abs(np.asarray(values, dtype=float))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import html
 import os
 from collections.abc import Mapping
@@ -62,7 +63,9 @@ def plot(result: Result | str | os.PathLike[str]) -> Mapping[str, Figure]:
     """
     if isinstance(result, str | os.PathLike):
         with readable(str(result)):
-            result = read_result(Path(result))
+            opened = read_result(Path(result))
+        with contextlib.closing(getattr(opened, "file", opened)):
+            return plot(opened)
     analysis = plugin_manager.analyses().get(provenance_in(result)["analysis"])()
     require_matplotlib()
     prepare_libraries()

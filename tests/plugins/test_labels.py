@@ -88,6 +88,8 @@ def test_a_column_that_has_another_name_in_the_file_is_drawn(analysis, suffix, m
     column, out = "donor/$_$", tmp_path / f"result{suffix}"
     result = sz.run(analysis, model, group_by=column, out=out, report=tmp_path / "r.html", quiet=True, **inputs[analysis])
     assert result.obs[column].astype(str).tolist() == model.cells[column].tolist()
+    if analysis == "denoise":
+        assert "heat_map" in sz.plot(out)
     assert "donor_$_$" in (ad.read_h5ad if suffix == ".h5ad" else ad.read_zarr)(out).obs
 
 

@@ -8,7 +8,7 @@ from matplotlib.colors import to_hex
 from scbasset_zoo_plugins.batch_correction.analysis import BatchCorrection
 from scbasset_zoo_plugins.denoise.analysis import Denoise
 from scbasset_zoo_plugins.embedding.analysis import Embedding
-from scbasset_zoo_plugins.palette import COLOURS, MARKERS, centred_limits, ordered_values, styles
+from scbasset_zoo_plugins.palette import COLOURS, MARKERS, centred_limits, label_column, ordered_values, styles
 
 
 @pytest.fixture
@@ -53,6 +53,14 @@ def test_a_column_has_the_same_order_after_it_was_written(tmp_path):
     cells.write_h5ad(tmp_path / "cells.h5ad")
     read = ad.read_h5ad(tmp_path / "cells.h5ad").obs
     assert {name: ordered_values(read[name]) for name in read} == {name: ordered_values(cells.obs[name]) for name in read}
+
+
+def test_a_column_is_categories_of_text_by_its_own_name_or_that_of_the_file():
+    obs = pd.DataFrame({"donor_id": [10, 9, 10]})
+    for name in ("donor/id", "donor_id"):
+        column = label_column(obs, name)
+        assert column.tolist() == ["10", "9", "10"]
+        assert list(column.cat.categories) == ordered_values(column) == ["9", "10"]
 
 
 def test_30_values_have_30_colours_and_more_have_other_markers():

@@ -10,6 +10,7 @@ import pandas as pd
 from scbasset_zoo.extend.console import option
 from scbasset_zoo.extend.description import Description
 from scbasset_zoo_plugins.batch_correction.figures import LABEL_SCORE, MIXING_SCORES, has_values
+from scbasset_zoo_plugins.palette import label_column
 from scbasset_zoo_plugins.sentences import CHANCE, CHANCE_SD, change, score_of
 
 CORRECTED = "scBasset-BC"
@@ -46,7 +47,7 @@ def describe(result: ad.AnnData) -> Description:
 
 
 def _findings(result: ad.AnnData, table: pd.DataFrame, batch_key: str, group_by: str) -> Iterator[str]:
-    n_batches = result.obs[batch_key].nunique()
+    n_batches = label_column(result.obs, batch_key).nunique()
     compared = "One embedding was scored," if len(table) == 1 else f"{len(table):,} embeddings were scored,"
     yield f"{compared} of {result.n_obs:,} cells in {n_batches:,} batches (column {batch_key})."
     mixing = next((score for score in MIXING_SCORES if has_values(table, score)), None)

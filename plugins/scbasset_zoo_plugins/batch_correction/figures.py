@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from scbasset_zoo_plugins.labels import wrapped_label
 from scbasset_zoo_plugins.legends import add_legend, make_room, style_handles
 from scbasset_zoo_plugins.maps import MAX_LEGEND_VALUES, draw_cells
-from scbasset_zoo_plugins.palette import COLOURS, MARKERS, styles
+from scbasset_zoo_plugins.palette import COLOURS, MARKERS, label_column, styles
 
 MIXING_SCORES = ("iLISI, rescaled", "kBET acceptance")
 LABEL_SCORE = "label score at 50"
@@ -89,7 +89,7 @@ def _umaps(result: ad.AnnData, table: pd.DataFrame, columns: list[str]) -> Figur
     blocks = figure.subplots(height * len(columns), width, squeeze=False).reshape(len(columns), height * width)
     legends = []
     for block, column in zip(blocks, columns, strict=True):
-        values = result.obs[column].astype("category")
+        values = label_column(result.obs, column)
         coloured_by = f"coloured by {wrapped_label(column, LETTERS_OF_TITLE)}"
         for i, (ax, name, key) in enumerate(zip(block, table.index, table["obsm"], strict=False)):
             draw_cells(figure, ax, np.asarray(result.obsm[_umap_key(key)]), values, name, legend=False)

@@ -32,6 +32,8 @@ def describe(result: ad.AnnData) -> Description:
             "gene over cells (right). A box spans the middle half, the line is the median.",
             "rank_distance": "How many other cells have RNA that is nearer to a cell's ATAC than its own RNA, as a share. 0 is "
             "best, and 0.5 is chance.",
+            "genes_by_correlation_with_RNA": "Correlation over cells of a gene's score, the mean over its n_peaks peaks, with its "
+            "expression. Genes that follow their expression best come first.",
             "metrics": "Agreement of the counts and of the denoised values with groups and RNA.",
         },
         how_to_read=[

@@ -12,7 +12,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from scbasset_zoo_plugins.legends import add_legend, make_room, style_handles
-from scbasset_zoo_plugins.palette import DIVERGING, GREY, SKY_BLUE, VERMILION, Style, centred_limits, styles
+from scbasset_zoo_plugins.palette import DIVERGING, GREY, SKY_BLUE, VERMILION, Style, centred_limits, label_column, styles
 
 COLOUR_OF_SIDE = {"counts": GREY, "denoised": SKY_BLUE}
 HEIGHT = 5.0  # inches
@@ -37,7 +37,7 @@ def _heat_map(result: ad.AnnData) -> Figure:
     widths = [0.04] * has_labels + [1.0] * len(sides)
     axes = list(figure.subplots(1, len(widths), squeeze=False, gridspec_kw={"width_ratios": widths})[0])
     if has_labels:
-        style_of_label = styles(result.obs[str(result.uns["denoise"]["group_by"])])
+        style_of_label = styles(label_column(result.obs, str(result.uns["denoise"]["group_by"])))
         _label_strip(figure, axes.pop(0), [str(label) for label in data["labels"]], style_of_label)
     n_cells, n_peaks = data["denoised"].shape
     for ax, side in zip(axes, sides, strict=True):
