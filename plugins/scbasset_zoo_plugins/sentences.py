@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -18,15 +21,20 @@ def score_of(table: pd.DataFrame, metric: str, column: str) -> float | None:
     return None if np.isnan(score) else score
 
 
-def beside_chance(table: pd.DataFrame, metric: str, column: str) -> str:
+def beside_chance(table: pd.DataFrame, metric: str, column: str, chance_column: str = CHANCE) -> str:
     """Return what a score is for permuted labels, as the end of a sentence; "" if the table does not have it."""
-    score, chance, deviation = (score_of(table, metric, name) for name in (column, CHANCE, CHANCE_SD))
+    score, chance, deviation = (score_of(table, metric, name) for name in (column, chance_column, CHANCE_SD))
     if score is None or chance is None:
         return ""
     by_chance = f"{chance:.3f}" + (f" ± {deviation:.3f}" if deviation is not None else "")
     if deviation is not None and score <= chance + N_SD * deviation:
         return f", which is no better than with permuted labels ({by_chance})"
     return f" ({by_chance} with permuted labels)"
+
+
+def warnings_in(recorded: Mapping[str, Any]) -> list[str]:
+    """Return the warnings that an analysis recorded with its result."""
+    return [str(warning) for warning in recorded.get("warnings", [])]
 
 
 def change(before: float, after: float) -> str:

@@ -89,5 +89,11 @@ def test_panels_of_corrections_do_not_collide(n_groups, name, n_methods):
         result.obsm[f"X_umap_{i}"] = result.obsm["X_umap"]
     result.uns["batch_correction"] = {"group_by": "type", "batch_key": "batch"}
     figures = BatchCorrection().plot(result)
+    assert all(len(ax.lines) == n_methods + 1 for ax in figures["trade_off"].axes)
     require_apart(figures["umaps"])
     require_apart(figures["trade_off"])
+    result.uns["chance"] = pd.DataFrame({"chance": [0.9, 0.1, 0.4]}, index=["iLISI, rescaled", "label score at 50", "other"])
+    left, right = BatchCorrection().plot(result)["trade_off"].axes
+    dotted = [[line.get_xydata()[0].tolist() for line in ax.lines if line.get_linestyle() == ":"] for ax in (left, right)]
+    assert dotted == [[[0.9, 0], [0, 0.1]], [[0, 0.1]]]
+    assert left.get_xlim()[0] < 0.9 < left.get_xlim()[1]

@@ -8,7 +8,6 @@ from typing import Any
 import anndata as ad
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -29,7 +28,7 @@ def figures(result: ad.AnnData) -> Mapping[str, Figure]:
     """Return every figure for which the result has data, by name."""
     table, recorded = result.uns["comparison"], result.uns["batch_correction"]
     mixing = [score for score in MIXING_SCORES if has_values(table, score)]
-    drawn = {"trade_off": _trade_off(table, mixing)} if mixing and has_values(table, LABEL_SCORE) else {}
+    drawn = {"trade_off": _trade_off(table, mixing, _chance(result))} if mixing and has_values(table, LABEL_SCORE) else {}
     if _umap_key(table["obsm"].iloc[0]) in result.obsm:
         drawn["umaps"] = _umaps(result, table, [column for column in (recorded["batch_key"], recorded["group_by"]) if column])
     return drawn
@@ -40,8 +39,16 @@ def has_values(table: pd.DataFrame, score: str) -> bool:
     return score in table and bool(table[score].notna().any())
 
 
-def _trade_off(table: pd.DataFrame, mixing_scores: list[str]) -> Figure:
-    """Draw each correction by how well it mixes batches (x) and keeps groups (y); a line joins the models by their penalty."""
+def _chance(result: ad.AnnData) -> dict[str, float]:
+    """Return what each score would be by chance; empty if the result does not have it."""
+    return dict(result.uns["chance"]["chance"].dropna()) if "chance" in result.uns else {}
+
+
+def _trade_off(table: pd.DataFrame, mixing_scores: list[str], chance: Mapping[str, float]) -> Figure:
+    """Draw each correction by how well it mixes batches (x) and keeps groups (y).
+
+    A line joins the models by their penalty, and dotted lines show the scores by chance.
+    """
     figure = Figure(figsize=(0.6 + PANEL * len(mixing_scores), 4.2), layout="constrained")
     kinds = list(dict.fromkeys(table["kind"]))
     look: dict[Any, dict[str, Any]] = {
@@ -55,30 +62,27 @@ def _trade_off(table: pd.DataFrame, mixing_scores: list[str]) -> Figure:
             ax.plot([x], [y], zorder=3, **look[name], **edges)
         sweep = table[table["kind"] == "scBasset-BC"].sort_values("l2_cell")
         ax.plot(sweep[mixing], sweep[LABEL_SCORE], color="0.6", linewidth=1, zorder=2)
-        _draw_chance(ax, table, mixing)
+        for score, draw in ((mixing, ax.axvline), (LABEL_SCORE, ax.axhline)):
+            if score in chance:
+                draw(chance[score], color="0.5", linestyle=":", zorder=1)
         ax.set(xlabel=f"{mixing} (right: batches mix)")
-        ax.set_xlim(_limits(table[mixing]))
+        ax.set_xlim(_limits(table[mixing], chance.get(mixing)))
         ax.grid(color="0.92")
         ax.set_axisbelow(True)
         ax.spines[["top", "right"]].set_visible(False)
-    axes[0].set_ylim(_limits(table[LABEL_SCORE]))
+    axes[0].set_ylim(_limits(table[LABEL_SCORE], chance.get(LABEL_SCORE)))
     axes[0].set_ylabel(f"{LABEL_SCORE} neighbours (up: types kept)")
     handles = [Line2D([], [], label=wrapped_label(name, LETTERS_OF_TITLE), **look[name], **edges) for name in table.index]
     make_room(figure, [add_legend(figure, handles, figure.get_figheight() - 0.6)], figure.get_figheight() - 0.6)
     return figure
 
 
-def _limits(scores: pd.Series) -> tuple[float, float]:
-    """Return limits of an axis around scores, so that small differences look small."""
-    centre, span = (scores.min() + scores.max()) / 2, max(scores.max() - scores.min(), MIN_SPAN)
+def _limits(scores: pd.Series, chance: float | None) -> tuple[float, float]:
+    """Return limits of an axis around scores and chance, so that small differences look small."""
+    values = scores.tolist() + ([] if chance is None else [chance])
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    centre, span = (low + high) / 2, max(high - low, MIN_SPAN)
     return centre - 0.6 * span, centre + 0.6 * span
-
-
-def _draw_chance(ax: Axes, table: pd.DataFrame, mixing: str) -> None:
-    """Draw where the scores of permuted labels and batches lie, if the comparison has them."""
-    for score, draw in ((mixing, ax.axvline), (LABEL_SCORE, ax.axhline)):
-        if has_values(table, f"{score} by chance"):
-            draw(float(table[f"{score} by chance"].mean()), color="0.5", linestyle=":", zorder=1)
 
 
 def _umaps(result: ad.AnnData, table: pd.DataFrame, columns: list[str]) -> Figure:

@@ -9,8 +9,9 @@ import pandas as pd
 
 from scbasset_zoo.extend.console import option
 from scbasset_zoo.extend.description import Description
-from scbasset_zoo_plugins.sentences import CHANCE, CHANCE_SD, beside_chance, change, score_of
+from scbasset_zoo_plugins.sentences import CHANCE_SD, beside_chance, change, score_of, warnings_in
 
+CHANCE_COUNTS, CHANCE_DENOISED = "chance_counts", "chance_denoised"
 SILHOUETTE = "silhouette width of labels"
 LABEL_SCORES = ("label score at 50", "label score at 10")
 RNA = ("correlation with RNA over genes, mean over cells", "correlation with RNA over cells, mean over genes")
@@ -23,7 +24,7 @@ def describe(result: ad.AnnData) -> Description:
     n_cells, n_peaks = result.uns["heat_map"]["denoised"].shape
     coloured = f" The strip at the left shows their {group_by}." if group_by else ""
     return Description(
-        findings=list(_findings(result, group_by)),
+        findings=list(_findings(result)),
         captions={
             "heat_map": f"Each row is one of {n_cells:,} cells, each column one of the {n_peaks:,} peaks that vary most between "
             f"cells. Both are ordered by clustering of the denoised values.{coloured} Red: more open than the peak's mean; blue: "
@@ -43,18 +44,19 @@ def describe(result: ad.AnnData) -> Description:
             "cell's k nearest neighbours that are in its group. Higher is better, but for the rank distance.",
         ],
         next_steps=list(_next_steps(result, group_by)),
-        key_columns={"metrics": ["counts", "denoised", CHANCE, CHANCE_SD, "n_cells", "note"]},
+        key_columns={"metrics": ["counts", "denoised", CHANCE_COUNTS, CHANCE_DENOISED, CHANCE_SD, "n_cells", "note"]},
     )
 
 
-def _findings(result: ad.AnnData, group_by: str) -> Iterator[str]:
+def _findings(result: ad.AnnData) -> Iterator[str]:
     table = result.uns.get("metrics")
     yield f"The result has {result.n_vars:,} columns for {result.n_obs:,} cells, without the depth of each cell."
     if table is None:
         yield "It was not compared with groups or RNA, because none were given."
         return
-    yield from _groups(table, group_by)
+    yield from _groups(table)
     yield from _rna(table)
+    yield from warnings_in(result.uns["denoise"])
 
 
 def _next_steps(result: ad.AnnData, group_by: str) -> Iterator[str]:
@@ -69,22 +71,18 @@ def _next_steps(result: ad.AnnData, group_by: str) -> Iterator[str]:
     yield "Cluster or correlate the denoised values like any other matrix of cells; the analysis ism shows which bases they follow."
 
 
-def _groups(table: pd.DataFrame, group_by: str) -> Iterator[str]:
+def _groups(table: pd.DataFrame) -> Iterator[str]:
     names = [next((name for name in table.index if name.startswith(start)), None) for start in (SILHOUETTE, *LABEL_SCORES)]
     chosen = [name for name in (names[0], names[1] or names[2]) if name is not None]
-    worse = []
     for name in chosen:
         before, after = score_of(table, name, "counts"), score_of(table, name, "denoised")
         if after is None:
             continue
         short = name.split(",")[0]
         if before is None:
-            yield f"The {short} is {after:.3f} in the denoised values{beside_chance(table, name, 'denoised')}."
+            yield f"The {short} is {after:.3f} in the denoised values{beside_chance(table, name, 'denoised', CHANCE_DENOISED)}."
         else:
-            worse += [short] if change(before, after).startswith("fell") else []
-            yield f"The {short} {change(before, after)} by denoising{beside_chance(table, name, 'denoised')}."
-    if worse:
-        yield f"So denoising made {group_by} harder to tell apart by the {' and the '.join(worse)}: it lost signal of the counts."
+            yield f"The {short} {change(before, after)} by denoising{beside_chance(table, name, 'denoised', CHANCE_DENOISED)}."
 
 
 def _rna(table: pd.DataFrame) -> Iterator[str]:
