@@ -5,6 +5,7 @@ from .analyses.embedding_scores import integration_methods as integration_method
 from .analyses.embedding_scores import score_embedding as score_embedding
 from .analyses.motif_collections import motif_collections as motif_collections
 from .analyses.motif_collections import read_motif_collection as read_motif_collection
+from .analyses.plotting import plot as plot
 from .analyses.run import run as run
 from .errors import InputError as InputError
 from .errors import PackageError as PackageError

@@ -29,12 +29,17 @@ def option(name: str, value: Any = _NO_VALUE) -> str:
     ...     option("min_peaks_per_cell", 1)
     '--min-peaks-per-cell 1'
     """
-    if not _on_command_line.get():
+    if not is_command_line():
         return name if value is _NO_VALUE else f"{name}={value!r}"
     flag = name.replace("_", "-")
     if value is False:
         return f"--no-{flag}"
     return f"--{flag}" if value is _NO_VALUE or value is True else f"--{flag} {value}"
+
+
+def is_command_line() -> bool:
+    """Return whether options are named as flags."""
+    return _on_command_line.get()
 
 
 @contextmanager

@@ -1,9 +1,7 @@
-"""Writes the report of a result: one HTML file with its figures, tables, model, options and provenance."""
+"""Writes the report of a result: one HTML file with what was asked and found, figures, tables, model and provenance."""
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 import os
 from collections.abc import Mapping
@@ -14,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 import numpy as np
 
-from scbasset_zoo.extend.description import described
+from scbasset_zoo.analyses.figure_images import FigureImage, image_of
+from scbasset_zoo.extend.description import Description, described
 from scbasset_zoo.files import rewritten
 from scbasset_zoo.package.readme import baselines_text, verdict_of
 
@@ -26,6 +25,8 @@ if TYPE_CHECKING:
     from scbasset_zoo.package.card import Card
 
 MOST_ROWS = 20
+INTERVAL = ["chrom", "start", "end"]
+LOCATION = "location (as in a genome browser)"
 TEMPLATE = "report.html.j2"
 
 
@@ -36,6 +37,8 @@ def write_report(
     result: Result,
     figures: Mapping[str, Figure],
     provenance: Mapping[str, str],
+    command: str,
+    description: Description,
 ) -> None:
     """Write the report of a result. It replaces a file at `path`.
 
@@ -50,6 +53,10 @@ def write_report(
     figures : mapping of str to Figure
     provenance : mapping
         The provenance of the result. Its `options` are JSON.
+    command : str
+        The command or call that made the result.
+    description : Description
+        What the analysis says about the result.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
@@ -62,8 +69,10 @@ def write_report(
         verdict=verdict_of(card),
         has_learnt=card.verdict is not None and card.verdict.learnt == "sequence",
         introduction=described(type(analysis)),
-        figures=[_figure(name, figure) for name, figure in figures.items()],
-        tables=[_table(name, table) for name, table in analysis.tables(result).items()],
+        figures=[_Figure(description.captions.get(name, _title(name)), image_of(figure)) for name, figure in figures.items()],
+        tables=[_table(name, table, description) for name, table in analysis.tables(result).items()],
+        command=command,
+        description=description,
         model_description=card.description,
         model=_model_facts(card),
         options=json.loads(provenance["options"]),
@@ -76,11 +85,8 @@ def write_report(
 
 @dataclass(frozen=True)
 class _Figure:
-    """A figure as a base64 PNG with its width in CSS pixels."""
-
     caption: str
-    width: int
-    png: str
+    image: FigureImage
 
 
 @dataclass(frozen=True)
@@ -93,35 +99,47 @@ class _Cell:
 class _Table:
     """The first rows of a table, as text."""
 
+    title: str
     caption: str
     head: list[_Cell]
     rows: list[list[_Cell]]
     n_more: int
 
 
-def _figure(name: str, figure: Figure) -> _Figure:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=150, bbox_inches="tight")
-    # The page shows the figure at its size: CSS has 96 pixels in an inch.
-    return _Figure(_caption(name), round(figure.get_figwidth() * 96), base64.b64encode(buffer.getvalue()).decode())
-
-
-def _table(name: str, table: pd.DataFrame) -> _Table:
+def _table(name: str, table: pd.DataFrame, description: Description) -> _Table:
     has_row_names = table.index.name is not None or table.index.dtype.kind == "O"
-    first = table.head(MOST_ROWS).reset_index(drop=not has_row_names)
     # Such as the notes of scores of which each is defined.
     is_blank = np.array([len(table) > 0 and bool((column == "").all()) for _, column in table.items()], dtype=bool)
-    first = first.drop(columns=table.columns[is_blank])
+    first = _with_location(table.loc[:, ~is_blank].head(MOST_ROWS))
+    key_columns = [column for column in description.key_columns.get(name, ()) if column in first]
+    first = first[list(dict.fromkeys([*key_columns, *first.columns]))].reset_index(drop=not has_row_names)
     is_number = [first[column].dtype.kind in "iuf" for column in first]
     return _Table(
-        caption=_caption(name),
-        head=[_Cell(_as_words(str(column)), number) for column, number in zip(first, is_number, strict=True)],
+        title=_title(name),
+        caption=description.captions.get(name, ""),
+        head=[_Cell(_heading(column, description), number) for column, number in zip(first, is_number, strict=True)],
         rows=[
             [_Cell(_as_text(value), number) for value, number in zip(row, is_number, strict=True)]
             for row in first.itertuples(index=False)
         ],
         n_more=max(0, len(table) - MOST_ROWS),
     )
+
+
+def _with_location(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table whose columns chrom, start and end are one: the location as genome browsers write it, counted from 1."""
+    if not set(INTERVAL) <= set(table):
+        return table
+    intervals = zip(*(table[column] for column in INTERVAL), strict=True)
+    location = [f"{chrom}:{int(start) + 1:,}-{int(end):,}" for chrom, start, end in intervals]
+    return table.drop(columns=INTERVAL).assign(**{LOCATION: location})[
+        [LOCATION if column == "chrom" else column for column in table if column not in ("start", "end")]
+    ]
+
+
+def _heading(column: object, description: Description) -> str:
+    unit = description.units.get(str(column))
+    return _as_words(str(column)) + (f" ({unit})" if unit else "")
 
 
 def _model_facts(card: Card) -> dict[str, Any]:
@@ -148,7 +166,7 @@ def _result_facts(result: Any) -> dict[str, Any]:
     return size | {f".{name}": ", ".join(getattr(result, name).keys()) for name in ("obs", "var", "obsm", "varm", "layers", "uns")}
 
 
-def _caption(name: str) -> str:
+def _title(name: str) -> str:
     return _as_words(name[:1].upper() + name[1:])
 
 

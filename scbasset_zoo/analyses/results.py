@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from scbasset_zoo import plugin_manager
-from scbasset_zoo.errors import PluginError
+from scbasset_zoo.errors import InputError, PluginError
 from scbasset_zoo.extend.analysis import SUFFIXES, Analysis
 from scbasset_zoo.runtime.hdf5_writing import new_hdf5
 from scbasset_zoo.runtime.storable import storable
@@ -58,6 +58,27 @@ def with_provenance(analysis: Analysis, result: Result, provenance: dict[str, st
     else:
         result.attrs["scbasset_zoo"] = json.dumps(provenance)
     return result
+
+
+def provenance_in(result: Result) -> dict[str, str]:
+    """Return the provenance that a result carries.
+
+    Raises
+    ------
+    InputError
+        It has none, so it is no result of an analysis.
+    """
+    recorded = getattr(result, "uns", result.attrs if hasattr(result, "attrs") else {}).get("scbasset_zoo")
+    try:
+        provenance = json.loads(recorded) if isinstance(recorded, str) else dict(recorded or {})
+    except ValueError:
+        provenance = {}
+    if "analysis" not in provenance:
+        raise InputError(
+            f"This {type(result).__name__} does not say which analysis made it. Expected a result of sz.run, or its file, with "
+            "the provenance in .uns['scbasset_zoo'] or .attrs['scbasset_zoo']."
+        )
+    return provenance
 
 
 def write_result(result: Result, path: Path) -> None:

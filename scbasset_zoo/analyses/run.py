@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -12,10 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scbasset_zoo import plugin_manager
+from scbasset_zoo.analyses.command import command_of
 from scbasset_zoo.analyses.libraries import default_style, prepare_libraries
 from scbasset_zoo.analyses.results import provenance_of, read_result, with_provenance, write_result
 from scbasset_zoo.errors import InputError, PluginError, ScbassetZooError
 from scbasset_zoo.extend.analysis import Analysis, Context
+from scbasset_zoo.extend.description import Description
 from scbasset_zoo.files import destination, new_file, new_folder, rewritten
 from scbasset_zoo.options import checked_options
 from scbasset_zoo.progress import say
@@ -57,7 +60,7 @@ def run(
     plot : path, optional
         Folder for the figures, as PNG and PDF.
     report : path, optional
-        File for an HTML page with options, tables and figures.
+        File for an HTML page with what was found, figures, tables and options.
     device : "auto", "cpu" or "cuda"
         Where the model runs, if `model` is not an open Model.
     overwrite : bool
@@ -102,13 +105,15 @@ def _run(analysis: Analysis, opened: Model, checked: BaseModel, outputs: _Output
         result = _compute(analysis, opened, checked, outputs, quiet=quiet, provenance=provenance)
     if outputs.need_figures:
         with default_style():
-            with naming_plugin(analysis, provenance["plugin"]):
-                figures = _draw(analysis, result, provenance["plugin"])
+            figures = draw(analysis, result)
             _write_figures(figures, outputs)
             if outputs.report is not None:
                 from scbasset_zoo.analyses.report import write_report
 
-                write_report(outputs.report, analysis, opened.card, result, figures, provenance)
+                with naming_plugin(analysis, provenance["plugin"]):
+                    description = _describe(analysis, result, provenance["plugin"])
+                command = command_of(analysis, json.loads(provenance["options"]), outputs.by_option)
+                write_report(outputs.report, analysis, opened.card, result, figures, provenance, command, description)
     return result
 
 
@@ -124,6 +129,10 @@ class _Outputs:
     @property
     def need_figures(self) -> bool:
         return self.plot is not None or self.report is not None
+
+    @property
+    def by_option(self) -> dict[str, Path | None]:
+        return {"out": self.out, "plot": self.plot, "report": self.report}
 
     @contextlib.contextmanager
     def held(self, analysis: Analysis, inputs: list[Any]) -> Iterator[None]:
@@ -144,13 +153,12 @@ class _Outputs:
         if self.out is not None and self.out.suffix not in analysis.suffixes:
             suffixes = " or ".join(analysis.suffixes)
             raise InputError(f"{self.out}: the result of {analysis.name} is written as {suffixes}. Choose a name that ends so.")
-        if self.need_figures and find_spec("matplotlib") is None:
-            raise InputError(f"Figures need matplotlib: {INSTALL_ANALYSES}.")
+        if self.need_figures:
+            require_matplotlib()
 
     def _require_separate(self) -> None:
         """Raise InputError if one output is another one, or lies in it."""
-        paths = {"out": self.out, "plot": self.plot, "report": self.report}
-        absolute = {name: path.resolve() for name, path in paths.items() if path is not None}
+        absolute = {name: path.resolve() for name, path in self.by_option.items() if path is not None}
         for name, path in absolute.items():
             for other, other_path in absolute.items():
                 if name != other and other_path in (path, *path.parents):
@@ -223,13 +231,31 @@ def _with_names_of(result: Result, read: Result) -> Result:
     return read
 
 
-def _draw(analysis: Analysis, result: Result, plugin: str) -> Mapping[str, Figure]:
-    figures = analysis.plot(result)
+def draw(analysis: Analysis, result: Result) -> Mapping[str, Figure]:
+    """Return the figures of a result by name. Draw in :func:`scbasset_zoo.analyses.libraries.default_style`."""
+    plugin = plugin_manager.distribution_of(type(analysis))
+    with naming_plugin(analysis, plugin):
+        figures = analysis.plot(result)
     if not isinstance(figures, Mapping):
         raise PluginError(
             f"The analysis {analysis.name} of {plugin}: plot must return figures by name; found {type(figures).__name__}."
         )
     return figures
+
+
+def require_matplotlib() -> None:
+    """Raise InputError if figures cannot be drawn."""
+    if find_spec("matplotlib") is None:
+        raise InputError(f"Figures need matplotlib: {INSTALL_ANALYSES}.")
+
+
+def _describe(analysis: Analysis, result: Result, plugin: str) -> Description:
+    description = analysis.describe(result)
+    if not isinstance(description, Description):
+        raise PluginError(
+            f"The analysis {analysis.name} of {plugin}: describe must return a Description; found {type(description).__name__}."
+        )
+    return description
 
 
 def _write_figures(figures: Mapping[str, Figure], outputs: _Outputs) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from pydantic import BaseModel
 
+from scbasset_zoo.extend.description import Description
 from scbasset_zoo.options import Options as Options
 from scbasset_zoo.progress import progress
 
@@ -134,3 +135,18 @@ class Analysis(ABC):
         import pandas as pd
 
         return {name: value for name, value in getattr(result, "uns", {}).items() if isinstance(value, pd.DataFrame)}
+
+    def describe(self, result: Result) -> Description:
+        """Describe a result in sentences for its report: findings, captions, how to read it, and what to do next.
+
+        Parameters
+        ----------
+        result : AnnData or xarray.Dataset
+            As `run` returned it, or as read from its file.
+
+        Returns
+        -------
+        Description
+            Empty unless this method is overridden.
+        """
+        return Description()

@@ -8,13 +8,14 @@ import pytest
 from helpers import toy
 from matplotlib.text import Text
 from scbasset_zoo_plugins.embedding.analysis import Embedding
-from scbasset_zoo_plugins.labels import MAX_LETTERS, label_text
+from scbasset_zoo_plugins.labels import MAX_LETTERS, distinct_labels, label_text, wrapped_label
 
 import scbasset_zoo as sz
 from scbasset_zoo.analyses.libraries import default_style
 
 NAMES = ("NK/T", "x" * 3_000, "two\nlines", "$x_$", r"$\frac$", "_", "%", "\u1234", "", "tf")
-SHOWN = {"NK/T", "x" * (MAX_LETTERS - 1) + "…", "two lines", "$x_$", r"$\frac$", "_", "%", "\u1234", '""', "tf"}
+LONG = f"{'x' * 38}…x\n{'x' * 36}"  # a legend has two lines
+SHOWN = {"NK/T", LONG, "two lines", "$x_$", r"$\frac$", "_", "%", "\u1234", '""', "tf"}
 MOTIFS = "MEME version 4\n\nALPHABET= ACGT\n" + "".join(
     f"\nMOTIF {name} {factor}\nletter-probability matrix: alength= 4 w= 3\n{rows}"
     for name, factor, rows in (("_M/1", "_$x_$", "1 0 0 0\n0 1 0 0\n0 0 1 0\n"), ("M2", "BAR", "0 0 0 1\n1 0 0 0\n0 0 0 1\n"))
@@ -22,10 +23,26 @@ MOTIFS = "MEME version 4\n\nALPHABET= ACGT\n" + "".join(
 
 
 @pytest.mark.parametrize(
-    ("name", "text"), [("B cell", "B cell"), ("a\r\n b", "a b"), ("  ", '""'), (5, "5"), ("é" * 41, "é" * 39 + "…")]
+    ("name", "text"), [("B cell", "B cell"), ("a\r\n b", "a b"), ("  ", '""'), (5, "5"), ("é" * 41, "é" * 20 + "…" + "é" * 19)]
 )
 def test_a_label_is_a_line_of_at_most_40_letters(name, text):
     assert label_text(name) == text
+    assert len(text) <= MAX_LETTERS
+
+
+def test_names_that_differ_only_in_what_is_left_out_are_numbered():
+    names = [f"{'begin ' * 20}{number}{' end' * 20}" for number in "abc"]
+    labels = distinct_labels([*names, "B cell", names[0]], 40)
+    assert list(labels) == [*names, "B cell"]
+    assert len(set(labels.values())) == 4
+    assert labels[names[2]] == f"{labels[names[0]]} (3)"
+
+
+@pytest.mark.parametrize("name", ["a name of several words for a title above a panel", "x" * 3_000, "", "B cell"])
+def test_a_wrapped_label_has_all_letters_of_the_label_on_short_lines(name):
+    lines = wrapped_label(name, 15).split("\n")
+    assert max(map(len, lines)) <= 15
+    assert "".join(lines).replace(" ", "") == label_text(name).replace(" ", "")
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +88,8 @@ def test_a_column_that_has_another_name_in_the_file_is_drawn(analysis, suffix, m
     column, out = "donor/$_$", tmp_path / f"result{suffix}"
     result = sz.run(analysis, model, group_by=column, out=out, report=tmp_path / "r.html", quiet=True, **inputs[analysis])
     assert result.obs[column].astype(str).tolist() == model.cells[column].tolist()
+    if analysis == "denoise":
+        assert "heat_map" in sz.plot(out)
     assert "donor_$_$" in (ad.read_h5ad if suffix == ".h5ad" else ad.read_zarr)(out).obs
 
 

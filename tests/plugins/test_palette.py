@@ -8,7 +8,7 @@ from matplotlib.colors import to_hex
 from scbasset_zoo_plugins.batch_correction.analysis import BatchCorrection
 from scbasset_zoo_plugins.denoise.analysis import Denoise
 from scbasset_zoo_plugins.embedding.analysis import Embedding
-from scbasset_zoo_plugins.palette import COLOURS, MARKERS, styles
+from scbasset_zoo_plugins.palette import COLOURS, MARKERS, centred_limits, label_column, ordered_values, styles
 
 
 @pytest.fixture
@@ -26,13 +26,56 @@ def legend_colours(legend):
     }
 
 
-def test_styles_follow_the_sorted_values_and_numbers_are_sorted_by_size():
-    assert list(styles(["10", "9", "2", "9"])) == ["2", "9", "10"]
-    assert list(styles([1.5, 10.5, 0.5])) == ["0.5", "1.5", "10.5"]
-    assert list(styles(pd.Series(["b", "10", "a", "9"], dtype="category"))) == ["10", "9", "a", "b"]
-    assert list(styles(["2", "nan", "10"])) == ["10", "2", "nan"]
-    assert styles(["a", "b"])["b"] == (COLOURS[1], MARKERS[0])
-    assert styles(map(str, range(9)))["8"] == (COLOURS[0], MARKERS[1])
+@pytest.mark.parametrize(
+    ("values", "order"),
+    [
+        (["10", "9", "2", "9"], ["2", "9", "10"]),
+        ([1.5, 10.5, 0.5], ["0.5", "1.5", "10.5"]),
+        (pd.Series(["b", "10", "a", "9"], dtype="category"), ["9", "10", "a", "b"]),
+        (["C10", "C9", "c2"], ["c2", "C9", "C10"]),
+        (["2", "inf", "10"], ["2", "10", "inf"]),
+        (pd.Series(["10", None, "9"]), ["9", "10", "None"]),
+        (pd.Series(pd.Categorical(["10", "9", "2"])), ["2", "9", "10"]),
+        (pd.Series(pd.Categorical(["b", "c", "b"], categories=["c", "unused", "b", "a"])), ["c", "b"]),
+        (pd.Series([True, False]), ["False", "True"]),
+    ],
+)
+def test_values_have_the_order_of_their_categories_or_are_sorted_and_numbers_by_size(values, order):
+    assert ordered_values(values) == order
+    assert list(styles(values)) == order
+
+
+def test_a_column_has_the_same_order_after_it_was_written(tmp_path):
+    texts = [f"C{i}" for i in (10, 2, 1)]
+    cells = ad.AnnData(
+        obs=pd.DataFrame({"text": texts, "own": pd.Categorical(texts, ["C2", "C10", "C1"]), "number": [10, 9, 1]}, list("abc"))
+    )
+    cells.write_h5ad(tmp_path / "cells.h5ad")
+    read = ad.read_h5ad(tmp_path / "cells.h5ad").obs
+    assert {name: ordered_values(read[name]) for name in read} == {name: ordered_values(cells.obs[name]) for name in read}
+
+
+def test_a_column_is_categories_of_text_by_its_own_name_or_that_of_the_file():
+    obs = pd.DataFrame({"donor_id": [10, 9, 10]})
+    for name in ("donor/id", "donor_id"):
+        column = label_column(obs, name)
+        assert column.tolist() == ["10", "9", "10"]
+        assert list(column.cat.categories) == ordered_values(column) == ["9", "10"]
+
+
+def test_30_values_have_30_colours_and_more_have_other_markers():
+    style_of_value = styles(map(str, range(len(COLOURS) + 1)))
+    assert len({style.colour for style in list(style_of_value.values())[:30]}) == 30
+    assert style_of_value["1"] == (COLOURS[1], MARKERS[0])
+    assert style_of_value[str(len(COLOURS))] == (COLOURS[0], MARKERS[1])
+
+
+@pytest.mark.parametrize(
+    ("values", "limit"), [([-3, 1, np.nan], 3), ([0, 0], 1), ([], 1), ([np.nan], 1), ([0] * 999 + [5], 5), ([np.inf, -2], 2)]
+)
+def test_limits_of_diverging_colours_are_as_far_below_as_above_0(values, limit):
+    low, high = centred_limits(values)
+    assert -low == high == pytest.approx(limit, rel=0.05)
 
 
 def test_a_column_has_the_same_colours_in_all_figures(cells):
@@ -44,7 +87,8 @@ def test_a_column_has_the_same_colours_in_all_figures(cells):
     (ax,) = Embedding().plot(embedded)["umap_labels"].axes
     assert legend_colours(ax.get_legend()) == expected
     drawn = {to_hex(colour).upper() for dots in ax.collections for colour in dots.get_facecolors()}
-    assert drawn == set(COLOURS)
+    assert drawn == set(expected.values())
+    assert len(drawn) == 10
 
     compared = ad.AnnData(obs=cells, obsm={"X_umap_lsi": points})
     compared.uns["comparison"] = pd.DataFrame({"obsm": ["X_lsi"], "kind": ["uncorrected"]}, index=["LSI"])

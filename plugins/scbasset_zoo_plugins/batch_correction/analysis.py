@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from scbasset_zoo import Model
+    from scbasset_zoo.extend.description import Description
 
 Array = NDArray[Any]
 
@@ -84,6 +85,11 @@ class BatchCorrection(Analysis):
         from scbasset_zoo_plugins.batch_correction.figures import figures
 
         return figures(result)
+
+    def describe(self, result: ad.AnnData) -> Description:
+        from scbasset_zoo_plugins.batch_correction.description import describe
+
+        return describe(result)
 
 
 def _uncorrected(inputs: BatchCorrectionInputs, options: BatchCorrectionOptions) -> dict[str, tuple[str, Array]]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import anndata as ad
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from scbasset_zoo.extend.analysis import Analysis, Context
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from scbasset_zoo import Model
+    from scbasset_zoo.extend.description import Description
 
 Array = NDArray[np.float32]
 
@@ -65,6 +67,18 @@ class Denoise(Analysis):
         from scbasset_zoo_plugins.denoise.figures import figures
 
         return figures(result)
+
+    def tables(self, result: ad.AnnData) -> Mapping[str, pd.DataFrame]:
+        tables = {"metrics": result.uns["metrics"]} if "metrics" in result.uns else {}
+        if "correlation_with_RNA" in result.uns:
+            of_genes = result.uns["correlation_with_RNA"]
+            tables["genes_by_correlation_with_RNA"] = of_genes.sort_values("denoised", ascending=False, kind="stable")
+        return tables
+
+    def describe(self, result: ad.AnnData) -> Description:
+        from scbasset_zoo_plugins.denoise.description import describe
+
+        return describe(result)
 
 
 def _embed(model: Model, windows: Windows, context: Context) -> Array:

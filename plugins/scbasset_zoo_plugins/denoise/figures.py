@@ -10,12 +10,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 
-from scbasset_zoo_plugins.labels import label_text
-from scbasset_zoo_plugins.palette import GREY, SKY_BLUE, VERMILION, Style, styles
+from scbasset_zoo_plugins.legends import add_legend, make_room, style_handles
+from scbasset_zoo_plugins.palette import DIVERGING, GREY, SKY_BLUE, VERMILION, Style, centred_limits, label_column, styles
 
 COLOUR_OF_SIDE = {"counts": GREY, "denoised": SKY_BLUE}
+HEIGHT = 5.0  # inches
 
 
 def figures(result: ad.AnnData) -> Mapping[str, Figure]:
@@ -32,12 +32,12 @@ def _heat_map(result: ad.AnnData) -> Figure:
     """Draw counts and denoised values of some cells side by side, with the groups of the cells as a strip of colours."""
     data = result.uns["heat_map"]
     sides = [side for side in ("counts", "denoised") if side in data]
-    figure = Figure(figsize=(5 * len(sides) + 1, 5), layout="constrained")
+    figure = Figure(figsize=(5 * len(sides) + 1, HEIGHT), layout="constrained")
     has_labels = "labels" in data
     widths = [0.04] * has_labels + [1.0] * len(sides)
     axes = list(figure.subplots(1, len(widths), squeeze=False, gridspec_kw={"width_ratios": widths})[0])
     if has_labels:
-        style_of_label = styles(result.obs[str(result.uns["denoise"]["group_by"])])
+        style_of_label = styles(label_column(result.obs, str(result.uns["denoise"]["group_by"])))
         _label_strip(figure, axes.pop(0), [str(label) for label in data["labels"]], style_of_label)
     n_cells, n_peaks = data["denoised"].shape
     for ax, side in zip(axes, sides, strict=True):
@@ -48,24 +48,21 @@ def _heat_map(result: ad.AnnData) -> Figure:
         else:
             unit = "logit" if values.min() < 0 or values.max() > 1 else "accessibility"
             values = values - values.mean(axis=0)
-            limit = np.percentile(np.abs(values), 98)
-            image = ax.imshow(values, aspect="auto", cmap="PuOr_r", vmin=-limit, vmax=limit, interpolation="nearest")
+            low, high = centred_limits(values, 0.98)
+            image = ax.imshow(values, aspect="auto", cmap=DIVERGING, vmin=low, vmax=high, interpolation="nearest")
             ax.set_title("denoised, less each peak's mean")
-            figure.colorbar(image, ax=ax, label=unit, pad=0.01)
+            figure.colorbar(image, ax=ax, label=unit, pad=0.01, extend="both")
         ax.set(xlabel=f"{n_peaks:,} most variable peaks, clustered", xticks=[], yticks=[])
-    if not has_labels:
-        axes[0].set_ylabel(f"{n_cells:,} cells, clustered")
+    figure.axes[0].set_ylabel(f"{n_cells:,} cells, clustered")
     return figure
 
 
 def _label_strip(figure: Figure, ax: Axes, labels: list[str], style_of_label: dict[str, Style]) -> None:
     ax.imshow(np.array([[to_rgb(style_of_label[label].colour)] for label in labels]), aspect="auto", interpolation="nearest")
-    ax.set(xticks=[], yticks=[], ylabel=f"{len(labels):,} cells, clustered")
-    shown = [label for label in style_of_label if label in set(labels)]
-    figure.legend(
-        handles=[Patch(color=style_of_label[label].colour, label=label_text(label)) for label in shown],
-        loc="outside lower center", ncols=min(len(shown), 8), frameon=False,
-    )  # fmt: skip
+    ax.set(xticks=[], yticks=[])
+    shown = {label: style._replace(marker="s") for label, style in style_of_label.items() if label in set(labels)}
+    legend = add_legend(figure, style_handles(shown, with_keys=False), HEIGHT - 0.5)
+    make_room(figure, [legend], HEIGHT - 0.5)
 
 
 def _correlations(result: ad.AnnData) -> Figure:

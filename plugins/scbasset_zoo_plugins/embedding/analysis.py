@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from scbasset_zoo import Model
+    from scbasset_zoo.extend.description import Description
 
 
 class Embedding(Analysis):
@@ -65,6 +66,11 @@ class Embedding(Analysis):
         from scbasset_zoo_plugins.embedding.figures import figures
 
         return figures(result)
+
+    def describe(self, result: ad.AnnData) -> Description:
+        from scbasset_zoo_plugins.embedding.description import describe
+
+        return describe(result)
 
 
 def _clusters(result: ad.AnnData, labels: NDArray[Any] | None, options: EmbeddingOptions) -> tuple[NDArray[Any], float]:

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from scbasset_zoo_plugins.maps import draw_cells
+from scbasset_zoo_plugins.palette import label_column
 
 
 def figures(result: ad.AnnData) -> Mapping[str, Figure]:
@@ -16,15 +17,15 @@ def figures(result: ad.AnnData) -> Mapping[str, Figure]:
     if "X_umap" not in result.obsm:
         return {}
     coloured_by = {
-        "umap_clusters": (result.obs["leiden"], "Leiden cluster"),
+        "umap_clusters": (label_column(result.obs, "leiden"), "Leiden cluster"),
         "umap_depth": (result.obs["depth_intercept"], "intercept (log depth)"),
     }
     group_by = result.uns["embedding"]["group_by"]
     if group_by:
-        coloured_by = {"umap_labels": (result.obs[group_by].astype(str), group_by)} | coloured_by
+        coloured_by = {"umap_labels": (label_column(result.obs, group_by), group_by)} | coloured_by
     points = np.asarray(result.obsm["X_umap"])
     maps = {}
     for name, (values, title) in coloured_by.items():
-        maps[name] = Figure(figsize=(6, 4.5), layout="constrained")
+        maps[name] = Figure(figsize=(5, 4.6), layout="constrained")
         draw_cells(maps[name], maps[name].subplots(), points, values, title)
     return maps

@@ -1,0 +1,47 @@
+"""Writes the command, or the Python call, that a run of an analysis was started with."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scbasset_zoo.wording import is_command_line, option
+
+if TYPE_CHECKING:
+    from scbasset_zoo.extend.analysis import Analysis
+
+
+def command_of(analysis: Analysis, options: Mapping[str, Any], destinations: Mapping[str, Path | None]) -> str:
+    """Return the command of a run on one line, with MODEL for the model. Options that have their default are left out.
+
+    Parameters
+    ----------
+    analysis : Analysis
+    options : mapping
+        Options of the analysis as JSON has them.
+    destinations : mapping of str to Path or None
+        The files and folders that the run writes, by option.
+    """
+    written = {name: str(path) for name, path in destinations.items() if path is not None}
+    changed = {name: value for name, value in options.items() if not _is_default(analysis, name, value)} | written
+    if is_command_line():
+        return " ".join(["scbasset-zoo", "run", analysis.name, "MODEL", *_flags(changed)])
+    keywords = ", ".join(["MODEL", *(option(name, value) for name, value in changed.items())])
+    return f"sz.run({analysis.name!r}, {keywords})"
+
+
+def _flags(options: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in options.items():
+        for part in value if isinstance(value, list) else [value]:
+            yield option(name, part if isinstance(part, bool) else shlex.quote(str(part)))
+
+
+def _is_default(analysis: Analysis, name: str, value: Any) -> bool:
+    field = analysis.Options.model_fields.get(name)
+    if field is None or field.is_required():
+        return False
+    default = field.get_default(call_default_factory=True)
+    # A path and a tuple are a text and a list in JSON.
+    return bool(value == (str(default) if isinstance(default, Path) else list(default) if isinstance(default, tuple) else default))
