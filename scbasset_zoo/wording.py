@@ -1,8 +1,9 @@
-"""Name an option in messages: as a keyword for a Python user, as a flag for a user of the command line."""
+"""Words of messages: options as the user writes them, suggestions for a wrong name, and commands that install a part."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import difflib
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -35,6 +36,18 @@ def option(name: str, value: Any = _NO_VALUE) -> str:
     if value is False:
         return f"--no-{flag}"
     return f"--{flag}" if value is _NO_VALUE or value is True else f"--{flag} {value}"
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """Return " Did you mean 'x'?" with the nearest of some names, or "" if none is near."""
+    by_lower_case = {each.lower().replace("-", "_"): each for each in names}
+    near = difflib.get_close_matches(name.lower().replace("-", "_"), by_lower_case, n=1)
+    return f" Did you mean {by_lower_case[near[0]]!r}?" if near else ""
+
+
+def install_command(extra: str) -> str:
+    """Return the command that installs a part of the project, such as "analyses". It runs in a clone of the repository."""
+    return f"pip install '.[{extra}]' in the clone of scbasset_zoo"
 
 
 def is_command_line() -> bool:

@@ -22,7 +22,7 @@ from scbasset_zoo.extend.description import Description
 from scbasset_zoo.files import destination, new_file, new_folder, rewritten
 from scbasset_zoo.options import checked_options
 from scbasset_zoo.progress import say
-from scbasset_zoo.wording import option
+from scbasset_zoo.wording import install_command, option
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from scbasset_zoo.runtime.model import Model
     from scbasset_zoo.runtime.options import DeviceName
 
-INSTALL_ANALYSES = "the modules that the built-in analyses need come with pip install 'scbasset-zoo[analyses]'"
+INSTALL_ANALYSES = f"run {install_command('analyses')} for all that the built-in analyses need"
 FIGURE_SUFFIXES = (".png", ".pdf")
 
 

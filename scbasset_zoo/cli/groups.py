@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import typer
-from typer.core import TyperGroup
 
 from scbasset_zoo.cli.output import only_answers, printing_to_stderr
+from scbasset_zoo.cli.suggestions import SuggestingCommand, SuggestingGroup
 from scbasset_zoo.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def registered_group(
         Help of the group.
     """
 
-    class Group(TyperGroup):
+    class Group(SuggestingGroup):
         def list_commands(self, ctx: Any) -> list[str]:
             with printing_to_stderr():
                 return sorted(registered().names())
@@ -48,13 +48,14 @@ def registered_group(
 
 
 def _typer_command(kind: Any, command: Callable[..., None]) -> Any:
-    from scbasset_zoo.cli.options import from_model
+    from scbasset_zoo.cli.options import from_model, markup_of
     from scbasset_zoo.extend.description import described
     from scbasset_zoo.progress import say
 
     app = typer.Typer(add_completion=False)
     try:
-        app.command(kind.name, help="\n\n".join(described(kind)))(from_model(kind.Options)(command))
+        help = markup_of("\n\n".join(described(kind)))
+        app.command(kind.name, cls=SuggestingCommand, help=help)(from_model(kind.Options)(command))
         return only_answers(typer.main.get_command(app))
     except Exception as error:  # Typer raises many kinds of errors on an option of a plugin that it cannot use
         say(f"The options of {kind.name} cannot be put on the command line: {error}")

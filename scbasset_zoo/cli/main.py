@@ -9,9 +9,9 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import typer
-from typer.core import TyperGroup
 
 from scbasset_zoo.cli.output import only_answers, printing_to_stderr
+from scbasset_zoo.cli.suggestions import SuggestingCommand, SuggestingGroup
 from scbasset_zoo.errors import InputError, ScbassetZooError
 from scbasset_zoo.progress import say
 from scbasset_zoo.version import __version__
@@ -70,7 +70,7 @@ def own_names() -> set[str]:
     return set(map(_command_name, COMMANDS))
 
 
-class _Commands(TyperGroup):
+class _Commands(SuggestingGroup):
     """The project's commands, then those of plugins.
 
     A command's module is imported when the command is called or listed. Plugins are loaded when all commands are listed, or for
@@ -98,7 +98,7 @@ app = typer.Typer(
     name="scbasset-zoo",
     help="Train scBasset on single-cell ATAC-seq, share it as one ONNX file and a card, and use it anywhere.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
 
@@ -127,7 +127,7 @@ def _own_command(module: str) -> Any:
     group = getattr(imported, "app", None)
     if group is None:
         group = typer.Typer(add_completion=False)
-        group.command()(getattr(imported, module))
+        group.command(cls=SuggestingCommand)(getattr(imported, module))
     command = typer.main.get_command(group)
     command.name = _command_name(module)
     return only_answers(command)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+import re
 import types
 import typing
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -87,11 +88,22 @@ def _parameter(name: str, field: FieldInfo, *, hidden: bool = False) -> inspect.
     default = None if field.is_required() else field.get_default(call_default_factory=True)
     option = typer.Option(
         f"{flag}/--no-{flag[2:]}" if kind is bool else flag,
-        help=(field.description or "") + (" Required." if field.is_required() else ""),
+        help=markup_of(" ".join(filter(None, [field.description, "Required." if field.is_required() else "", _of_list(kind)]))),
         show_default=False if default is None else str(default).lower() if kind is bool else str(default),
         hidden=hidden,
     )
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option])
+
+
+def markup_of(text: str) -> str:
+    """Return the markup that Rich shows as this text: brackets are no tags, and words between colons no pictures."""
+    from rich.markup import escape
+
+    return re.sub(r":(?=[^\s:]+:)", ":[default][/default]", escape(text))
+
+
+def _of_list(kind: Any) -> str:
+    return "Repeat the option for several." if typing.get_origin(kind) is list else ""
 
 
 def _command_line_type(annotation: Any) -> Any:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from scbasset_zoo.errors import InputError
+from scbasset_zoo.wording import did_you_mean
 from scbasset_zoo.wording import option as wording_of
 
 if TYPE_CHECKING:
@@ -93,7 +94,10 @@ def column_of(model: Model, column: str, option: str) -> pd.Series:
     """Return a column of ``model.cells``; raise InputError with the names of the columns if there is no such column."""
     if column not in model.cells:
         columns = ", ".join(map(str, model.cells.columns)) or "none"
-        raise InputError(f"{wording_of(option)}: the cells of {model.card.id} have no column {column!r}; they have {columns}.")
+        raise InputError(
+            f"{wording_of(option)}: the cells of {model.card.id} have no column {column!r}; they have {columns}."
+            f"{did_you_mean(column, map(str, model.cells.columns))}"
+        )
     return model.cells[column]
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from scbasset_zoo.errors import DeviceError, PackageError
 from scbasset_zoo.graph.head import Array
+from scbasset_zoo.wording import install_command
 
 
 def run_plainly(raw: bytes, sequence: Array) -> dict[str, Array]:
@@ -53,7 +54,7 @@ def import_onnxruntime() -> Any:
         import onnxruntime
     except ImportError as error:
         raise DeviceError(
-            "No ONNX Runtime is installed. Run pip install 'scbasset-zoo[cpu]', or pip install 'scbasset-zoo[gpu]' "
-            f"on a machine with an NVIDIA GPU ({error})."
+            f"No ONNX Runtime is installed. Run {install_command('cpu')}, or {install_command('gpu')} if the machine has an "
+            f"NVIDIA GPU ({error})."
         ) from error
     return onnxruntime

@@ -13,6 +13,7 @@ from typing import Any
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.files import remove, rewritten
 from scbasset_zoo.kipoi.folder import registered_folder, write_source
+from scbasset_zoo.wording import install_command
 
 SOURCE = "scbasset_zoo"
 DEFAULT = "kipoi"
@@ -40,7 +41,7 @@ def register(*, as_default: bool = False) -> Path:
         kipoi is not installed, or its config.yaml cannot be used. Nothing is changed then.
     """
     if importlib.util.find_spec("kipoi") is None:
-        raise InputError("kipoi is not installed. Install it with: pip install 'scbasset-zoo[kipoi]'")
+        raise InputError(f"kipoi is not installed. Run {install_command('kipoi')}.")
     folder = registered_folder()
     with _edited_sources() as sources:
         zoo = {"type": "local", "local_path": str(folder)}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from scbasset_zoo.errors import InputError, PluginError
 from scbasset_zoo.plugin_manager.plugin import RESTRICTION, Plugin
+from scbasset_zoo.wording import did_you_mean
 
 T = TypeVar("T")
 
@@ -72,9 +72,8 @@ class Registry(Generic[T]):
         if name in self.clashes:
             raise PluginError(self.clashes[name])
         if name not in self._values:
-            similar = difflib.get_close_matches(name, self._values, n=1)
-            hint = f"; did you mean {similar[0]!r}?" if similar else "."
-            raise InputError(f"There is no {self.kind} {name!r}{hint} Installed are {', '.join(sorted(self._values)) or 'none'}.")
+            installed = ", ".join(sorted(self._values)) or "none"
+            raise InputError(f"There is no {self.kind} {name!r}.{did_you_mean(name, self._values)} Installed are {installed}.")
         return self._values[name]
 
     def _clash(self, name: str, entries: list[Entry[T]]) -> str:

@@ -19,7 +19,7 @@ from scbasset_zoo.graph.plain_run import import_onnxruntime
 from scbasset_zoo.progress import say
 from scbasset_zoo.runtime.cgroups import cpu_quota
 from scbasset_zoo.runtime.options import DeviceName
-from scbasset_zoo.wording import option
+from scbasset_zoo.wording import install_command, option
 
 # TF32 would round the factors of float32 products to 10 bits. The default search would time every convolution again for each
 # new batch size; the heuristic one does not.
@@ -29,6 +29,7 @@ _CPU: tuple[str, dict[str, str]] = ("CPUExecutionProvider", {})
 _FATAL, _ERROR, _WARNING = 4, 3, 2
 _announced: set[str] = set()
 THREADS = "SCBASSET_ZOO_THREADS"
+NO_DRIVER = "no NVIDIA driver is installed"
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,8 @@ def choose_device(device: DeviceName = "auto", threads: int | None = None) -> De
     chosen = replace(chosen, threads=threads)
     if chosen.name not in _announced:
         _announced.add(chosen.name)
-        say(f"Running on {chosen.name} ({chosen.reason}).")
+        # Most machines without a GPU have no driver, and their users need no reason.
+        say(f"Running on {chosen.name}." if chosen.reason == NO_DRIVER else f"Running on {chosen.name} ({chosen.reason}).")
     return chosen
 
 
@@ -143,10 +145,12 @@ def usable_cores() -> int:
 def _cuda_problem() -> str | None:
     """Return why CUDA cannot be used, or None if it can."""
     onnxruntime = import_onnxruntime()
+    # The driver comes first: without one, ONNX Runtime prints errors, and no other build of it would help.
+    if problem := driver_problem():
+        return problem
     if _CUDA[0] not in onnxruntime.get_available_providers():
-        return "the installed ONNX Runtime is for CPUs; pip install 'scbasset-zoo[gpu]' brings the one for NVIDIA GPUs"
-    # The driver comes first: without one, ONNX Runtime prints errors.
-    return driver_problem() or _session_problem(onnxruntime)
+        return f"the installed ONNX Runtime is for CPUs; {install_command('gpu')} brings the one for NVIDIA GPUs"
+    return _session_problem(onnxruntime)
 
 
 def driver_problem() -> str | None:
@@ -154,7 +158,7 @@ def driver_problem() -> str | None:
     try:
         driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
     except OSError:
-        return "no NVIDIA driver is installed"
+        return NO_DRIVER
     count = ctypes.c_int(0)
     if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0 or count.value == 0:
         return "no NVIDIA GPU is visible"
@@ -174,7 +178,7 @@ def _session_problem(onnxruntime: Any) -> str | None:
         except Exception as error:  # noqa: BLE001  ONNX Runtime's own errors share no base but Exception
             return f"ONNX Runtime cannot run on the GPU: {str(error).splitlines()[0][:300]}"
     if session.get_providers()[0] != _CUDA[0]:
-        return "ONNX Runtime cannot load its CUDA libraries; pip install 'scbasset-zoo[gpu]' brings them"
+        return f"ONNX Runtime cannot load its CUDA libraries; {install_command('gpu')} brings them"
     return None
 
 

@@ -17,7 +17,7 @@ from scbasset_zoo.progress import progress, say
 from scbasset_zoo.runtime.memory import require_memory
 from scbasset_zoo.runtime.options import PredictOptions
 from scbasset_zoo.version import __version__
-from scbasset_zoo.wording import option
+from scbasset_zoo.wording import did_you_mean, option
 
 if TYPE_CHECKING:
     import anndata as ad
@@ -193,6 +193,7 @@ class Prediction:
         if column not in cells:
             raise InputError(
                 f"{option('group_by', column)}: the cells have no such column. Columns: {', '.join(cells.columns) or 'none'}."
+                f"{did_you_mean(column, cells.columns)}"
             )
         codes, groups = pd.factorize(cells[column].iloc[self._positions], sort=True)
         if (codes < 0).any():

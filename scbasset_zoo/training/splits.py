@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.package.card import SPLITS
 from scbasset_zoo.training.prepare_options import PrepareOptions
-from scbasset_zoo.wording import option
+from scbasset_zoo.wording import did_you_mean, option
 
 _SPLIT_OF_WORD = {"train": "train", "validation": "validation", "val": "validation", "valid": "validation", "test": "test"}
 
@@ -59,7 +59,10 @@ def read_split_column(peaks: pd.DataFrame, column: str, where: str) -> NDArray[n
         There is no such column, or it has a word that names no split.
     """
     if column not in peaks:
-        raise InputError(f"{option('split_column')}: .var of {where} has no column {column!r}; it has {', '.join(peaks.columns)}.")
+        raise InputError(
+            f"{option('split_column')}: .var of {where} has no column {column!r}; it has {', '.join(peaks.columns)}."
+            f"{did_you_mean(column, peaks.columns)}"
+        )
     split = peaks[column].astype(object).map(lambda value: _SPLIT_OF_WORD.get(str(value).strip().lower()))
     is_wrong = split.isna().to_numpy()
     if is_wrong.any():

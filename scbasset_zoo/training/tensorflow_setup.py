@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from scbasset_zoo.errors import TrainingError
 from scbasset_zoo.progress import say
 from scbasset_zoo.runtime.devices import usable_cores
+from scbasset_zoo.wording import install_command
 
 # Parameters of glibc's mallopt (malloc.h).
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
@@ -53,7 +54,7 @@ def require_tensorflow() -> None:
             tf.config.list_physical_devices("GPU")
     except Exception as error:
         if isinstance(error, ImportError) and (error.name or "").partition(".")[0] in ("keras", "tensorflow"):
-            raise TrainingError(f"Training needs TensorFlow: pip install 'scbasset-zoo[train]' ({error}).") from error
+            raise TrainingError(f"Training needs TensorFlow: run {install_command('train')} ({error}).") from error
         raise TrainingError(
             f"TensorFlow or Keras cannot be imported: {error} Check the file keras.json in ~/.keras or KERAS_HOME, and the "
             "environment variables whose names start with KERAS_ and TF_."

@@ -7,6 +7,7 @@ import os
 import tensorflow as tf
 
 from scbasset_zoo.runtime.devices import driver_problem
+from scbasset_zoo.wording import install_command
 
 
 def training_device() -> tuple[str, str]:
@@ -35,4 +36,4 @@ def _why_no_gpu() -> str:
         return problem + (f"; {hidden_by}={os.environ[hidden_by]!r}" if hidden_by in os.environ else "")
     if not tf.test.is_built_with_cuda():
         return "the installed TensorFlow is built for CPUs; pip install 'tensorflow[and-cuda]' brings one for NVIDIA GPUs"
-    return "TensorFlow cannot load its CUDA libraries; pip install 'scbasset-zoo[train-gpu]' brings them"
+    return f"TensorFlow cannot load its CUDA libraries; {install_command('train-gpu')} brings them"

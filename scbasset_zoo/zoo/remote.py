@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from scbasset_zoo.errors import InputError, PackageError, ScbassetZooError, SourceError
+from scbasset_zoo.wording import install_command
 from scbasset_zoo.zoo import http_client
 from scbasset_zoo.zoo.urls import scheme
 
@@ -161,4 +162,4 @@ def _filesystem(url: str) -> Any:
     try:
         return fsspec.filesystem(kind, use_listings_cache=False)
     except ImportError as error:
-        raise InputError(f"{kind}:// needs one more package: pip install 'scbasset-zoo[remote]' ({error}).") from error
+        raise InputError(f"{kind}:// needs one more package: run {install_command('remote')} ({error}).") from error

@@ -41,7 +41,7 @@ print(device.name, session.get_providers())
     assert done.stdout.split() == ["cpu", "['CPUExecutionProvider']"]
     lines = done.stderr.splitlines()
     assert len(lines) == 1
-    assert lines[0].startswith("Running on cpu (")
+    assert lines[0].startswith("Running on cpu")
     assert "NVIDIA" in lines[0]
 
 
@@ -95,8 +95,8 @@ except sz.ScbassetZooError as error:
 """
     done = python(code, tmp_path / "toy")
     assert done.stdout.startswith("DeviceError No ONNX Runtime is installed.")
-    assert "pip install 'scbasset-zoo[cpu]'" in done.stdout
-    assert "pip install 'scbasset-zoo[gpu]'" in done.stdout
+    assert "pip install '.[cpu]'" in done.stdout
+    assert "pip install '.[gpu]'" in done.stdout
 
 
 def test_opening_a_package_and_reading_its_card_needs_no_onnxruntime(tmp_path):

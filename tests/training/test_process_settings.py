@@ -153,7 +153,12 @@ def test_tensorflow_of_version_1_is_refused():
         (None, "no NVIDIA driver is installed", True, "no NVIDIA driver is installed"),
         ("7", "no NVIDIA GPU is visible", True, "no NVIDIA GPU is visible; CUDA_VISIBLE_DEVICES='7'"),
         (None, None, False, "the installed TensorFlow is built for CPUs"),
-        (None, None, True, "TensorFlow cannot load its CUDA libraries; pip install 'scbasset-zoo[train-gpu]' brings them"),
+        (
+            None,
+            None,
+            True,
+            "TensorFlow cannot load its CUDA libraries; pip install '.[train-gpu]' in the clone of scbasset_zoo brings them",
+        ),
     ],
 )
 def test_the_reason_for_the_cpu_is_the_first_thing_that_is_wrong(monkeypatch, variable, driver, with_cuda, reason):

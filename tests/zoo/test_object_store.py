@@ -131,7 +131,7 @@ def test_an_error_names_the_missing_extra(bucket):
         "except sz.InputError as error: print(error)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "pip install 'scbasset-zoo[remote]'" in done.stdout
+    assert "pip install '.[remote]'" in done.stdout
 
 
 def test_other_kinds_of_stores_are_refused(bucket):
