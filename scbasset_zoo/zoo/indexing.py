@@ -61,7 +61,7 @@ def build_index(folder: str | os.PathLike[str]) -> Index:
         problems += _repeated_names(entries)
         if problems:
             raise PackageError("\n  ".join([f"{folder} was not indexed:", *problems]))
-        index = Index(models=tuple(entries))
+        index = Index.of_entries(entries, str(folder / FILE))
         index.write(folder)
     return index
 
