@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -14,9 +15,8 @@ from scbasset_zoo.package.reading import Package
 from scbasset_zoo.progress import progress
 from scbasset_zoo.zoo.hashes import require_unchanged
 from scbasset_zoo.zoo.index import FILE, Entry, Index, check_id, package_entry
-from scbasset_zoo.zoo.recipes import MAX_BYTES as RECIPE_MAX_BYTES
-from scbasset_zoo.zoo.recipes import Recipe
-from scbasset_zoo.zoo.schema import from_fields, from_yaml
+from scbasset_zoo.zoo.recipes import read_recipe
+from scbasset_zoo.zoo.schema import from_fields
 
 
 def build_index(folder: str | os.PathLike[str]) -> Index:
@@ -99,15 +99,13 @@ def _entry(folder: Path, path: Path) -> Entry:
 
 
 def _recipe_entry(path: Path, relative: str) -> Entry:
-    if path.stat().st_size > RECIPE_MAX_BYTES:
-        raise PackageError(f"{path} has {path.stat().st_size:,} bytes; a recipe has at most {RECIPE_MAX_BYTES:,}.")
-    raw = path.read_bytes()
-    about = from_yaml(Recipe, raw, str(path)).about
+    recipe, raw = read_recipe(path)
+    about = recipe.about
     check_id(about.id)
     fields = {
         "id": about.id,
         "version": about.version,
-        "recipe": {"path": relative, "sha256": files.sha256(path)},
+        "recipe": {"path": relative, "sha256": hashlib.sha256(raw).hexdigest()},
         "assembly": about.assembly,
         "description": about.description,
         "license": about.license,

@@ -145,7 +145,7 @@ def _build_from_recipe(source: Source, entry: Entry, folder: Path) -> Path:
         raw = remote.read(where, recipes.MAX_BYTES)
     else:
         path = _path_without_links(Path(source.location), entry.recipe.path)
-        where, raw = str(path), path.read_bytes()
+        where, raw = str(path), recipes.read_recipe(path)[1]
     if hashlib.sha256(raw).hexdigest() != entry.recipe.sha256:
         raise PackageError(
             f"{where} does not have the SHA-256 in the index. The source's maintainer should run `scbasset-zoo index`."
