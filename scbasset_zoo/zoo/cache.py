@@ -27,11 +27,10 @@ T = TypeVar("T")
 
 def cache_folder() -> Path:
     """Return the cache's folder: SCBASSET_ZOO_CACHE, or the platform's folder for caches."""
-    if os.environ.get(VARIABLE):
-        return Path(os.environ[VARIABLE]).expanduser().absolute()
-    from scbasset_zoo.zoo.user_folders import default_cache_folder
+    from scbasset_zoo.zoo.user_folders import default_cache_folder, expanded
 
-    return default_cache_folder()
+    given = os.environ.get(VARIABLE)
+    return expanded(given, VARIABLE).absolute() if given else default_cache_folder()
 
 
 def package_folder(entry: Entry, *, by_url: bool = False) -> Path:

@@ -147,7 +147,9 @@ class Index(StrictModel):
         index = from_fields(cls, {"models": tuple(entries)}, where)
         _, left_out = _usable(index.models)
         if left_out:
-            raise PackageError("\n  ".join([f"{where} was not written, because of a model that no reader could use:", *left_out[:5]]))
+            raise PackageError(
+                "\n  ".join([f"{where} was not written, because of a model that no reader could use:", *left_out[:5]])
+            )
         return index
 
     def write(self, folder: Path) -> None:

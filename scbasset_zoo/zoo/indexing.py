@@ -41,7 +41,7 @@ def build_index(folder: str | os.PathLike[str]) -> Index:
     InputError
         The folder does not exist or cannot be written.
     """
-    folder = Path(folder)
+    folder = files.checked_path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder. Give the folder that contains the packages.")
     if (folder / "card.yaml").is_file():

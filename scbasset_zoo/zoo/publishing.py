@@ -47,10 +47,10 @@ def publish(package: str | os.PathLike[str], destination: str | os.PathLike[str]
     SourceError
         The destination cannot be reached.
     """
-    location = _location(destination)
-    if not is_url(location) and Path(location).resolve().is_relative_to(Path(package).resolve()):
+    location, folder = _location(destination), files.checked_path(package)
+    if not is_url(location) and files.checked_path(location).resolve().is_relative_to(folder.resolve()):
         raise InputError(f"{location} is inside the package {package}. Publish to a folder outside of it.")
-    opened = _verified(Path(package))
+    opened = _verified(folder)
     path = f"{opened.card.id}/{opened.card.version}"
     entry = package_entry(opened.card, (opened.folder / "card.yaml").read_bytes(), path)
     if is_url(location):

@@ -53,7 +53,9 @@ def _check_lengths(raw: bytes, where: str) -> None:
         part = parts.pop()
         if isinstance(part, dict | list):
             if len(part) > MAX_MEMBERS:
-                raise PackageError(f"{where} cannot be used: a list or mapping in it has {len(part):,} members, more than {MAX_MEMBERS:,}.")
+                raise PackageError(
+                    f"{where} cannot be used: a list or mapping in it has {len(part):,} members, more than {MAX_MEMBERS:,}."
+                )
             parts.extend(part.values() if isinstance(part, dict) else part)
 
 
