@@ -124,15 +124,17 @@ def new_file(path: str | os.PathLike[str], *, overwrite: bool = True) -> Iterato
 
 
 @contextlib.contextmanager
-def rewritten(path: str | os.PathLike[str]) -> Iterator[Path]:
+def rewritten(path: str | os.PathLike[str], *, through_links: bool = True) -> Iterator[Path]:
     """Yield a path as :func:`new_file` does, for a file in a folder that this process holds.
+
+    If `through_links` is false, a symbolic link at `path` is replaced, and not the file that it points to.
 
     Raises
     ------
     InputError
         The disk is full, or another process has written a path that is held.
     """
-    path = _target(path)
+    path = _target(path) if through_links else Path(os.path.abspath(path))
     partial = path.with_name(f".partial-{_digest(path)}-{secrets.token_hex(8)}{path.suffix[:_LONGEST_SUFFIX]}")
     with _clean_errors(path):
         try:
@@ -208,6 +210,27 @@ def sha256(path: str | os.PathLike[str]) -> str:
     """Return the SHA-256 of a file, as 64 hexadecimal digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def open_plain(path: str, flags: int) -> int:
+    """Open a file of a folder that others may write to, as an `opener` of :func:`open`: not a link, pipe or device.
+
+    Raises
+    ------
+    InputError
+        It is a link, a folder, a pipe or a device, or another name leads to it, too.
+    """
+    extra = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    try:
+        descriptor = os.open(path, flags | extra, 0o666)
+        about = os.fstat(descriptor)
+        if stat.S_ISREG(about.st_mode) and about.st_nlink == 1:
+            return descriptor
+        os.close(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
+            raise
+    raise InputError(f"{path} is a link, a folder, a pipe or a device, and is neither read nor written. Remove it.")
 
 
 def remove(path: Path) -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import shutil
-import stat
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,9 +12,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from scbasset_zoo.errors import InputError, PackageError, ScbassetZooError, SourceError
+from scbasset_zoo.files import open_plain
 from scbasset_zoo.progress import progress
 from scbasset_zoo.zoo import remote
-
 
 # A server that sends less than this must not keep a download open for ever.
 RATE_SECONDS, MIN_BYTES_PER_SECOND = 600.0, 1024
@@ -97,7 +95,7 @@ def _download(file: Download, advance: Callable[[int], None], rate: _Rate) -> No
 
 def _complete(file: Download, advance: Callable[[int], None], rate: _Rate) -> None:
     """Append to `file.path` until it has its full size. Connect again as long as connections bring new bytes."""
-    with open(file.path, "ab", opener=_open_regular) as out:
+    with open(file.path, "ab", opener=open_plain) as out:
         furthest = out.tell()
         advance(furthest)
 
@@ -130,21 +128,6 @@ def _complete(file: Download, advance: Callable[[int], None], rate: _Rate) -> No
         os.fsync(out.fileno())
 
 
-def _open_regular(path: str, flags: int) -> int:
-    """Open a file of a cache that others may write to: not a link, pipe or device."""
-    extra = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-    try:
-        descriptor = os.open(path, flags | extra, 0o666)
-        about = os.fstat(descriptor)
-        if stat.S_ISREG(about.st_mode) and about.st_nlink == 1:
-            return descriptor
-        os.close(descriptor)
-    except OSError as error:
-        if error.errno not in (errno.ELOOP, errno.ENXIO):
-            raise
-    raise InputError(f"{path} in the cache is a link, a pipe or a device, and is not written. Remove it.")
-
-
 def _write(out: BinaryIO, chunk: bytes, path: Path) -> None:
     try:
         out.write(chunk)
@@ -168,5 +151,5 @@ def _size_on_disk(path: Path) -> int:
 
 
 def _digest(file: Download) -> str:
-    with open(file.path, "rb", opener=_open_regular) as stream:
+    with open(file.path, "rb", opener=open_plain) as stream:
         return hashlib.file_digest(stream, file.algorithm).hexdigest()

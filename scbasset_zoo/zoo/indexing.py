@@ -68,12 +68,25 @@ def build_index(folder: str | os.PathLike[str]) -> Index:
 
 @contextlib.contextmanager
 def index_lock(folder: Path) -> Iterator[None]:
-    """Hold the lock on the index of `folder`. Remove the unfinished files of processes that were killed."""
+    """Hold the lock on the index of `folder`. Remove the unfinished files of processes that were killed.
+
+    Raises
+    ------
+    InputError
+        The folder has no lock: for one, because a link or a folder is in its place.
+    """
     from filelock import FileLock
 
-    with FileLock(folder / ".index.lock"):
+    lock = FileLock(folder / ".index.lock")
+    try:
+        lock.acquire()
+    except OSError as error:
+        raise InputError(f"{folder / '.index.lock'} cannot be locked: {error.strerror or error}. Remove it.") from error
+    try:
         remove_leftovers(folder / FILE)
         yield
+    finally:
+        lock.release()
 
 
 def _walk(folder: Path) -> Iterator[Path]:

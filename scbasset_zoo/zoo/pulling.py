@@ -111,10 +111,9 @@ def _cached(entry: Entry, make: Callable[[Path], Path], *, check_hashes: bool, b
         if changed:
             say(f"{target}: {', '.join(changed)} was damaged or changed; the package is removed and pulled again")
             files.remove(target)
-        folder = cache.download_folder(entry)
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = cache.make_folder(cache.download_folder(entry))
         complete = make(folder)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        cache.make_folder(target.parent)
         files.remove(target)
         os.rename(complete, target)
         files.remove(folder)
@@ -123,6 +122,8 @@ def _cached(entry: Entry, make: Callable[[Path], Path], *, check_hashes: bool, b
 
 def _download(base: str, entry: Entry, folder: Path) -> Path:
     package = folder / "package"
+    for name in entry.files:
+        cache.make_folder((package / name).parent)
     downloads = [Download(f"{base}/{name}", package / name, file.bytes, file.sha256) for name, file in entry.files.items()]
     # The card is checked before the other files are downloaded.
     downloads.sort(key=lambda file: file.path != package / "card.yaml")

@@ -69,7 +69,7 @@ class Source:
         if not self.is_remote:
             return self.read_index()[0]
         url = self._index_url()
-        raw = cache.last_copy(url)
+        raw = cache.last_copy(url, MAX_BYTES)
         return None if raw is None else Index.parse(raw, url)
 
     def _index_url(self) -> str:

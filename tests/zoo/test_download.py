@@ -126,7 +126,7 @@ def test_what_others_planted_in_a_cache_is_neither_followed_nor_written(web, tmp
     part = tmp_path / "part"
     {"link": part.symlink_to, "hard link": part.hardlink_to}.get(kind, lambda _: os.mkfifo(part))(tmp_path / "victim")
     size, digest = (web.folder / MODEL).stat().st_size, files.sha256(web.folder / MODEL)
-    with pytest.raises(InputError, match="is a link, a pipe or a device, and is not written. Remove it"):
+    with pytest.raises(InputError, match="is a link, a folder, a pipe or a device, and is neither read nor written. Remove it"):
         download_all([Download(f"{web.url}/{MODEL}", part, size, digest)], "x")
     assert (tmp_path / "victim").read_bytes() == b"precious"
 

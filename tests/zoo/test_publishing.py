@@ -132,10 +132,9 @@ def test_ids_that_differ_in_upper_and_lower_case_only_get_no_index(packages, tmp
     sz.publish(packages["new"], source)
     before = (source / "index.json").read_bytes()
     other = toy.toy_package(tmp_path / "p", id="lab/BLOOD").folder
+    if way == "index":
+        shutil.copytree(other, source / "other")
+    write = {"publish": lambda: sz.publish(other, source), "index": lambda: build_index(source)}[way]
     with pytest.raises(PackageError, match="differ in upper and lower case only"):
-        if way == "publish":
-            sz.publish(other, source)
-        else:
-            shutil.copytree(other, source / "other")
-            build_index(source)
+        write()
     assert (source / "index.json").read_bytes() == before
