@@ -68,6 +68,12 @@ class _Architecture(BaseModel):
     sequence_length: Annotated[int, Field(ge=1)]
 
 
+class _Change(BaseModel):
+    option: str
+    before: float | str | None
+    after_epoch: float
+
+
 class _Record(BaseModel):
     """The fields of run.json that resuming and exporting read."""
 
@@ -79,6 +85,7 @@ class _Record(BaseModel):
     precision: Literal["float32", "bfloat16"]
     architecture: _Architecture
     n_trainable: int
+    changed_options: list[_Change] = []
     verdict: dict[str, str | float] | None = None
     versions: dict[str, str]
     hardware: str
@@ -87,7 +94,7 @@ class _Record(BaseModel):
 def files_of_run(folder: Path) -> list[str] | None:
     """Return the names of the files of a training run, or None if a folder is none."""
     try:
-        check_record(folder, read_record(folder))
+        checked_record(folder)
     except InputError:
         return None
     return [*FILES, "tensorboard"]
@@ -102,18 +109,26 @@ def open_run(folder: str | os.PathLike[str]) -> Run:
         `folder` does not hold a training run, or its run.json or history.csv is damaged.
     """
     folder = Path(folder)
+    record = checked_record(folder)
+    return Run(folder, record["status"], record["stopped_because"], read_history(folder), record.get("verdict"))
+
+
+def checked_record(folder: Path) -> dict[str, Any]:
+    """Read RUN/run.json, check its fields and fill in those that may be missing.
+
+    Raises
+    ------
+    InputError
+        `folder` is not the folder of a training run, or fields are missing or wrong. The message lists them all.
+    """
     record = read_record(folder)
-    check_record(folder, record)
-    return Run(folder, record["status"], record.get("stopped_because", ""), read_history(folder), record.get("verdict"))
-
-
-def check_record(folder: Path, record: dict[str, Any]) -> None:
-    """Raise an InputError that lists all fields of RUN/run.json that are missing or wrong."""
     try:
-        _Record.model_validate(record)
+        checked = _Record.model_validate(record)
     except ValidationError as error:
         problems = "\n  ".join([f"{folder / 'run.json'} is damaged:", *field_problems(error)])
         raise InputError(f"{problems}\nPut the file back as it was, or start a new run.") from None
+    complete = checked.model_dump(include={"stopped_because", "seconds", "options"})
+    return {**record, **complete, "architecture": checked.architecture.model_dump()}
 
 
 def check_state(path: Path, record: dict[str, Any], state: dict[str, Any], numbers: tuple[str, ...]) -> None:
