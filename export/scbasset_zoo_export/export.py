@@ -11,7 +11,7 @@ import numpy as np
 
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.extend.about import About, read_about
-from scbasset_zoo.files import destination
+from scbasset_zoo.files import checked_path, destination
 from scbasset_zoo.graph.head import read_head
 from scbasset_zoo.graph.trunk import extract_trunk
 from scbasset_zoo.inputs import dna
@@ -126,7 +126,7 @@ def restore_network(record: dict[str, Any], prepared: PreparedPeaks, weights: Ar
 def _open_data(run: Path, record: dict[str, Any], data: str | os.PathLike[str] | None) -> PreparedPeaks:
     """Open the prepared peak set that a run was trained on."""
     recorded = record["data"]
-    folder = Path(data or recorded["folder"])
+    folder = checked_path(data or recorded["folder"])
     if not folder.exists():
         raise InputError(
             f"{run} was trained on {folder}, which does not exist. Its held-out peaks are needed to evaluate the model: say "

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from scbasset_zoo.errors import InputError, readable
 from scbasset_zoo.files import rewritten
+from scbasset_zoo.options import is_whole_number
 from scbasset_zoo.training.train_options import TrainingOptions
 from scbasset_zoo.validation import field_problems
 
@@ -132,12 +134,19 @@ def checked_record(folder: Path) -> dict[str, Any]:
 
 
 def check_state(path: Path, record: dict[str, Any], state: dict[str, Any], numbers: tuple[str, ...]) -> None:
-    """Raise an InputError if the state of a file of weights is of another run, or lacks one of its numbers."""
+    """Raise an InputError if the state of a file of weights is of another run, or one of its numbers is missing or impossible."""
     if state.get("run", record.get("id")) != record.get("id"):
         raise InputError(f"{path} belongs to another run than {path.with_name('run.json')}. Put the right file back.")
-    wrong = [name for name in numbers if not isinstance(state.get(name), int | float)]
+    wrong = [name for name in numbers if not _is_number_of_state(name, state.get(name))]
     if wrong:
         raise InputError(f"{path} is damaged: it does not give {', '.join(wrong)}. Put the right file back, or start a new run.")
+
+
+def _is_number_of_state(name: str, value: object) -> bool:
+    if name in ("epoch", "step", "best_epoch"):
+        return is_whole_number(value) and 0 <= value < 2**31  # type: ignore[operator]
+    # The best AUROC is minus infinity before the first epoch.
+    return isinstance(value, float | int) and not isinstance(value, bool) and not math.isnan(value)
 
 
 def read_history(folder: Path) -> pd.DataFrame:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.training.run_folder import (
     HISTORY,
+    check_state,
     checked_record,
     open_run,
     read_history,
@@ -109,3 +110,18 @@ def test_changed_options_of_another_form_are_damage(tmp_path, changes):
     write_record(tmp_path, RECORD | {"changed_options": changes})
     with pytest.raises(InputError, match=r"run.json is damaged:\n  changed_options"):
         checked_record(tmp_path)
+
+
+NUMBERS = {"epoch": 3, "step": 0, "best_epoch": 2, "best_auroc": 0.7, "loss_sum": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [(name, value) for name in ("epoch", "step", "best_epoch") for value in (-1, 1.5, True, "1", None, 2**31, float("nan"))]
+    + [(name, value) for name in ("best_auroc", "loss_sum") for value in (float("nan"), True, "1", None)],
+)
+def test_impossible_numbers_of_a_checkpoint_are_damage(tmp_path, name, value):
+    path = tmp_path / "checkpoint.npz"
+    check_state(path, {}, NUMBERS | {"best_auroc": float("-inf")}, tuple(NUMBERS))
+    with pytest.raises(InputError, match=f"checkpoint.npz is damaged: it does not give {name}"):
+        check_state(path, {}, NUMBERS | {name: value}, tuple(NUMBERS))
