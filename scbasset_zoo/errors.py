@@ -6,14 +6,14 @@ import contextlib
 import errno
 from collections.abc import Iterator
 
-from scbasset_zoo.printable import without_secrets
+from scbasset_zoo.printable import printable
 
 
 class ScbassetZooError(Exception):
-    """Base of all errors that the user can act on. The text shows no passwords or tokens of addresses."""
+    """Base of all errors that the user can act on. The text is safe to print, also by Python: see :mod:`scbasset_zoo.printable`."""
 
     def __str__(self) -> str:
-        return without_secrets(super().__str__())
+        return printable(super().__str__())
 
 
 class InputError(ScbassetZooError, ValueError):

@@ -29,6 +29,7 @@ _IGNORED = (".partial-", ".DS_Store")
 _MARKS = (
     "card.yaml", "manifest.json", "run.json", "simulation.json", ".zgroup", "zarr.json", "matrix.mtx", "matrix.mtx.gz"
 )  # fmt: skip
+_LONGEST_SUFFIX = 16
 _held: ContextVar[Mapping[Path, _Stamp]] = ContextVar("held", default=MappingProxyType({}))  # paths, and what was there at first
 
 
@@ -123,16 +124,18 @@ def new_file(path: str | os.PathLike[str], *, overwrite: bool = True) -> Iterato
 
 
 @contextlib.contextmanager
-def rewritten(path: str | os.PathLike[str]) -> Iterator[Path]:
+def rewritten(path: str | os.PathLike[str], *, through_links: bool = True) -> Iterator[Path]:
     """Yield a path as :func:`new_file` does, for a file in a folder that this process holds.
+
+    If `through_links` is false, a symbolic link at `path` is replaced, and not the file that it points to.
 
     Raises
     ------
     InputError
         The disk is full, or another process has written a path that is held.
     """
-    path = _target(path)
-    partial = path.with_name(f".partial-{_digest(path)}-{secrets.token_hex(8)}{path.suffix}")
+    path = _target(path) if through_links else Path(os.path.abspath(path))
+    partial = path.with_name(f".partial-{_digest(path)}-{secrets.token_hex(8)}{path.suffix[:_LONGEST_SUFFIX]}")
     with _clean_errors(path):
         try:
             yield partial
@@ -184,10 +187,50 @@ def is_plain_zarr(folder: Path) -> Collection[str] | None:
     return own | nodes
 
 
+def checked_path(path: str | os.PathLike[str]) -> Path:
+    """Return a path that a user gave, whether or not something is there.
+
+    Raises
+    ------
+    InputError
+        No file can have this path: it is too long, or has characters that no path has.
+    """
+    path = Path(path)
+    try:
+        os.lstat(path)
+    except ValueError:  # a null character, or half a character
+        raise InputError(f"{str(path)[:200]!r} cannot be the path of a file: it has characters that no path has.") from None
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise InputError(f"{str(path)[:200]!r}… is too long for a path. Choose a shorter one.") from None
+    return path
+
+
 def sha256(path: str | os.PathLike[str]) -> str:
     """Return the SHA-256 of a file, as 64 hexadecimal digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def open_plain(path: str, flags: int) -> int:
+    """Open a file of a folder that others may write to, as an `opener` of :func:`open`: not a link, pipe or device.
+
+    Raises
+    ------
+    InputError
+        It is a link, a folder, a pipe or a device, or another name leads to it, too.
+    """
+    extra = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    try:
+        descriptor = os.open(path, flags | extra, 0o666)
+        about = os.fstat(descriptor)
+        if stat.S_ISREG(about.st_mode) and about.st_nlink == 1:
+            return descriptor
+        os.close(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
+            raise
+    raise InputError(f"{path} is a link, a folder, a pipe or a device, and is neither read nor written. Remove it.")
 
 
 def remove(path: Path) -> None:
@@ -207,7 +250,7 @@ def remove_leftovers(path: Path) -> None:
 
 def _target(path: str | os.PathLike[str]) -> Path:
     """Return the absolute path that is written: where a link points to, if it points to something."""
-    path = Path(os.path.abspath(path))
+    path = checked_path(os.path.abspath(checked_path(path)))
     if not path.is_symlink():
         return path
     if not path.exists():
@@ -293,7 +336,8 @@ def _replace(partial: Path, path: Path) -> None:
     """Rename a new file or folder to its path. It replaces what was there when the path was first held, and nothing else."""
     held = _held.get()
     if path in held and _stamp(path) != held[path]:
-        kept = path.with_name(f"{path.stem}.{secrets.token_hex(4)}{path.suffix}")
+        # Names have at most 255 bytes.
+        kept = path.with_name(f"{path.stem[:40]}.{secrets.token_hex(4)}{path.suffix[:_LONGEST_SUFFIX]}")
         os.rename(partial, kept)
         raise InputError(f"{path} was written by another program during this work, so it is not replaced. This result is {kept}.")
     if not (path.is_dir() or partial.is_dir()) or not path.exists():

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import numbers
+import typing
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.validation import option_problems
@@ -22,6 +24,27 @@ class Options(BaseModel):
     """Base of option models. Give each field a type, a description, and a default unless the option is required."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_value_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse True and False where a number is expected. Pydantic takes them for 1 and 0."""
+        annotation = cls.model_fields[str(info.field_name)].annotation
+        kinds = {annotation, *typing.get_args(annotation)}
+        if kinds & {int, float} and bool not in kinds and _is_truth_value(value):
+            raise ValueError("must be a number")
+        return value
+
+
+def is_whole_number(value: object) -> bool:
+    """Return whether a value is an integer of Python or NumPy; True and False are none."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def _is_truth_value(value: object) -> bool:
+    # Without an import of NumPy: its truth values are arrays without dimensions.
+    dtype = getattr(value, "dtype", None)
+    return isinstance(value, bool) or (getattr(dtype, "kind", "") == "b" and getattr(value, "ndim", 1) == 0)
 
 
 def checked_options(what: str, model: type[M], values: Mapping[str, Any]) -> M:

@@ -52,7 +52,7 @@ def _field_problem(entry: Any) -> str:
     else:
         message = _message(entry)
         if entry["type"] != "value_error" and not isinstance(entry["input"], dict | list | bytes):
-            message += f"; found {_short(repr(entry['input']))}"
+            message += f"; found {_shown(entry['input'])}"
     place = ".".join(_parts(entry))
     return f"{place}: {message}" if place else message
 
@@ -67,7 +67,7 @@ def _option_problem(entry: Any, names: Collection[str]) -> str:
     if entry["type"] == "extra_forbidden":
         similar = [] if rest else difflib.get_close_matches(name, names, n=1)
         return f"{place} is not an option" + (f"; did you mean {option(similar[0])}?" if similar else "")
-    return f"{place}: {_message(entry)}; found {entry['input']!r}"
+    return f"{place}: {_message(entry)}; found {_shown(entry['input'])}"
 
 
 def _parts(entry: Any) -> list[str]:
@@ -77,6 +77,14 @@ def _parts(entry: Any) -> list[str]:
 
 def _short(text: str) -> str:
     return text if len(text) <= MAX_LETTERS else f"{text[:MAX_LETTERS]}…"
+
+
+def _shown(value: Any) -> str:
+    """Return a value as Python writes it, but not all of a long one."""
+    try:
+        return _short(repr(value))
+    except ValueError:  # a number of thousands of digits, which Python does not write
+        return "a number of too many digits"
 
 
 def _message(entry: Any) -> str:

@@ -2,10 +2,11 @@
 
 import inspect
 
+import numpy as np
 import pytest
 
 from scbasset_zoo.errors import InputError
-from scbasset_zoo.options import checked_options
+from scbasset_zoo.options import Options, checked_options
 from scbasset_zoo.runtime.model import Model
 from scbasset_zoo.runtime.options import PredictKeywords, PredictOptions
 from scbasset_zoo.runtime.output import write_predictions
@@ -93,3 +94,36 @@ def test_options_that_exclude_each_other_are_named_as_the_caller_writes_them():
         checked_options("prepare", PrepareOptions, {"test_chroms": "chr1", "split_column": "fold"})
     with pytest.raises(InputError, match="test_chroms or split_column"):
         checked_options("prepare", PrepareOptions, {"test_chroms": "chr1", "split_column": "fold"})
+
+
+class Numbers(Options):
+    whole: int = 1
+    real: float = 1.0
+    perhaps: int | None = None
+    switch: bool = False
+    either: int | bool = 1
+
+
+@pytest.mark.parametrize("name", ["whole", "real", "perhaps"])
+@pytest.mark.parametrize("value", [True, False, np.True_, np.bool_(False), np.array(True)])
+def test_truth_values_are_no_numbers(name, value):
+    with pytest.raises(InputError, match=f"{name}: must be a number; found"):
+        checked_options("f", Numbers, {name: value})
+
+
+@pytest.mark.parametrize("kind", [int, np.int64, np.uint8, np.int32])
+def test_whole_numbers_of_numpy_are_numbers(kind):
+    options = checked_options("f", Numbers, {"whole": kind(3), "real": kind(3), "perhaps": kind(3)})
+    assert (options.whole, options.real, options.perhaps) == (3, 3.0, 3)
+    assert type(options.whole) is int
+
+
+def test_truth_values_are_truth_values():
+    options = checked_options("f", Numbers, {"switch": np.True_, "either": True})
+    assert options.switch is True
+    assert options.either is True
+
+
+def test_a_number_of_thousands_of_digits_is_an_error_in_words():
+    with pytest.raises(InputError, match="found a number of too many digits"):
+        checked_options("predict", PredictOptions, {"batch_size": -(10**5000)})

@@ -3,7 +3,7 @@
 import pytest
 
 from scbasset_zoo.cli.output import answer
-from scbasset_zoo.errors import InputError, SourceError
+from scbasset_zoo.errors import InputError, PackageError, SourceError
 from scbasset_zoo.printable import printable, printable_field, without_secrets
 from scbasset_zoo.progress import say
 
@@ -43,3 +43,8 @@ def test_errors_show_no_passwords(url):
         assert "SECRET" not in str(kind(f"{url}: cannot be reached"))
     assert "SECRET" not in printable(url)
     assert without_secrets("https://host/a?x=1") == "https://host/a?x=1"
+
+
+def test_errors_are_safe_to_print_by_python_itself():
+    text = str(PackageError("a\x1b[2Jb\u202e\nerror: forged"))
+    assert text == "a\\x1b[2Jb\\u202e\n  error: forged"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.extend.about import About, read_about
-from scbasset_zoo.files import destination
+from scbasset_zoo.files import checked_path, destination
 from scbasset_zoo.graph.head import read_head
 from scbasset_zoo.graph.trunk import extract_trunk
 from scbasset_zoo.inputs import dna
@@ -20,7 +21,7 @@ from scbasset_zoo.package.writing import write_package
 from scbasset_zoo.training.batches import read_batches
 from scbasset_zoo.training.checkpoint import Arrays, not_finite, read_arrays
 from scbasset_zoo.training.dataset import PreparedPeaks, open_prepared
-from scbasset_zoo.training.run_folder import check_record, check_state, read_record
+from scbasset_zoo.training.run_folder import check_state, checked_record
 from scbasset_zoo.training.run_record import manifest_digest
 from scbasset_zoo.training.tensorflow_setup import require_tensorflow
 from scbasset_zoo.wording import option
@@ -49,8 +50,7 @@ def export(
 
 
 def _export(run: Path, out: Path, about: About, data: str | os.PathLike[str] | None, overwrite: bool) -> Package:
-    record = read_record(run)
-    check_record(run, record)
+    record = checked_record(run)
     weights, best = read_arrays(run / "best.npz")
     check_state(run / "best.npz", record, best, ("epoch",))
     if names := not_finite(weights):
@@ -99,13 +99,26 @@ def _model_of_run(
 
 
 def restore_network(record: dict[str, Any], prepared: PreparedPeaks, weights: Arrays) -> Network:
-    """Make the network of a run from its weights, in float32."""
+    """Make the network of a run from its weights, in float32. Its sizes are those of the options and the data."""
     require_tensorflow()
     from scbasset_zoo.training.architecture import Architecture, Network
     from scbasset_zoo.training.fit import assign_weights
 
     batches = read_batches(prepared.cells, record["options"]["batch_key"], prepared.folder)
-    network = Network(Architecture(**record["architecture"]), batch_of_cell=batches.batch_of_cell if batches else None)
+    options = record["options"]
+    architecture = Architecture(
+        n_cells=prepared.n_cells,
+        n_batches=len(batches.names) if batches else 0,
+        embedding_size=options["embedding_size"],
+        width=options["width"],
+        sequence_length=prepared.sequence_length,
+    )
+    if asdict(architecture) != record["architecture"]:
+        raise InputError(
+            f"run.json is damaged: its architecture is {record['architecture']}, but its options and data make "
+            f"{asdict(architecture)}. Put the file back as it was."
+        )
+    network = Network(architecture, batch_of_cell=batches.batch_of_cell if batches else None)
     assign_weights(network, weights)
     return network
 
@@ -113,7 +126,7 @@ def restore_network(record: dict[str, Any], prepared: PreparedPeaks, weights: Ar
 def _open_data(run: Path, record: dict[str, Any], data: str | os.PathLike[str] | None) -> PreparedPeaks:
     """Open the prepared peak set that a run was trained on."""
     recorded = record["data"]
-    folder = Path(data or recorded["folder"])
+    folder = checked_path(data or recorded["folder"])
     if not folder.exists():
         raise InputError(
             f"{run} was trained on {folder}, which does not exist. Its held-out peaks are needed to evaluate the model: say "

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from scbasset_zoo import plugin_manager
 from scbasset_zoo.extend.description import described
 from scbasset_zoo.options import option_entries
+from scbasset_zoo.printable import printable_field
 
 if TYPE_CHECKING:
     from scbasset_zoo.extend.analysis import Analysis
@@ -32,10 +33,10 @@ def describe_analyses(name: str | None = None) -> None:
     """
     analyses = plugin_manager.analyses()
     if name is not None:
-        print(_with_options(analyses.get(name)))
+        print("\n".join(map(printable_field, _with_options(analyses.get(name)).split("\n"))))
         return
     for analysis in sorted(analyses.as_dict().values(), key=lambda analysis: analysis.name):
-        print(f"{analysis.name}: {next(iter(described(analysis)), '')}")
+        print(printable_field(f"{analysis.name}: {next(iter(described(analysis)), '')}"))
 
 
 def _with_options(analysis: type[Analysis]) -> str:

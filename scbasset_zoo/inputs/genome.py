@@ -14,6 +14,7 @@ import pyfaidx
 from numpy.typing import ArrayLike, NDArray
 
 from scbasset_zoo.errors import InputError
+from scbasset_zoo.files import checked_path
 from scbasset_zoo.inputs.assemblies import naming_hint, some_names
 from scbasset_zoo.inputs.dna import Codes, N, encode
 from scbasset_zoo.inputs.fasta_index import build_index, is_bgzip, read_index
@@ -55,7 +56,7 @@ class Genome:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+        self.path = checked_path(path)
         compressed = is_bgzip(self.path)
         self._version = _version(self.path)
         self._records, self._blocks = read_index(self.path, compressed)

@@ -63,6 +63,15 @@ def _open_path(path: Path) -> PeakMatrix:
             return from_h5ad(path, file)
         if "matrix" in groups and isinstance(file["matrix"], h5py.Group) and {"barcodes", "features"} <= set(file["matrix"]):
             return from_10x_h5(path, file["matrix"])
-    raise InputError(
-        f"{path} is an HDF5 file of another kind (it contains {', '.join(sorted(groups)) or 'nothing'}). {EXPECTED_FORMATS}."
-    )
+        kind = _other_kind(file, groups)
+    raise InputError(f"{path} is {kind} (it contains {', '.join(sorted(groups)[:10]) or 'nothing'}). {EXPECTED_FORMATS}.")
+
+
+def _other_kind(file: h5py.File, groups: set[str]) -> str:
+    """Say what kind of HDF5 file this is that is not read."""
+    if {"matrix", "row_attrs", "col_attrs"} <= groups:
+        return "a loom file, which holds genes; a matrix of peaks is needed, saved from Python as .h5ad"
+    of_10x = {"barcodes", "genes", "indptr"}
+    if any(isinstance(member, h5py.Group) and of_10x <= set(member) for member in map(file.get, groups)):
+        return "a gene matrix of Cell Ranger 1 or 2; the peaks are in the matrix of Cell Ranger ATAC"
+    return "an HDF5 file of another kind"

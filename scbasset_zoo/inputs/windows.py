@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scbasset_zoo.errors import InputError, readable
+from scbasset_zoo.files import checked_path
 from scbasset_zoo.inputs.assemblies import check_sizes, listed_sizes, naming_hint
 from scbasset_zoo.inputs.bed import read_bed
 from scbasset_zoo.inputs.dna import Codes, as_codes, encode
@@ -184,7 +185,9 @@ def _stored_peaks(path: Path) -> pd.DataFrame | None:
     """Return the peaks of a matrix on disk; None if the file is not a matrix, for example BED."""
     import h5py
 
-    if not path.is_dir() and not h5py.is_hdf5(path):
+    with readable(str(checked_path(path))):
+        is_matrix = path.is_dir() or h5py.is_hdf5(path)
+    if not is_matrix:
         if path.suffix == ".h5ad":
             raise InputError(f"{path} is not an .h5ad file, or does not exist.")
         return None

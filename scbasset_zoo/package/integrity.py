@@ -19,8 +19,10 @@ def read_card_bytes(folder: Path) -> bytes:
     ------
     PackageError
         The folder or the card is missing, or the card is a symbolic link or too large.
+    InputError
+        The folder is no path.
     """
-    path = folder / "card.yaml"
+    path = files.checked_path(folder) / "card.yaml"
     if not folder.is_dir():
         raise PackageError(f"{folder} is not a folder. Give the folder of a model package, which contains card.yaml.")
     if not path.is_file():

@@ -16,6 +16,7 @@ import numpy as np
 
 from scbasset_zoo.errors import DeviceError, InputError
 from scbasset_zoo.graph.plain_run import import_onnxruntime
+from scbasset_zoo.options import is_whole_number
 from scbasset_zoo.progress import say
 from scbasset_zoo.runtime.cgroups import cpu_quota
 from scbasset_zoo.runtime.options import DeviceName
@@ -30,6 +31,7 @@ _FATAL, _ERROR, _WARNING = 4, 3, 2
 _announced: set[str] = set()
 THREADS = "SCBASSET_ZOO_THREADS"
 NO_DRIVER = "no NVIDIA driver is installed"
+MOST_THREADS = 4096
 
 
 @dataclass(frozen=True)
@@ -68,10 +70,10 @@ def choose_device(device: DeviceName = "auto", threads: int | None = None) -> De
     DeviceError
         ONNX Runtime is not installed, or `device` is ``cuda`` and CUDA does not work.
     InputError
-        `device` is another name, or `threads` is no number from 1.
+        `device` is another name, or `threads` is no number from 1 to 4096.
     """
-    if threads is not None and not (isinstance(threads, int) and threads >= 1):
-        raise InputError(f"{option('threads')} must be a whole number from 1; found {threads!r}.")
+    if threads is not None and not (is_whole_number(threads) and 1 <= threads <= MOST_THREADS):
+        raise InputError(f"{option('threads')} must be a whole number from 1 to {MOST_THREADS}; found {threads!r}.")
     if device not in ("auto", "cpu", "cuda"):
         raise InputError(f"The device must be auto, cpu or cuda; found {device!r}.")
     import_onnxruntime()
@@ -84,7 +86,7 @@ def choose_device(device: DeviceName = "auto", threads: int | None = None) -> De
         chosen = Device("cpu", (_CPU,), problem)
     else:
         chosen = Device("cuda", (_CUDA, _CPU), "as requested" if device == "cuda" else "an NVIDIA GPU is available")
-    chosen = replace(chosen, threads=threads)
+    chosen = replace(chosen, threads=None if threads is None else int(threads))
     if chosen.name not in _announced:
         _announced.add(chosen.name)
         # Most machines without a GPU have no driver, and their users need no reason.
@@ -124,19 +126,19 @@ def usable_cores() -> int:
     Raises
     ------
     InputError
-        SCBASSET_ZOO_THREADS is no number from 1.
+        SCBASSET_ZOO_THREADS is no number from 1 to 4096.
     """
     given = os.environ.get(THREADS, "").strip()
     if given:
-        if not (given.isdecimal() and given.isascii() and int(given) >= 1):
-            raise InputError(f"{THREADS} must be a whole number from 1; found {given!r}.")
+        if not (given.isdecimal() and given.isascii() and len(given) < 20 and 1 <= int(given) <= MOST_THREADS):
+            raise InputError(f"{THREADS} must be a whole number from 1 to {MOST_THREADS}; found {given[:40]!r}.")
         return int(given)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     limits = [cores, cpu_quota()]
     for variable in ("OMP_NUM_THREADS", "SLURM_CPUS_PER_TASK"):
         # A list, such as "4,2", gives the threads of nested loops.
         first = os.environ.get(variable, "").split(",")[0].strip()
-        if first.isdecimal() and int(first) > 0:
+        if first.isdecimal() and len(first) < 20 and int(first) > 0:
             limits.append(int(first))
     return min(limit for limit in limits if limit is not None)
 

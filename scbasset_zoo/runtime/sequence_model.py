@@ -15,6 +15,7 @@ from scbasset_zoo.graph.checks import bytes_of_sequence
 from scbasset_zoo.graph.head import read_batch_path, read_head
 from scbasset_zoo.graph.trunk import extract_trunk
 from scbasset_zoo.inputs import dna
+from scbasset_zoo.options import is_whole_number
 from scbasset_zoo.package.card import Card
 from scbasset_zoo.package.reading import FETCH_AGAIN, Package
 from scbasset_zoo.runtime.devices import choose_device, open_session
@@ -146,9 +147,9 @@ class SequenceModel:
         InputError
             The sequences have another length or are not DNA, or the batch size is less than 1.
         """
-        batch = min(_BATCH_SIZE[self.device.name], self._max_batch) if batch_size is None else batch_size
-        if batch < 1:
-            raise InputError(f"The batch size must be 1 or more; found {batch}.")
+        if batch_size is not None and not (is_whole_number(batch_size) and batch_size >= 1):
+            raise InputError(f"The batch size must be a whole number from 1; found {batch_size!r}.")
+        batch = min(_BATCH_SIZE[self.device.name], self._max_batch) if batch_size is None else int(batch_size)
         if not isinstance(sequences, str) and len(sequences) == 0:
             return np.empty((0, self.cell_embedding.shape[1]), dtype=np.float32)
         codes = dna.as_codes(sequences, self.sequence_length)

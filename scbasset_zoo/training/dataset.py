@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from scbasset_zoo.errors import InputError
+from scbasset_zoo.files import checked_path
 from scbasset_zoo.inputs.assemblies import naming_hint
 from scbasset_zoo.inputs.dna import Codes
 from scbasset_zoo.package.card import SPLITS
@@ -221,7 +222,7 @@ def files_of_prepared(folder: Path) -> list[str] | None:
 def read_manifest(folder: Path) -> dict[str, Any] | None:
     """Read manifest.json; return None if `folder` has none."""
     try:
-        manifest = json.loads((folder / "manifest.json").read_text())
+        manifest = json.loads((checked_path(folder) / "manifest.json").read_text())
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (ValueError, RecursionError) as error:

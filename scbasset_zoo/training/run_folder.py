@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from scbasset_zoo.errors import InputError, readable
 from scbasset_zoo.files import rewritten
+from scbasset_zoo.options import is_whole_number
 from scbasset_zoo.training.train_options import TrainingOptions
 from scbasset_zoo.validation import field_problems
 
@@ -68,6 +70,12 @@ class _Architecture(BaseModel):
     sequence_length: Annotated[int, Field(ge=1)]
 
 
+class _Change(BaseModel):
+    option: str
+    before: float | str | None
+    after_epoch: float
+
+
 class _Record(BaseModel):
     """The fields of run.json that resuming and exporting read."""
 
@@ -79,6 +87,7 @@ class _Record(BaseModel):
     precision: Literal["float32", "bfloat16"]
     architecture: _Architecture
     n_trainable: int
+    changed_options: list[_Change] = []
     verdict: dict[str, str | float] | None = None
     versions: dict[str, str]
     hardware: str
@@ -87,7 +96,7 @@ class _Record(BaseModel):
 def files_of_run(folder: Path) -> list[str] | None:
     """Return the names of the files of a training run, or None if a folder is none."""
     try:
-        check_record(folder, read_record(folder))
+        checked_record(folder)
     except InputError:
         return None
     return [*FILES, "tensorboard"]
@@ -102,27 +111,42 @@ def open_run(folder: str | os.PathLike[str]) -> Run:
         `folder` does not hold a training run, or its run.json or history.csv is damaged.
     """
     folder = Path(folder)
+    record = checked_record(folder)
+    return Run(folder, record["status"], record["stopped_because"], read_history(folder), record.get("verdict"))
+
+
+def checked_record(folder: Path) -> dict[str, Any]:
+    """Read RUN/run.json, check its fields and fill in those that may be missing.
+
+    Raises
+    ------
+    InputError
+        `folder` is not the folder of a training run, or fields are missing or wrong. The message lists them all.
+    """
     record = read_record(folder)
-    check_record(folder, record)
-    return Run(folder, record["status"], record.get("stopped_because", ""), read_history(folder), record.get("verdict"))
-
-
-def check_record(folder: Path, record: dict[str, Any]) -> None:
-    """Raise an InputError that lists all fields of RUN/run.json that are missing or wrong."""
     try:
-        _Record.model_validate(record)
+        checked = _Record.model_validate(record)
     except ValidationError as error:
         problems = "\n  ".join([f"{folder / 'run.json'} is damaged:", *field_problems(error)])
         raise InputError(f"{problems}\nPut the file back as it was, or start a new run.") from None
+    complete = checked.model_dump(include={"stopped_because", "seconds", "options"})
+    return {**record, **complete, "architecture": checked.architecture.model_dump()}
 
 
 def check_state(path: Path, record: dict[str, Any], state: dict[str, Any], numbers: tuple[str, ...]) -> None:
-    """Raise an InputError if the state of a file of weights is of another run, or lacks one of its numbers."""
+    """Raise an InputError if the state of a file of weights is of another run, or one of its numbers is missing or impossible."""
     if state.get("run", record.get("id")) != record.get("id"):
         raise InputError(f"{path} belongs to another run than {path.with_name('run.json')}. Put the right file back.")
-    wrong = [name for name in numbers if not isinstance(state.get(name), int | float)]
+    wrong = [name for name in numbers if not _is_number_of_state(name, state.get(name))]
     if wrong:
         raise InputError(f"{path} is damaged: it does not give {', '.join(wrong)}. Put the right file back, or start a new run.")
+
+
+def _is_number_of_state(name: str, value: object) -> bool:
+    if name in ("epoch", "step", "best_epoch"):
+        return is_whole_number(value) and 0 <= value < 2**31  # type: ignore[operator]
+    # The best AUROC is minus infinity before the first epoch.
+    return isinstance(value, float | int) and not isinstance(value, bool) and not math.isnan(value)
 
 
 def read_history(folder: Path) -> pd.DataFrame:

@@ -15,7 +15,7 @@ class TrainingOptions(Options):
 
     model_config = ConfigDict(allow_inf_nan=False)
 
-    embedding_size: int = Field(32, ge=1, description="Length of the peak and cell embeddings.")
+    embedding_size: int = Field(32, ge=1, le=65_536, description="Length of the peak and cell embeddings.")
     width: float = Field(1.0, gt=0, le=4, description="Factor on the number of filters of every convolution.")
     batch_key: str | None = Field(
         None, description="Column of .obs with the batch of each cell; trains the batch-corrected variant."

@@ -17,12 +17,11 @@ from scbasset_zoo.training.dataset import PreparedPeaks, open_prepared
 from scbasset_zoo.training.loop import TrainingLoop
 from scbasset_zoo.training.run_folder import (
     Run,
-    check_record,
     check_state,
+    checked_record,
     files_of_run,
     open_run,
     read_history,
-    read_record,
     write_record,
 )
 from scbasset_zoo.training.run_record import manifest_digest, new_record
@@ -106,8 +105,7 @@ def _start(out: Path, peaks: PreparedPeaks, options: TrainingOptions, overwrite:
 
 
 def _resume(out: Path, peaks: PreparedPeaks, options: TrainingOptions, given: TrainingKeywords, quiet: bool) -> Run:
-    record = read_record(out)
-    check_record(out, record)
+    record = checked_record(out)
     options = _resumed_options(out, record, options, given, peaks)
     arrays, state = _read_checkpoint(out, record)
     if record["status"] == "finished" and state["epoch"] >= options.epochs:

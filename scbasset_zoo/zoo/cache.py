@@ -27,11 +27,10 @@ T = TypeVar("T")
 
 def cache_folder() -> Path:
     """Return the cache's folder: SCBASSET_ZOO_CACHE, or the platform's folder for caches."""
-    if os.environ.get(VARIABLE):
-        return Path(os.environ[VARIABLE]).expanduser().absolute()
-    from scbasset_zoo.zoo.user_folders import default_cache_folder
+    from scbasset_zoo.zoo.user_folders import default_cache_folder, expanded
 
-    return default_cache_folder()
+    given = os.environ.get(VARIABLE)
+    return expanded(given, VARIABLE).absolute() if given else default_cache_folder()
 
 
 def package_folder(entry: Entry, *, by_url: bool = False) -> Path:
@@ -48,6 +47,27 @@ def package_folder(entry: Entry, *, by_url: bool = False) -> Path:
 def download_folder(entry: Entry) -> Path:
     """Return the folder of an unfinished download. All processes use the same one, so any of them can go on with it."""
     return cache_folder() / "partial" / entry.key
+
+
+def make_folder(path: Path) -> Path:
+    """Make a folder of the cache and return it. Below the cache's own folder, links are not followed, since others may make them.
+
+    Raises
+    ------
+    InputError
+        The folder cannot be made, or it or a folder that contains it is a link.
+    """
+    root = cache_folder()
+    steps = [folder for folder in (path, *path.parents) if folder.is_relative_to(root) and folder != root]
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        for folder in reversed(steps):
+            if folder.is_symlink():
+                raise InputError(f"{folder} in the cache is a link, and is not followed. Remove it.")
+            folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise _not_writable(error) from error
+    return path
 
 
 def cached_package(entry: Entry, *, by_url: bool = False) -> Package | None:
@@ -79,16 +99,13 @@ def lock(entry: Entry) -> Iterator[None]:
     path = cache_folder() / "locks" / f"{entry.key}.lock"
     file_lock = FileLock(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         file_lock.acquire(timeout=LOCK_MESSAGE_SECONDS)
     except Timeout:
         say(f"{entry.name}: waiting for another process that is pulling it")
         file_lock.acquire()
     except OSError as error:
-        raise InputError(
-            f"The cache {cache_folder()} cannot be written: {error.strerror or error}. "
-            f"Set {VARIABLE} to a folder that you may write to."
-        ) from error
+        raise _not_writable(error) from error
     try:
         yield
     finally:
@@ -120,28 +137,46 @@ def fetch(url: str, limit: int, parse: Callable[[bytes], T]) -> tuple[T, bool]:
     PackageError
         See :func:`scbasset_zoo.zoo.remote.read` and `parse`.
     """
-    copy = _copy_path(url)
+    path = _copy_path(url)
     try:
         raw = remote.read(url, limit, attempts=2)
     except SourceError as error:
-        if isinstance(error.__cause__, FileNotFoundError) or not copy.is_file():
+        copy = None if isinstance(error.__cause__, FileNotFoundError) else _read_copy(path, limit)
+        if copy is None:
             raise
-        when = datetime.fromtimestamp(copy.stat().st_mtime).strftime("%Y-%m-%d %H:%M")
-        say(f"{error}; using the copy of {when}")
-        return parse(copy.read_bytes()), True
+        raw, when = copy
+        say(f"{error}; using the copy of {when:%Y-%m-%d %H:%M}")
+        return parse(raw), True
     value = parse(raw)
     with contextlib.suppress(OSError, InputError):
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        with files.rewritten(copy) as new:
+        make_folder(path.parent)
+        with files.rewritten(path, through_links=False) as new:
             new.write_bytes(raw)
     return value, False
 
 
-def last_copy(url: str) -> bytes | None:
+def last_copy(url: str, limit: int) -> bytes | None:
     """Return a small file as :func:`fetch` last read it, or None if it never did."""
-    copy = _copy_path(url)
-    return copy.read_bytes() if copy.is_file() else None
+    copy = _read_copy(_copy_path(url), limit)
+    return copy[0] if copy else None
+
+
+def _read_copy(path: Path, limit: int) -> tuple[bytes, datetime] | None:
+    """Return the bytes and the time of a copy; None if there is none, or no plain file of at most `limit` bytes."""
+    try:
+        with open(path, "rb", opener=files.open_plain) as file:
+            raw, when = file.read(limit + 1), datetime.fromtimestamp(os.fstat(file.fileno()).st_mtime)
+    except (OSError, InputError):
+        return None
+    return (raw, when) if len(raw) <= limit else None
 
 
 def _copy_path(url: str) -> Path:
     return cache_folder() / "fetched" / hashlib.sha256(url.encode()).hexdigest()
+
+
+def _not_writable(error: OSError) -> InputError:
+    return InputError(
+        f"The cache {cache_folder()} cannot be written: {error.strerror or error}. "
+        f"Set {VARIABLE} to a folder that you may write to."
+    )

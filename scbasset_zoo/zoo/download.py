@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import shutil
-import stat
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from scbasset_zoo.errors import InputError, PackageError, ScbassetZooError
+from scbasset_zoo.errors import InputError, PackageError, ScbassetZooError, SourceError
+from scbasset_zoo.files import open_plain
 from scbasset_zoo.progress import progress
 from scbasset_zoo.zoo import remote
+
+# A server that sends less than this must not keep a download open for ever.
+RATE_SECONDS, MIN_BYTES_PER_SECOND = 600.0, 1024
 
 
 @dataclass(frozen=True)
@@ -36,32 +38,52 @@ def download_all(downloads: Sequence[Download], description: str) -> None:
     Raises
     ------
     SourceError
-        A file cannot be reached. The bytes that arrived stay for the next call.
+        A file cannot be reached, or arrives too slowly. The bytes that arrived stay for the next call.
     PackageError
         A file does not have the expected hash. It is deleted.
     InputError
         The disk does not have enough space.
     """
     missing = sum(file.size - _size_on_disk(file.path) for file in downloads)
+    rate = _Rate()
     with progress(description, sum(file.size for file in downloads)) as advance:
         for file in downloads:
             file.path.parent.mkdir(parents=True, exist_ok=True)
             _check_free_space(file.path.parent, missing)
-            _download(file, advance)
+            _download(file, advance, rate)
             missing -= file.size
 
 
-def _download(file: Download, advance: Callable[[int], None]) -> None:
+class _Rate:
+    """How fast the bytes of a download arrive, over all its files and connections."""
+
+    def __init__(self) -> None:
+        self._start, self._n_bytes = time.monotonic(), 0
+
+    def add(self, n_bytes: int, url: str) -> None:
+        """Count bytes that arrived. Raise SourceError if there were too few in the last `RATE_SECONDS`."""
+        self._n_bytes += n_bytes
+        seconds = time.monotonic() - self._start
+        if seconds < RATE_SECONDS:
+            return
+        if self._n_bytes < MIN_BYTES_PER_SECOND * RATE_SECONDS:
+            raise SourceError(
+                f"{url}: only {self._n_bytes:,} bytes arrived within {seconds:,.0f} seconds. What arrived is kept: try again later."
+            )
+        self._start, self._n_bytes = time.monotonic(), 0
+
+
+def _download(file: Download, advance: Callable[[int], None], rate: _Rate) -> None:
     n_old_bytes = _size_on_disk(file.path)
     if n_old_bytes > file.size:
         file.path.unlink()
         n_old_bytes = 0
-    _complete(file, advance)
+    _complete(file, advance, rate)
     digest = _digest(file)
     if digest != file.digest and n_old_bytes:
         # The old bytes may be of an earlier version or damaged. Download the whole file once more.
         file.path.unlink()
-        _complete(file, lambda n_bytes: None)
+        _complete(file, lambda n_bytes: None, rate)
         digest = _digest(file)
     if digest != file.digest:
         file.path.unlink()
@@ -71,9 +93,9 @@ def _download(file: Download, advance: Callable[[int], None]) -> None:
         )
 
 
-def _complete(file: Download, advance: Callable[[int], None]) -> None:
+def _complete(file: Download, advance: Callable[[int], None], rate: _Rate) -> None:
     """Append to `file.path` until it has its full size. Connect again as long as connections bring new bytes."""
-    with open(file.path, "ab", opener=_open_regular) as out:
+    with open(file.path, "ab", opener=open_plain) as out:
         furthest = out.tell()
         advance(furthest)
 
@@ -89,6 +111,7 @@ def _complete(file: Download, advance: Callable[[int], None]) -> None:
                         n_new_bytes = max(out.tell() - furthest, 0)
                         advance(n_new_bytes)
                         furthest += n_new_bytes
+                        rate.add(n_new_bytes, file.url)
                 if out.tell() < file.size:
                     raise ConnectionError(f"the connection ended after {out.tell():,} of {file.size:,} bytes")
             except ScbassetZooError:
@@ -103,21 +126,6 @@ def _complete(file: Download, advance: Callable[[int], None]) -> None:
             remote.with_retries(file.url, connect)
         out.flush()
         os.fsync(out.fileno())
-
-
-def _open_regular(path: str, flags: int) -> int:
-    """Open a file of a cache that others may write to: not a link, pipe or device."""
-    extra = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-    try:
-        descriptor = os.open(path, flags | extra, 0o666)
-        about = os.fstat(descriptor)
-        if stat.S_ISREG(about.st_mode) and about.st_nlink == 1:
-            return descriptor
-        os.close(descriptor)
-    except OSError as error:
-        if error.errno not in (errno.ELOOP, errno.ENXIO):
-            raise
-    raise InputError(f"{path} in the cache is a link, a pipe or a device, and is not written. Remove it.")
 
 
 def _write(out: BinaryIO, chunk: bytes, path: Path) -> None:
@@ -143,5 +151,5 @@ def _size_on_disk(path: Path) -> int:
 
 
 def _digest(file: Download) -> str:
-    with open(file.path, "rb", opener=_open_regular) as stream:
+    with open(file.path, "rb", opener=open_plain) as stream:
         return hashlib.file_digest(stream, file.algorithm).hexdigest()

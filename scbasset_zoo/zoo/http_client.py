@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import urllib.parse
 from typing import Any
 
@@ -21,10 +22,17 @@ async def http_client(**options: Any) -> Any:
     trace.on_request_redirect.append(_check_redirect)
     return aiohttp.ClientSession(
         trace_configs=[trace],
+        middlewares=[_answer_in_time],
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENCE_SECONDS),
         headers={"Accept-Encoding": "identity"},  # so that ranges and sizes are those of the file itself
         trust_env=True,
     )
+
+
+async def _answer_in_time(request: Any, handler: Any) -> Any:
+    """Limit the time until the headers of an answer are complete. aiohttp's own limits start again with every byte."""
+    async with asyncio.timeout(SILENCE_SECONDS):
+        return await handler(request)
 
 
 async def _check_redirect(session: Any, context: Any, request: Any) -> None:

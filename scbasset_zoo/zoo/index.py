@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, FailFast, Field, model_validator
 
 from scbasset_zoo import files
 from scbasset_zoo.errors import PackageError
@@ -19,7 +20,8 @@ from scbasset_zoo.zoo.schema import StrictModel, from_fields, from_json
 from scbasset_zoo.zoo.versions import version_order
 
 FILE = "index.json"
-MAX_BYTES = 64 * 2**20
+MAX_BYTES = 16 * 2**20
+MAX_MODELS, MAX_FILES, MAX_TAGS = 10_000, 1_000, 50  # of an index; of an entry
 MAX_LEFT_OUT = 5
 _OWN_NAMES = frozenset(["index.json", "card.yaml", "recipe.yaml", "zoo.yaml", "readme.md", "model.onnx"])
 # Windows has no files of these names, with or without a suffix.
@@ -61,13 +63,13 @@ class Entry(StrictModel):
     version: Annotated[Version, Field(max_length=60)]
     path: RelativePath | None = None
     card_sha256: Sha256 | None = None
-    files: dict[RelativePath, FileEntry] = {}
+    files: Annotated[dict[RelativePath, FileEntry], Field(max_length=MAX_FILES)] = {}
     recipe: RecipeReference | None = None
     assembly: Text | None = None
     n_cells: Count | None = None
     description: Text
     license: License
-    tags: tuple[Tag, ...] = ()
+    tags: Annotated[tuple[Tag, ...], Field(max_length=MAX_TAGS)] = ()
     created: date | None = None
 
     @model_validator(mode="after")
@@ -105,7 +107,7 @@ class Index(StrictModel):
     """The index of all models of a source."""
 
     schema_version: Literal["1.0"] = "1.0"
-    models: tuple[Entry, ...] = ()
+    models: Annotated[tuple[Entry, ...], Field(max_length=MAX_MODELS), FailFast()] = ()
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:
@@ -126,24 +128,29 @@ class Index(StrictModel):
             whose id cannot be used is left out, with a message.
         """
         index = from_json(cls, raw, where)
-        models: list[Entry] = []
-        left_out: list[str] = []
-        spellings: dict[str, str] = {}
-        for entry in index.models:
-            try:
-                check_id(entry.id)
-                spelling = spellings.setdefault(entry.id.lower(), entry.id)
-                if spelling != entry.id:
-                    raise PackageError(f"the ids {spelling!r} and {entry.id!r} differ in upper and lower case only")
-            except PackageError as error:
-                left_out.append(str(error))
-            else:
-                models.append(entry)
+        models, left_out = _usable(index.models)
         for reason in left_out[:MAX_LEFT_OUT]:
             say(f"{where}: a model is left out: {reason}")
         if len(left_out) > MAX_LEFT_OUT:
             say(f"{where}: {len(left_out) - MAX_LEFT_OUT:,} more models are left out")
         return index if len(models) == len(index.models) else index.model_copy(update={"models": tuple(models)})
+
+    @classmethod
+    def of_entries(cls, entries: Iterable[Entry], where: str) -> Self:
+        """Return an index of entries, to be written; `where` is its place in error messages.
+
+        Raises
+        ------
+        PackageError
+            There are too many entries, or one that readers of the index would leave out.
+        """
+        index = from_fields(cls, {"models": tuple(entries)}, where)
+        _, left_out = _usable(index.models)
+        if left_out:
+            raise PackageError(
+                "\n  ".join([f"{where} was not written, because of a model that no reader could use:", *left_out[:5]])
+            )
+        return index
 
     def write(self, folder: Path) -> None:
         """Write index.json into `folder`. If writing fails, the old file stays."""
@@ -154,6 +161,24 @@ class Index(StrictModel):
         """Return the index as JSON, sorted by id and version."""
         models = tuple(sorted(self.models, key=lambda entry: (entry.id, version_order(entry.version))))
         return Index(models=models).model_dump_json(indent=1, exclude_none=True) + "\n"
+
+
+def _usable(entries: Iterable[Entry]) -> tuple[list[Entry], list[str]]:
+    """Return the entries whose ids can be used, and why each of the others cannot."""
+    usable: list[Entry] = []
+    reasons: list[str] = []
+    spellings: dict[str, str] = {}
+    for entry in entries:
+        try:
+            check_id(entry.id)
+            spelling = spellings.setdefault(entry.id.lower(), entry.id)
+            if spelling != entry.id:
+                raise PackageError(f"the ids {spelling!r} and {entry.id!r} differ in upper and lower case only")
+        except PackageError as error:
+            reasons.append(str(error))
+        else:
+            usable.append(entry)
+    return usable, reasons
 
 
 def package_entry(card: Card, raw: bytes, path: str) -> Entry:

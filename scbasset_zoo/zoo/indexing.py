@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -14,9 +15,8 @@ from scbasset_zoo.package.reading import Package
 from scbasset_zoo.progress import progress
 from scbasset_zoo.zoo.hashes import require_unchanged
 from scbasset_zoo.zoo.index import FILE, Entry, Index, check_id, package_entry
-from scbasset_zoo.zoo.recipes import MAX_BYTES as RECIPE_MAX_BYTES
-from scbasset_zoo.zoo.recipes import Recipe
-from scbasset_zoo.zoo.schema import from_fields, from_yaml
+from scbasset_zoo.zoo.recipes import read_recipe
+from scbasset_zoo.zoo.schema import from_fields
 
 
 def build_index(folder: str | os.PathLike[str]) -> Index:
@@ -41,7 +41,7 @@ def build_index(folder: str | os.PathLike[str]) -> Index:
     InputError
         The folder does not exist or cannot be written.
     """
-    folder = Path(folder)
+    folder = files.checked_path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder. Give the folder that contains the packages.")
     if (folder / "card.yaml").is_file():
@@ -61,19 +61,32 @@ def build_index(folder: str | os.PathLike[str]) -> Index:
         problems += _repeated_names(entries)
         if problems:
             raise PackageError("\n  ".join([f"{folder} was not indexed:", *problems]))
-        index = Index(models=tuple(entries))
+        index = Index.of_entries(entries, str(folder / FILE))
         index.write(folder)
     return index
 
 
 @contextlib.contextmanager
 def index_lock(folder: Path) -> Iterator[None]:
-    """Hold the lock on the index of `folder`. Remove the unfinished files of processes that were killed."""
+    """Hold the lock on the index of `folder`. Remove the unfinished files of processes that were killed.
+
+    Raises
+    ------
+    InputError
+        The folder has no lock: for one, because a link or a folder is in its place.
+    """
     from filelock import FileLock
 
-    with FileLock(folder / ".index.lock"):
+    lock = FileLock(folder / ".index.lock")
+    try:
+        lock.acquire()
+    except OSError as error:
+        raise InputError(f"{folder / '.index.lock'} cannot be locked: {error.strerror or error}. Remove it.") from error
+    try:
         remove_leftovers(folder / FILE)
         yield
+    finally:
+        lock.release()
 
 
 def _walk(folder: Path) -> Iterator[Path]:
@@ -99,15 +112,13 @@ def _entry(folder: Path, path: Path) -> Entry:
 
 
 def _recipe_entry(path: Path, relative: str) -> Entry:
-    if path.stat().st_size > RECIPE_MAX_BYTES:
-        raise PackageError(f"{path} has {path.stat().st_size:,} bytes; a recipe has at most {RECIPE_MAX_BYTES:,}.")
-    raw = path.read_bytes()
-    about = from_yaml(Recipe, raw, str(path)).about
+    recipe, raw = read_recipe(path)
+    about = recipe.about
     check_id(about.id)
     fields = {
         "id": about.id,
         "version": about.version,
-        "recipe": {"path": relative, "sha256": files.sha256(path)},
+        "recipe": {"path": relative, "sha256": hashlib.sha256(raw).hexdigest()},
         "assembly": about.assembly,
         "description": about.description,
         "license": about.license,

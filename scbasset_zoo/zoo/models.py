@@ -9,6 +9,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scbasset_zoo import files
 from scbasset_zoo.package.reading import Package
 from scbasset_zoo.progress import say
 
@@ -134,11 +135,12 @@ def search_models(words: str | Iterable[str]) -> list[Listing]:
 
 def _folder_of_name_or_url(given: str | os.PathLike[str], *, check_hashes: bool = False) -> Path | None:
     """Return the package's folder of a name or URL, or None if `given` is itself a folder."""
-    text, path = os.fspath(given), Path(given)
+    text = os.fspath(given)
     if "://" in text:
         from scbasset_zoo.zoo.pulling import package_at_url
 
         return package_at_url(text, check_hashes=check_hashes).folder
+    path = files.checked_path(given)
     if isinstance(given, os.PathLike) or path.is_absolute() or text.startswith(".") or (path / "card.yaml").is_file():
         return None
     from scbasset_zoo.zoo.lookup import package_named

@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from scbasset_zoo import files
@@ -17,6 +18,7 @@ from scbasset_zoo.progress import progress, say
 from scbasset_zoo.zoo import index, remote
 from scbasset_zoo.zoo.index import Entry, Index, package_entry
 from scbasset_zoo.zoo.indexing import index_lock
+from scbasset_zoo.zoo.schema import from_json
 from scbasset_zoo.zoo.urls import WRITABLE, folder_url, is_url
 
 
@@ -45,10 +47,10 @@ def publish(package: str | os.PathLike[str], destination: str | os.PathLike[str]
     SourceError
         The destination cannot be reached.
     """
-    location = _location(destination)
-    if not is_url(location) and Path(location).resolve().is_relative_to(Path(package).resolve()):
+    location, folder = _location(destination), files.checked_path(package)
+    if not is_url(location) and files.checked_path(location).resolve().is_relative_to(folder.resolve()):
         raise InputError(f"{location} is inside the package {package}. Publish to a folder outside of it.")
-    opened = _verified(Path(package))
+    opened = _verified(folder)
     path = f"{opened.card.id}/{opened.card.version}"
     entry = package_entry(opened.card, (opened.folder / "card.yaml").read_bytes(), path)
     if is_url(location):
@@ -99,9 +101,10 @@ def _publish_locally(package: Package, root: Path, entry: Entry) -> None:
     files.check_destination(root / index.FILE, overwrite=True)
     with index_lock(root):
         path = root / index.FILE
-        old_index = Index.parse(path.read_bytes(), str(path)) if path.is_file() else Index()
-        if _is_listed(old_index, entry, str(root)):
+        old_entries = _entries(path.read_bytes(), str(path)) if path.is_file() else ()
+        if _is_listed(old_entries, entry, str(root)):
             return
+        new_index = Index.of_entries((*old_entries, entry), str(path))
         if not _same_card(target / "card.yaml", entry):
             with files.new_folder(target) as partial, progress(f"copying {entry.name}", entry.bytes) as advance:
                 for name, file in _card_last(entry):
@@ -110,15 +113,16 @@ def _publish_locally(package: Package, root: Path, entry: Entry) -> None:
                     if files.sha256(partial / name) != file.sha256:
                         raise PackageError(f"{package.folder / name} changed while it was copied; nothing was published.")
                     advance(file.bytes)
-        Index(models=(*old_index.models, entry)).write(root)
+        new_index.write(root)
 
 
 def _publish_remotely(package: Package, root: str, entry: Entry) -> None:
     index_url = f"{root}/{index.FILE}"
     raw = _read_if_exists(index_url, index.MAX_BYTES)
-    old_index = Index() if raw is None else Index.parse(raw, index_url)
-    if _is_listed(old_index, entry, root):
+    old_entries = () if raw is None else _entries(raw, index_url)
+    if _is_listed(old_entries, entry, root):
         return
+    new_index = Index.of_entries((*old_entries, entry), index_url)
     base = f"{root}/{entry.path}"
     old_card = _read_if_exists(f"{base}/card.yaml", MAX_BYTES)
     if old_card is not None and hashlib.sha256(old_card).hexdigest() != entry.card_sha256:
@@ -129,13 +133,18 @@ def _publish_remotely(package: Package, root: str, entry: Entry) -> None:
             advance(file.bytes)
     with tempfile.TemporaryDirectory() as folder:
         new = Path(folder) / index.FILE
-        new.write_text(Index(models=(*old_index.models, entry)).to_json(), encoding="utf-8")
+        new.write_text(new_index.to_json(), encoding="utf-8")
         remote.upload(new, index_url)
 
 
-def _is_listed(old_index: Index, entry: Entry, root: str) -> bool:
+def _entries(raw: bytes, where: str) -> tuple[Entry, ...]:
+    """Return all entries of an index, also those that readers leave out, so that none is lost when it is written again."""
+    return from_json(Index, raw, where).models
+
+
+def _is_listed(old_entries: Iterable[Entry], entry: Entry, root: str) -> bool:
     """Return whether the index has the package. Another package of the same version is an error: a version never changes."""
-    for other in old_index.models:
+    for other in old_entries:
         if other.name == entry.name:
             if other.key != entry.key:
                 raise _other_content(entry, root)

@@ -111,10 +111,9 @@ def _cached(entry: Entry, make: Callable[[Path], Path], *, check_hashes: bool, b
         if changed:
             say(f"{target}: {', '.join(changed)} was damaged or changed; the package is removed and pulled again")
             files.remove(target)
-        folder = cache.download_folder(entry)
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = cache.make_folder(cache.download_folder(entry))
         complete = make(folder)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        cache.make_folder(target.parent)
         files.remove(target)
         os.rename(complete, target)
         files.remove(folder)
@@ -123,6 +122,8 @@ def _cached(entry: Entry, make: Callable[[Path], Path], *, check_hashes: bool, b
 
 def _download(base: str, entry: Entry, folder: Path) -> Path:
     package = folder / "package"
+    for name in entry.files:
+        cache.make_folder((package / name).parent)
     downloads = [Download(f"{base}/{name}", package / name, file.bytes, file.sha256) for name, file in entry.files.items()]
     # The card is checked before the other files are downloaded.
     downloads.sort(key=lambda file: file.path != package / "card.yaml")
@@ -145,7 +146,7 @@ def _build_from_recipe(source: Source, entry: Entry, folder: Path) -> Path:
         raw = remote.read(where, recipes.MAX_BYTES)
     else:
         path = _path_without_links(Path(source.location), entry.recipe.path)
-        where, raw = str(path), path.read_bytes()
+        where, raw = str(path), recipes.read_recipe(path)[1]
     if hashlib.sha256(raw).hexdigest() != entry.recipe.sha256:
         raise PackageError(
             f"{where} does not have the SHA-256 in the index. The source's maintainer should run `scbasset-zoo index`."

@@ -16,9 +16,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, Valid
 from scbasset_zoo.errors import InputError, PackageError
 from scbasset_zoo.package.card_fields import Count, License, ModelId, Sha256, Tag, Text, Version
 from scbasset_zoo.package.reading import Package
-from scbasset_zoo.zoo import remote
+from scbasset_zoo.zoo import cache, remote
 from scbasset_zoo.zoo.download import Download, download_all
-from scbasset_zoo.zoo.schema import StrictModel
+from scbasset_zoo.zoo.schema import StrictModel, from_yaml
 from scbasset_zoo.zoo.urls import check_url
 
 MAX_BYTES = 2**20
@@ -101,9 +101,25 @@ class Recipe(StrictModel):
         name = name if PLAIN_NAME.fullmatch(name) else "source"
         size = remote.size(self.source.url) if self.source.bytes is None else self.source.bytes
         algorithm, digest = self.source.digest
-        path = work / "source" / name
+        path = cache.make_folder(work / "source") / name
         download_all([Download(self.source.url, path, size, digest, algorithm)], f"downloading {name}")
         return importer().convert(path, options, out=out, about=self.about.model_dump(exclude_unset=True), overwrite=True)
+
+
+def read_recipe(path: Path) -> tuple[Recipe, bytes]:
+    """Read a recipe of a local source, and return it with its bytes.
+
+    Raises
+    ------
+    PackageError
+        It is missing, too large or no plain file, or has problems.
+    """
+    if path.is_symlink() or not path.is_file():
+        raise PackageError(f"{path} is not a plain file. Write the index again with `scbasset-zoo index`.")
+    if path.stat().st_size > MAX_BYTES:
+        raise PackageError(f"{path} has {path.stat().st_size:,} bytes; a recipe has at most {MAX_BYTES:,}.")
+    raw = path.read_bytes()
+    return from_yaml(Recipe, raw, str(path)), raw
 
 
 def _importer(name: str) -> Any:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
+import pydantic_core
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from scbasset_zoo.errors import PackageError
 from scbasset_zoo.package import plain_yaml
 from scbasset_zoo.validation import field_problems
 
+MAX_MEMBERS = 10_000  # of a mapping or list: pydantic needs a kilobyte for each member that is wrong
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -20,7 +22,8 @@ class StrictModel(BaseModel):
 
 
 def from_json(model: type[Model], raw: bytes, where: str) -> Model:
-    """Read fields from JSON. A PackageError lists all problems; `where` is the file's name in it."""
+    """Read fields from JSON. A PackageError lists the problems; `where` is the file's name in it."""
+    _check_lengths(raw, where)
     try:
         return model.model_validate_json(raw)
     except ValidationError as error:
@@ -39,6 +42,21 @@ def from_fields(model: type[Model], fields: Any, where: str) -> Model:
         return model.model_validate(fields)
     except ValidationError as error:
         raise _problems(error, where) from None
+
+
+def _check_lengths(raw: bytes, where: str) -> None:
+    try:
+        parts = [pydantic_core.from_json(raw)]
+    except ValueError:  # pydantic says what is wrong, when it reads the fields
+        return
+    while parts:
+        part = parts.pop()
+        if isinstance(part, dict | list):
+            if len(part) > MAX_MEMBERS:
+                raise PackageError(
+                    f"{where} cannot be used: a list or mapping in it has {len(part):,} members, more than {MAX_MEMBERS:,}."
+                )
+            parts.extend(part.values() if isinstance(part, dict) else part)
 
 
 def _problems(error: ValidationError, where: str) -> PackageError:

@@ -10,6 +10,7 @@ from typing import Annotated
 from pydantic import Field
 
 from scbasset_zoo.errors import InputError, SourceError
+from scbasset_zoo.package.card_fields import Text
 from scbasset_zoo.zoo import cache
 from scbasset_zoo.zoo.bundled import bundled_folder
 from scbasset_zoo.zoo.index import FILE, MAX_BYTES, Index
@@ -68,7 +69,7 @@ class Source:
         if not self.is_remote:
             return self.read_index()[0]
         url = self._index_url()
-        raw = cache.last_copy(url)
+        raw = cache.last_copy(url, MAX_BYTES)
         return None if raw is None else Index.parse(raw, url)
 
     def _index_url(self) -> str:
@@ -109,15 +110,14 @@ def source_named(name: str) -> Source:
 
 def config_path() -> Path:
     """Return the path of zoo.yaml: SCBASSET_ZOO_CONFIG, or a file in the platform's folder for settings."""
-    if os.environ.get(VARIABLE):
-        return Path(os.environ[VARIABLE]).expanduser().absolute()
-    from scbasset_zoo.zoo.user_folders import config_folder
+    from scbasset_zoo.zoo.user_folders import config_folder, expanded
 
-    return config_folder() / "zoo.yaml"
+    given = os.environ.get(VARIABLE)
+    return expanded(given, VARIABLE).absolute() if given else config_folder() / "zoo.yaml"
 
 
 class _Location(StrictModel):
-    location: Annotated[str, Field(min_length=1)]
+    location: Text
 
 
 class _Config(StrictModel):
@@ -131,8 +131,10 @@ def _configured_locations() -> dict[str, str]:
             raise InputError(f"{VARIABLE} is {path}, which does not exist. Make this file, or unset the variable.")
         return {}
     config = from_yaml(_Config, path.read_bytes(), str(path))
-    return {name: _location(entry.location, path.parent) for name, entry in config.sources.items()}
+    return {name: _location(entry.location, path, name) for name, entry in config.sources.items()}
 
 
-def _location(text: str, folder: Path) -> str:
-    return text if is_url(text) else str(folder / Path(text).expanduser())
+def _location(text: str, config: Path, name: str) -> str:
+    from scbasset_zoo.zoo.user_folders import expanded
+
+    return text if is_url(text) else str(config.parent / expanded(text, f"{config}: the location of {name}"))

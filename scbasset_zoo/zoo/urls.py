@@ -29,6 +29,10 @@ def check_url(url: str) -> str:
         Models are not read from URLs of this kind, for example file://.
     """
     kind, _, rest = url.partition("://")
+    try:
+        urllib.parse.urlsplit(url).port  # noqa: B018  raises an error on a wrong port
+    except ValueError as error:
+        raise ValueError(f"{url!r} is not an address: {error}") from None
     if kind not in READABLE or not rest.strip("/") or not url.isprintable() or " " in url:
         raise ValueError(f"{url!r} cannot be read; an address begins with {', '.join(f'{kind}://' for kind in READABLE)}")
     return url.rstrip("/")

@@ -10,6 +10,7 @@ from pathlib import Path
 from platformdirs import user_cache_path, user_config_path, user_data_path
 
 from scbasset_zoo.errors import InputError
+from scbasset_zoo.files import checked_path
 
 _NAME = "scbasset-zoo"
 
@@ -27,6 +28,20 @@ def default_cache_folder() -> Path:
 def data_folder() -> Path:
     """Return the platform's folder for data of programs."""
     return _or_temporary(user_data_path)
+
+
+def expanded(text: str, where: str) -> Path:
+    """Return a path that a user wrote, with `~` replaced by the user's home.
+
+    Raises
+    ------
+    InputError
+        The path begins with `~` and there is no such home, or it is no path. `where` says in the message who gives the path.
+    """
+    try:
+        return checked_path(Path(text).expanduser())
+    except RuntimeError as error:
+        raise InputError(f"{where} is {text!r}, but there is no such home. Write the whole path.") from error
 
 
 def temporary_folder() -> Path:

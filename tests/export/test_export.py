@@ -312,3 +312,50 @@ def test_exporting_from_the_command_line_names_the_next_step(run, tmp_path):
     assert again.returncode == 1
     assert again.stderr.startswith("error:")
     assert "Traceback" not in again.stderr
+
+
+RUN_DAMAGE = {
+    "run.json": [b"{", b"[]", b"\xff\xfe", b'{"status": "finished"}', b'{"data": ' + b"[" * 5_000],
+    "best.npz": [b"", b"PK\x03\x04", b"\x93NUMPY"],
+    "checkpoint.npz": [b"", b"PK\x03\x04", b"\x93NUMPY"],
+    "history.csv": [b"", b"\0\1\xff", b"epoch\n1\n", b"a,b\n1,2,3\n"],
+}
+
+
+@pytest.mark.parametrize(("name", "content"), [(name, content) for name, contents in RUN_DAMAGE.items() for content in contents])
+def test_a_damaged_run_is_one_message_on_the_command_line(run, prepared, tmp_path, name, content):
+    folder = shutil.copytree(run.folder, tmp_path / "run")
+    (folder / name).write_bytes(content)
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    commands = []
+    if name in ("run.json", "best.npz"):
+        commands.append(["export", str(folder), "--out", str(tmp_path / "package")])
+    if name != "best.npz":
+        commands.append(["train", str(prepared.folder), "--out", str(folder), "--resume", "--epochs", "9"])
+    for command in commands:
+        done = CliRunner().invoke(app, command)
+        assert isinstance(done.exception, InputError), done.exception
+        assert name in str(done.exception)
+    assert not (tmp_path / "package").exists()
+    assert {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    "change", [{"n_cells": 10**12}, {"embedding_size": 10**9}, {"width": 1e9}, {"sequence_length": 10**9}, {"n_batches": 2}]
+)
+def test_sizes_of_a_network_that_are_not_those_of_options_and_data_are_damage(run, tmp_path, change):
+    """A network of such sizes would fill the memory."""
+    folder = shutil.copytree(run.folder, tmp_path / "run")
+    record = json.loads((folder / "run.json").read_text())
+    record["architecture"].update(change)
+    (folder / "run.json").write_text(json.dumps(record))
+    with pytest.raises(InputError, match="run.json is damaged: its architecture is"):
+        sz.export(folder, out=tmp_path / "package")
+
+
+def test_a_record_without_fields_that_have_defaults_is_exported(run, tmp_path):
+    folder = shutil.copytree(run.folder, tmp_path / "run")
+    record = json.loads((folder / "run.json").read_text())
+    del record["stopped_because"], record["options"]["batch_key"], record["options"]["init_from"]
+    (folder / "run.json").write_text(json.dumps(record))
+    assert sz.export(folder, out=tmp_path / "package").verify() == []

@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import socket
 import threading
 import time
 from collections import Counter
@@ -24,6 +25,8 @@ class Server:
         By path, the status codes of the next answers.
     redirects, replaced : dict
         By path, the address to redirect to, or other bytes to serve.
+    headers : dict
+        Further headers of every file.
     ranges : bool
         Whether ranges are supported.
     pause : float
@@ -34,7 +37,7 @@ class Server:
         self.folder = Path(folder)
         self.sent, self.requests = Counter(), []
         self.drops, self.statuses, self.redirects, self.replaced = {}, {}, {}, {}
-        self.redirect_header = "Location"
+        self.redirect_header, self.headers = "Location", {}
         self.ranges, self.pause = True, 0.0
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
@@ -75,6 +78,8 @@ def _handler(server):
             if first and server.ranges:
                 self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
             self.send_header("Content-Length", str(len(body) - start))
+            for name, value in server.headers.items():
+                self.send_header(name, value)
             self.end_headers()
             if not server.drops.get(path):
                 return self._send(path, body[start:])
@@ -102,3 +107,29 @@ def _handler(server):
             pass
 
     return Handler
+
+
+@contextlib.contextmanager
+def dripping_server(part):
+    """Yield the URL of a server whose `part` of every answer, "headers" or "body", arrives a byte at a time and never ends."""
+    done = threading.Event()
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def answer(connection):
+        with contextlib.suppress(OSError), connection:
+            connection.recv(65_536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\n" + (b"\r\n" if part == "body" else b"X: "))
+            while not done.wait(0.05):
+                connection.sendall(b"a")
+
+    def accept():
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=answer, args=(listener.accept()[0],), daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        done.set()
+        listener.close()

@@ -124,3 +124,18 @@ def test_a_zarr_store_of_mudata_is_named_with_its_modalities(tmp_path):
 def test_values_that_are_no_real_numbers_are_refused(values):
     with pytest.raises(InputError, match=r"the AnnData: X has values of the type .*; expected counts"):
         list(open_matrix(adata_of(values)).open_entries())
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["matrix/x", "row_attrs/x", "col_attrs/x"], "is a loom file"),
+        (["hg19/barcodes", "hg19/genes", "hg19/indptr"], "is a gene matrix of Cell Ranger 1 or 2"),
+    ],
+)
+def test_formats_of_genes_are_named(tmp_path, names, message):
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        for name in names:
+            file[name] = np.arange(3)
+    with pytest.raises(InputError, match=message):
+        open_matrix(tmp_path / "other.h5")

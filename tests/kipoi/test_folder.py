@@ -1,8 +1,11 @@
 """The source folder for Kipoi lists the models on this machine."""
 
 import json
+import os
 
 import pandas as pd
+import pytest
+import yaml
 from helpers.kipoi_command import GROUP
 from helpers.toy import toy_package
 from helpers.zoo_fixtures import NAME, cached_folders
@@ -68,10 +71,65 @@ def test_the_committed_files_agree_with_the_models(demo, tmp_path):
     """When this fails: python -c "from scbasset_zoo.kipoi.folder import *; write_models(bundled_folder() / 'scbasset')"."""
     listed = pd.read_csv(GROUP / "models.tsv", sep="\t", comment="#")["open_as"].map(json.loads)
     on_disk = newest([*GROUP.rglob("card.yaml"), *GROUP.rglob("recipe.yaml")])
-    assert demo.card.id in [about["id"] for about in on_disk]
-    assert list(listed) == [f"{about['id']}@{about['version']}" for about in on_disk]
+    assert demo.card.id in [fields.id for fields in on_disk]
+    assert list(listed) == [f"{fields.id}@{fields.version}" for fields in on_disk]
     default = (GROUP / "model.yaml").read_text()
     assert f"version: {demo.card.version}\n" in default
     assert f"shape: ({demo.card.cells.n_cells},)\n" in default
     assert demo.verify() == []
     assert sum(path.stat().st_size for path in bundled_folder().rglob("*") if path.is_file()) < 3e6
+
+
+RECIPE = {
+    "importer": "calico",
+    "source": {"url": "https://example.org/weights.h5", "md5": "a" * 32},
+    "about": {"id": "lab/soon", "version": "2.0.0", "description": "Made at first use.", "license": "CC0-1.0"},
+}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("cells", {"n_cells": "__import__('os').mkdir('EVALUATED') or 5"}),
+        ("cells", {"n_cells": [1]}),
+        ("cells", 5),
+        ("authors", 5),
+        ("authors", ["A. Author"]),
+        ("data", ["x"]),
+        ("citation", {"text": "x"}),
+        ("citation", [{"doi": "javascript:x"}]),
+    ],
+)
+def test_a_recipe_puts_nothing_into_the_table_that_kipoi_evaluates(tmp_path, capsys, field, value):
+    """Kipoi evaluates the shape of the targets as Python, and a recipe may give any fields for the card."""
+    (tmp_path / "soon").mkdir()
+    recipe = RECIPE | {"about": RECIPE["about"] | {field: value}}
+    (tmp_path / "soon/recipe.yaml").write_text(yaml.safe_dump(recipe))
+    write_models(tmp_path)
+    assert "recipe.yaml is left out of Kipoi's models" in capsys.readouterr().err
+    assert "soon" not in (tmp_path / "models.tsv").read_text()
+
+
+def test_the_table_has_no_letters_that_deceive(tmp_path):
+    (tmp_path / "soon").mkdir()
+    extra = {"description": "a\u200bb", "authors": [{"name": "c\ufe0fd"}], "citation": [{"text": "e\u2028f"}]}
+    (tmp_path / "soon/recipe.yaml").write_text(yaml.safe_dump(RECIPE | {"about": RECIPE["about"] | extra}))
+    write_models(tmp_path)
+    table = (tmp_path / "models.tsv").read_text()
+    assert not set("\u200b\ufe0f\u2028") & set(table)
+    assert "soon" in table
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link", "large"])
+def test_a_recipe_that_is_no_plain_small_file_is_left_out(tmp_path, capsys, kind):
+    (tmp_path / "soon").mkdir()
+    path = tmp_path / "soon/recipe.yaml"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "link":
+        (tmp_path / "other").write_text(yaml.safe_dump(RECIPE))
+        path.symlink_to(tmp_path / "other")
+    else:
+        path.write_text(yaml.safe_dump(RECIPE) + "#" * 2**20)
+    write_models(tmp_path)
+    assert "left out of Kipoi's models" in capsys.readouterr().err

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from helpers import toy
 
@@ -141,7 +142,17 @@ def test_the_number_of_threads_can_be_given(monkeypatch):
 @pytest.mark.parametrize("value", ["0", "-1", "two", "1.5", "³"])
 def test_a_number_of_threads_that_is_none_is_refused(monkeypatch, value):
     monkeypatch.setenv("SCBASSET_ZOO_THREADS", value)
-    with pytest.raises(InputError, match="SCBASSET_ZOO_THREADS must be a whole number from 1; found"):
+    with pytest.raises(InputError, match="SCBASSET_ZOO_THREADS must be a whole number from 1 to 4096; found"):
         devices.usable_cores()
     with pytest.raises(InputError, match="threads must be a whole number from 1"):
         devices.choose_device("cpu", threads=0)
+
+
+@pytest.mark.parametrize("threads", [True, np.True_, 1.0, "2", -1, 10**30])
+def test_what_is_no_number_of_threads_is_refused(threads):
+    with pytest.raises(InputError, match="threads must be a whole number from 1 to 4096"):
+        devices.choose_device("cpu", threads=threads)
+
+
+def test_a_number_of_threads_of_numpy_is_taken():
+    assert devices.choose_device("cpu", threads=np.int64(2)).threads == 2

@@ -48,7 +48,7 @@ def test_head_and_cells_are_the_packages(model, folder):
     assert model.device.name == "cpu"
 
 
-@pytest.mark.parametrize("batch_size", [1, 2, 5, 100])
+@pytest.mark.parametrize("batch_size", [1, 2, 5, 100, np.uint8(2)])
 def test_the_batch_size_does_not_matter(model, sequences, batch_size):
     np.testing.assert_allclose(model.embed(sequences, batch_size=batch_size), model.embed(sequences), atol=ROUNDING)
 
@@ -65,8 +65,9 @@ def test_strings_codes_and_one_hot_are_the_same_sequences(model, sequences):
 def test_sequences_of_another_length_are_refused(model):
     with pytest.raises(InputError, match="1,343 bp; expected 1,344"):
         model.embed(["A" * 1343])
-    with pytest.raises(InputError, match="batch size must be 1 or more; found 0"):
-        model.embed(["A" * 1344], batch_size=0)
+    for batch_size in (0, True, 1.5, "2"):
+        with pytest.raises(InputError, match=f"batch size must be a whole number from 1; found {batch_size!r}"):
+            model.embed(["A" * 1344], batch_size=batch_size)
 
 
 def test_cells_can_be_chosen_by_barcode_position_or_boolean(model, sequences):

@@ -157,7 +157,7 @@ def test_tensorflow_of_version_1_is_refused():
             None,
             None,
             True,
-            "TensorFlow cannot load its CUDA libraries; pip install '.[train-gpu]' in the clone of scbasset_zoo brings them",
+            "TensorFlow cannot load its CUDA libraries; pip install '.[train-gpu]' in the clone",
         ),
     ],
 )

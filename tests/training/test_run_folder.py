@@ -8,7 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scbasset_zoo.errors import InputError
-from scbasset_zoo.training.run_folder import HISTORY, check_record, open_run, read_history, read_record, write_history, write_record
+from scbasset_zoo.training.run_folder import (
+    HISTORY,
+    check_state,
+    checked_record,
+    open_run,
+    read_history,
+    read_record,
+    write_history,
+    write_record,
+)
+from scbasset_zoo.training.train_options import TrainingOptions
 
 RECORD = {
     "status": "finished",
@@ -40,7 +50,8 @@ def test_another_folder_is_refused(tmp_path, content):
 
 
 def test_a_damaged_record_names_all_its_problems(tmp_path):
-    check_record(tmp_path, RECORD)
+    write_record(tmp_path, RECORD)
+    checked_record(tmp_path)
     wrong = RECORD | {"status": "done", "architecture": {**RECORD["architecture"], "n_cells": "many"}, "options": {"epochs": -1}}
     del wrong["precision"]
     write_record(tmp_path, wrong)
@@ -84,3 +95,33 @@ def test_a_history_with_a_gap_is_refused_and_one_that_starts_later_is_read(tmp_p
     write_history(tmp_path, rows(1, 3))
     with pytest.raises(InputError, match="the epochs are not consecutive"):
         read_history(tmp_path)
+
+
+def test_fields_that_may_be_missing_are_filled_in(tmp_path):
+    write_record(tmp_path, RECORD)
+    record = checked_record(tmp_path)
+    assert (record["stopped_because"], record["seconds"]) == ("", 0.0)
+    assert record["options"] == TrainingOptions(epochs=3).model_dump()
+    assert record["architecture"] == RECORD["architecture"]
+
+
+@pytest.mark.parametrize("changes", [5, [5], [{"option": "x"}], [{"option": "x", "before": [], "after_epoch": 1}]])
+def test_changed_options_of_another_form_are_damage(tmp_path, changes):
+    write_record(tmp_path, RECORD | {"changed_options": changes})
+    with pytest.raises(InputError, match=r"run.json is damaged:\n  changed_options"):
+        checked_record(tmp_path)
+
+
+NUMBERS = {"epoch": 3, "step": 0, "best_epoch": 2, "best_auroc": 0.7, "loss_sum": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [(name, value) for name in ("epoch", "step", "best_epoch") for value in (-1, 1.5, True, "1", None, 2**31, float("nan"))]
+    + [(name, value) for name in ("best_auroc", "loss_sum") for value in (float("nan"), True, "1", None)],
+)
+def test_impossible_numbers_of_a_checkpoint_are_damage(tmp_path, name, value):
+    path = tmp_path / "checkpoint.npz"
+    check_state(path, {}, NUMBERS | {"best_auroc": float("-inf")}, tuple(NUMBERS))
+    with pytest.raises(InputError, match=f"checkpoint.npz is damaged: it does not give {name}"):
+        check_state(path, {}, NUMBERS | {name: value}, tuple(NUMBERS))

@@ -14,6 +14,7 @@ from helpers.zoo_fixtures import MODEL, NAME, cached_folders
 import scbasset_zoo as sz
 from scbasset_zoo import files
 from scbasset_zoo.errors import InputError, PackageError, SourceError
+from scbasset_zoo.zoo import download
 from scbasset_zoo.zoo.download import Download, download_all
 
 
@@ -125,6 +126,31 @@ def test_what_others_planted_in_a_cache_is_neither_followed_nor_written(web, tmp
     part = tmp_path / "part"
     {"link": part.symlink_to, "hard link": part.hardlink_to}.get(kind, lambda _: os.mkfifo(part))(tmp_path / "victim")
     size, digest = (web.folder / MODEL).stat().st_size, files.sha256(web.folder / MODEL)
-    with pytest.raises(InputError, match="is a link, a pipe or a device, and is not written. Remove it"):
+    with pytest.raises(InputError, match="is a link, a folder, a pipe or a device, and is neither read nor written. Remove it"):
         download_all([Download(f"{web.url}/{MODEL}", part, size, digest)], "x")
     assert (tmp_path / "victim").read_bytes() == b"precious"
+
+
+def test_a_download_that_is_too_slow_ends_and_is_continued_later(web, tmp_path, monkeypatch):
+    monkeypatch.setattr(download, "RATE_SECONDS", 0.3)
+    monkeypatch.setattr(download, "MIN_BYTES_PER_SECOND", 10**6)
+    web.pause = 0.02
+    with pytest.raises(SourceError, match=r"only [\d,]+ bytes arrived within .* What arrived is kept"):
+        sz.pull(NAME)
+    assert cached_folders(tmp_path) == []
+    (part,) = (tmp_path / "cache/partial").rglob("model.onnx")
+    assert part.stat().st_size > 0
+    monkeypatch.undo()
+    monkeypatch.setenv("SCBASSET_ZOO_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("SCBASSET_ZOO_CONFIG", str(tmp_path / "config/zoo.yaml"))
+    web.pause = 0
+    assert sz.pull(NAME).verify() == []
+    assert max(start for path, start in web.requests if path == MODEL) > 0
+
+
+def test_connections_of_a_few_bytes_do_not_hold_a_download(web, monkeypatch):
+    """Each brings new bytes, so none counts as failed."""
+    monkeypatch.setattr(download, "RATE_SECONDS", 0.5)
+    web.drops[MODEL] = [1] * 10_000
+    with pytest.raises(SourceError, match="bytes arrived within"):
+        sz.pull(NAME)

@@ -71,3 +71,45 @@ def test_many_unknown_keys_give_a_short_error():
     with pytest.raises(PackageError, match="and 4,980 more") as error:
         Index.parse(raw, "there")
     assert len(str(error.value)) < 3_000
+
+
+def _with_entries(lab, change):
+    fields = json.loads((lab / "index.json").read_text())
+    change(fields)
+    return json.dumps(fields).encode()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda fields: fields.update(models=fields["models"][:1] * 10_001), "has 10,001 members, more than 10,000"),
+        (lambda fields: fields["models"][0]["tags"].extend(["a"] * 100_000), "members, more than 10,000"),
+        (lambda fields: fields.update({str(n): 1 for n in range(100_000)}), "has 100,002 members, more than 10,000"),
+        (lambda fields: fields["models"][0]["tags"].extend(["a"] * 51), "models.0.tags: tuple should have at most 50 items"),
+        (
+            lambda fields: fields["models"][0]["files"].update({f"{n}": {"bytes": 1, "sha256": "0" * 64} for n in range(1001)}),
+            "models.0.files: dictionary should have at most 1000 items",
+        ),
+        (lambda fields: fields["models"][0]["files"]["card.yaml"].update(bytes=2**53), "less than 9007199254740992"),
+        (lambda fields: fields["models"][0].update(n_cells=10**4000), "less than 9007199254740992"),
+    ],
+)
+def test_the_entries_of_an_index_and_their_parts_are_bounded(lab, change, message):
+    with pytest.raises(PackageError, match="there cannot be used") as error:
+        Index.parse(_with_entries(lab, change), "there")
+    assert message in str(error.value)
+    assert len(str(error.value)) < 10_000
+
+
+def test_only_the_first_wrong_entry_is_described(lab):
+    raw = _with_entries(lab, lambda fields: fields.update(models=[{}] * 9_000))
+    with pytest.raises(PackageError, match=r"models\.0\.id: is missing") as error:
+        Index.parse(raw, "there")
+    assert "models.1" not in str(error.value)
+
+
+def test_an_index_of_many_models_is_read(lab):
+    def many(fields):
+        fields["models"] = [fields["models"][0] | {"id": f"lab/m{number}"} for number in range(2_000)]
+
+    assert len(Index.parse(_with_entries(lab, many), "there").models) == 2_000

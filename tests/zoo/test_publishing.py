@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -105,3 +106,35 @@ def test_an_id_inside_another_models_version_is_not_published(tmp_path):
     with pytest.raises(PackageError, match="looks like a version"):
         sz.publish(package, tmp_path / "source")
     assert not (tmp_path / "source").exists()
+
+
+@pytest.mark.parametrize("model_id", ["lab/recipe.yaml", "Lab/brain", "lab/brain"])
+def test_an_index_is_not_written_without_one_of_its_entries(packages, lab, tmp_path, model_id):
+    index = lab / "index.json"
+    fields = json.loads(index.read_text())
+    fields["models"].append(fields["models"][0] | {"id": model_id, "version": "7.0.0"})
+    index.write_text(json.dumps(fields))
+    package = toy.toy_package(tmp_path / "p", id="lab/other").folder
+    before = index.read_bytes()
+    if model_id == "lab/brain":
+        sz.publish(package, lab)
+        assert len(json.loads(index.read_text())["models"]) == len(fields["models"]) + 1
+        return
+    with pytest.raises(PackageError, match=f"index.json was not written(?s:.)*{model_id}"):
+        sz.publish(package, lab)
+    assert index.read_bytes() == before
+    assert not (lab / "lab/other").exists()
+
+
+@pytest.mark.parametrize("way", ["publish", "index"])
+def test_ids_that_differ_in_upper_and_lower_case_only_get_no_index(packages, tmp_path, way):
+    source = tmp_path / "source"
+    sz.publish(packages["new"], source)
+    before = (source / "index.json").read_bytes()
+    other = toy.toy_package(tmp_path / "p", id="lab/BLOOD").folder
+    if way == "index":
+        shutil.copytree(other, source / "other")
+    write = {"publish": lambda: sz.publish(other, source), "index": lambda: build_index(source)}[way]
+    with pytest.raises(PackageError, match="differ in upper and lower case only"):
+        write()
+    assert (source / "index.json").read_bytes() == before

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
+import time
+
 import pytest
 from helpers.zoo_fixtures import MODEL, NAME
+from helpers.zoo_server import dripping_server
 
 import scbasset_zoo as sz
 from scbasset_zoo.errors import PackageError, SourceError
@@ -55,3 +59,24 @@ def test_a_small_file_has_a_deadline(web, monkeypatch):
     monkeypatch.setattr(remote, "SMALL_FILE_SECONDS", -1.0)
     with pytest.raises(SourceError, match="did not arrive within"):
         remote.read(f"{web.url}/index.json", 2**20)
+
+
+@pytest.mark.parametrize("part", ["headers", "body"])
+def test_a_server_that_sends_a_byte_now_and_then_is_left(configure, monkeypatch, part):
+    """Each byte would start aiohttp's own limit again."""
+    monkeypatch.setattr(http_client, "SILENCE_SECONDS", 0.5)
+    monkeypatch.setattr(remote, "SMALL_FILE_SECONDS", 0.5)
+    _forget_connections()
+    start = time.monotonic()
+    with dripping_server(part) as url, pytest.raises(SourceError, match="did not (answer|arrive) within 0.5 seconds"):
+        remote.read(f"{url}/index.json", 2**20, attempts=1)
+    assert time.monotonic() - start < 10
+    _forget_connections()
+
+
+def test_a_compressed_answer_is_not_unpacked_without_end(web):
+    """A server may compress although this client does not accept it."""
+    web.replaced["index.json"] = gzip.compress(bytes(200 * 2**20), compresslevel=1)
+    web.headers["Content-Encoding"] = "gzip"
+    with pytest.raises((PackageError, SourceError)):
+        remote.read(f"{web.url}/index.json", 2**20, attempts=1)
