@@ -154,8 +154,8 @@ def naming_hint(missing: Iterable[str], present: Iterable[str]) -> str:
         other = chrom.removeprefix("chr") if chrom.startswith("chr") else f"chr{chrom}"
         if other in present:
             return (
-                f' Only the naming differs: the chromosome is named "{chrom}" on one side and "{other}" in the FASTA. Rename the chromosomes of the '
-                "peaks, or give a FASTA with the same names."
+                f' Only the naming differs: the chromosome is named "{chrom}" on one side and "{other}" in the FASTA. Rename the '
+                "chromosomes of the peaks, or give a FASTA with the same names."
             )
     return ""
 
@@ -172,7 +172,8 @@ def _fitting_assemblies(chrom: str, size: int) -> str:
 
 
 def _name_of_ucsc(assembly: str) -> str:
-    """Return UCSC's name of an assembly, as in the built-in list if it is there. Patches (.p14) leave the main chromosomes as they are."""
+    """Return UCSC's name of an assembly, spelled as in the built-in list."""
+    # A patch release such as GRCh38.p14 leaves the main chromosomes as they are.
     name = re.sub(r"\.p\d+$", "", assembly.strip().casefold())
     name = _ALIASES.get(name, name)
     return {listed.casefold(): listed for listed in _assemblies()}.get(name, name)

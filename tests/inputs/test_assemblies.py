@@ -40,7 +40,7 @@ def test_sizes_of_a_card_are_compared_with_the_genome(capsys):
     assert capsys.readouterr().err == ""
     with pytest.raises(
         InputError,
-        match=r"a.fa: this FASTA's 20 is 50 bp; the model was trained on toy, where it has 60\. Also.* 3 \(4, not 5\)\. .*force=True",
+        match=r"a.fa: this FASTA's 20 is 50 bp; the model was trained on toy, where it has 60\. Also.* 3 \(4, not 5\)\. .*force",
     ):
         check_genome_of_model("a.fa", sizes | {"3": 4}, "toy", {"chr20": 60, "chr3": 5})
     check_genome_of_model("a.fa", sizes, "unknown", {})
