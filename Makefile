@@ -1,5 +1,5 @@
 # make install   a virtual environment in .venv with all that the tests need
-# make demo      simulate, prepare, train, export, verify and predict on two cores in minutes
+# make demo      simulate, prepare, train, export, verify and predict on two cores in minutes; SEED=1 for another seed
 # make test      the tests; make test-slow: the tests that take long; make lint: style, types and imports
 # make benchmark speed and memory beside other software; writes docs/benchmarks.md
 # make clean     remove what these make
@@ -8,6 +8,7 @@
 
 PYTHON ?= python3
 DEPENDENCIES ?= pinned
+SEED ?= 0
 
 BIN := .venv/bin
 TRAINS := .venv/trains
@@ -35,7 +36,7 @@ $(INSTALLED): $(TRAINS)
 	touch $@
 
 demo: $(TRAINS)
-	$(BIN)/python examples/demo.py
+	$(BIN)/python examples/demo.py $(SEED)
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -n 2 --dist loadfile

@@ -1,4 +1,7 @@
-"""Simulate an experiment, train a model of it, share and use the model, and compare the results with the truth."""
+"""Simulate an experiment, train a model of it, share and use the model, and compare the results with the truth.
+
+Usage: python examples/demo.py [SEED]. The seed is that of the simulation, the split of the peaks and the training.
+"""
 
 from __future__ import annotations
 
@@ -27,9 +30,12 @@ STEPS = (
 
 def main() -> None:
     """Run the commands, and print how well the results agree with what was simulated."""
+    seed = sys.argv[1] if len(sys.argv) > 1 else "0"
     start = time.monotonic()
     shutil.rmtree(OUT, ignore_errors=True)
     for step in STEPS:
+        if step.split()[0] in ("simulate", "prepare", "train"):
+            step += f" --seed {seed}"
         print(f"\n$ scbasset-zoo {step}", flush=True)
         subprocess.run([sys.executable, "-m", "scbasset_zoo.cli.main", *step.split()], check=True)
     print("\nResults, compared with what was simulated")

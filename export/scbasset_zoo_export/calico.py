@@ -16,7 +16,7 @@ from scbasset_zoo.extend.importer import Importer
 from scbasset_zoo.files import destination, sha256
 from scbasset_zoo.graph.head import BatchPath
 from scbasset_zoo.graph.model_building import build_trunk, with_head
-from scbasset_zoo.inputs.assemblies import assembly_sizes
+from scbasset_zoo.inputs.assemblies import assembly_sizes, same_assembly
 from scbasset_zoo.options import Options
 from scbasset_zoo.package.card import UNKNOWN_ASSEMBLY
 from scbasset_zoo.package.integrity import files_of_package
@@ -107,7 +107,7 @@ def _card(
 def _genome(assembly: str | None, fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return the card's genome: the assembly of the options or of the user's fields, and its chromosomes."""
     name = assembly or fields.get("assembly", UNKNOWN_ASSEMBLY)
-    if fields.get("assembly", name) != name:
+    if not same_assembly(fields.get("assembly", name), name):
         raise InputError(
             f"{option('assembly', name)}, but genome.assembly in {option('about')} is {fields['assembly']}; they must be the same."
         )

@@ -4,88 +4,131 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.progress import say
+from scbasset_zoo.wording import option
 
 # One assembly is distributed with different mitochondrial sequences (hg19: 16,571 or 16,569 bp), so this length is not compared.
 _MITOCHONDRIA = {"chrM", "chrMT"}
 
-
-def check_assembly(assembly: str, chromosome_sizes: Mapping[str, int]) -> None:
-    """Raise an error unless the lengths of a FASTA's main chromosomes are those of the assembly.
-
-    Parameters
-    ----------
-    assembly : str
-        For example "hg19". Any other name than those in the built-in list is accepted, with a line on standard error.
-    chromosome_sizes : mapping of str to int
-        Chromosome lengths of the FASTA, in bp; names with or without "chr". The mitochondrial chromosome is not compared.
-
-    Raises
-    ------
-    InputError
-        A chromosome has another length than in that assembly.
-    """
-    if not assembly.strip():
-        raise InputError("The assembly must have a name, for example hg19.")
-    assemblies = _assemblies()
-    similar = [name for name in assemblies if name.lower() == assembly.lower() != assembly]
-    if assembly not in assemblies and similar:
-        raise InputError(f"There is no assembly {assembly}. Write {similar[0]}.")
-    if assembly not in assemblies:
-        say(f"{assembly} is none of {', '.join(assemblies)}: its chromosome lengths cannot be checked.")
-        return
-    mismatch = _first_mismatch(chromosome_sizes, assemblies[assembly])
-    if mismatch:
-        chrom, size, expected = mismatch
-        raise InputError(f"this FASTA's {chrom} is {size:,} bp; {assembly} has {expected:,}{_fitting_assemblies(chrom, size)}.")
-    if not {_with_chr(chrom) for chrom in chromosome_sizes} & set(assemblies[assembly]):
-        say(f"The FASTA ({some_names(chromosome_sizes)}) has no chromosome of {assembly}, so its lengths are not checked.")
+# Names of the Genome Reference Consortium, and UCSC's.
+_ALIASES = {"grch37": "hg19", "grch38": "hg38", "grcm38": "mm10", "grcm39": "mm39", "grcz11": "danrer11"}
 
 
-def check_sizes(
-    fasta: str | os.PathLike[str], chromosome_sizes: Mapping[str, int], expected: Mapping[str, int], reason: str
+def same_assembly(one: str, other: str) -> bool:
+    """Whether two names stand for one assembly, as hg38, GRCh38 and grch38.p14 do."""
+    return _name_of_ucsc(one) == _name_of_ucsc(other)
+
+
+def check_assembly(
+    fasta: str | os.PathLike[str], chromosome_sizes: Mapping[str, int], assembly: str, *, force: bool = False
 ) -> None:
-    """Raise an error if chromosomes of a FASTA have other lengths than expected, for example by a model card.
+    """Raise an error unless the main chromosomes of a FASTA are those of the assembly.
 
     Parameters
     ----------
     fasta : path
         The FASTA, for messages.
     chromosome_sizes : mapping of str to int
-        Chromosome lengths of the FASTA, in bp.
-    expected : mapping of str to int
-        Expected chromosome lengths, in bp. Names are compared with or without "chr". Only chromosomes in both are compared.
-    reason : str
-        Why they are expected, for example "the model was trained on hg19".
+        Chromosome lengths of the FASTA, in bp; names with or without "chr". The mitochondrial chromosome is not compared.
+    assembly : str
+        For example "hg19" or "GRCh37". Any other name than those in the built-in list is accepted, with a line on standard error.
+    force : bool
+        Show a difference as a line on standard error, and raise no error.
 
     Raises
     ------
     InputError
-        A chromosome has another length.
+        The FASTA has no chromosome of that assembly, or one of another length.
+    """
+    if not assembly.strip():
+        raise InputError("The assembly must have a name, for example hg19.")
+    if sizes := listed_sizes(assembly):
+        _compare(fasta, chromosome_sizes, sizes, assembly, f"{assembly} has", force)
+    else:
+        say(f"{assembly} is none of {', '.join(_assemblies())}: its chromosome lengths cannot be checked.")
+
+
+def check_genome_of_model(
+    fasta: str | os.PathLike[str],
+    chromosome_sizes: Mapping[str, int],
+    assembly: str,
+    sizes_of_card: Mapping[str, int],
+    *,
+    force: bool = False,
+) -> None:
+    """Raise an error unless a FASTA is the genome of a model.
+
+    Parameters
+    ----------
+    fasta : path
+        The FASTA, for messages.
+    chromosome_sizes : mapping of str to int
+        Chromosome lengths of the FASTA, in bp. Names are compared with or without "chr".
+    assembly : str
+        The assembly of the model's card.
+    sizes_of_card : mapping of str to int
+        Chromosome lengths of the model's card, in bp. Built-in lengths of the assembly are added.
+    force : bool
+        Show a difference as a line on standard error, and raise no error.
+
+    Raises
+    ------
+    InputError
+        The FASTA shares no chromosome with the model, or one of another length.
+    """
+    reason = f"the model was trained on {assembly}"
+    sizes = listed_sizes(assembly) | dict(sizes_of_card)
+    if sizes:
+        _compare(fasta, chromosome_sizes, sizes, assembly, f"{reason}, where it has", force)
+    else:
+        say(f"{fasta}: {reason}; no lengths are listed, so the assembly of the FASTA cannot be checked.")
+
+
+def _compare(
+    fasta: str | os.PathLike[str],
+    chromosome_sizes: Mapping[str, int],
+    expected: Mapping[str, int],
+    assembly: str,
+    has: str,
+    force: bool,
+) -> None:
+    """Raise an error, or with `force` show a line, if chromosomes of a FASTA are not those expected.
+
+    The message reads "chr20 is 5 bp; `has` 6".
     """
     expected = {_with_chr(chrom): size for chrom, size in expected.items()}
-    if not {_with_chr(chrom) for chrom in chromosome_sizes} & set(expected):
-        unchecked = (
-            f"no length is listed for its chromosomes ({some_names(chromosome_sizes)})" if expected else "no lengths are listed"
+    shared = {chrom: size for chrom, size in chromosome_sizes.items() if _with_chr(chrom) in expected}
+    differing = [
+        chrom for chrom, size in shared.items() if size != expected[_with_chr(chrom)] and _with_chr(chrom) not in _MITOCHONDRIA
+    ]
+    if shared and not differing:
+        return
+    if not shared:
+        problem = (
+            f"{fasta}: this FASTA has no chromosome of {assembly}. It has {some_names(chromosome_sizes)}; expected are "
+            f"{some_names(expected)}."
         )
-        say(f"{fasta}: {reason}; {unchecked}, so the assembly of the FASTA cannot be checked.")
-    mismatch = _first_mismatch(chromosome_sizes, expected)
-    if mismatch:
-        chrom, size, expected_size = mismatch
-        raise InputError(
-            f"{fasta}: this FASTA's {chrom} is {size:,} bp; {reason}, where it has {expected_size:,}"
-            f"{_fitting_assemblies(chrom, size)}. Give the FASTA of that assembly."
+    else:
+        first, *others = differing
+        also = some_names([f"{chrom} ({shared[chrom]:,}, not {expected[_with_chr(chrom)]:,})" for chrom in others], separator="; ")
+        problem = (
+            f"{fasta}: this FASTA's {first} is {shared[first]:,} bp; {has} {expected[_with_chr(first)]:,}"
+            f"{_fitting_assemblies(first, shared[first])}.{f' Also different: {also}.' if others else ''}"
         )
+    if not force:
+        raise InputError(f"{problem} Give the FASTA of that assembly, or use this one with {option('force', True)}.")
+    say(f"{problem} It is used all the same, because of {option('force', True)}.")
 
 
 def listed_sizes(assembly: str) -> dict[str, int]:
     """Return the lengths of an assembly's main chromosomes, in bp, with UCSC's names; an empty dict if it is not listed."""
-    return dict(_assemblies().get(assembly, {}))
+    return dict(_assemblies().get(_name_of_ucsc(assembly), {}))
 
 
 def assembly_sizes(assembly: str) -> dict[str, int]:
@@ -96,13 +139,12 @@ def assembly_sizes(assembly: str) -> dict[str, int]:
     InputError
         The assembly is not listed.
     """
-    assemblies = _assemblies()
-    if assembly not in assemblies:
+    if not (sizes := listed_sizes(assembly)):
         raise InputError(
-            f"The chromosome lengths of {assembly} are not built in, only those of {', '.join(assemblies)}. Give them "
+            f"The chromosome lengths of {assembly} are not built in, only those of {', '.join(_assemblies())}. Give them "
             "as chromosome_sizes in the section genome of the model's description."
         )
-    return dict(assemblies[assembly])
+    return sizes
 
 
 def naming_hint(missing: Iterable[str], present: Iterable[str]) -> str:
@@ -112,30 +154,29 @@ def naming_hint(missing: Iterable[str], present: Iterable[str]) -> str:
         other = chrom.removeprefix("chr") if chrom.startswith("chr") else f"chr{chrom}"
         if other in present:
             return (
-                f' The chromosome is named "{chrom}" on one side and "{other}" in the FASTA: rename the chromosomes of the '
-                "peaks, or give a FASTA with the same names."
+                f' Only the naming differs: the chromosome is named "{chrom}" on one side and "{other}" in the FASTA. Rename the '
+                "chromosomes of the peaks, or give a FASTA with the same names."
             )
     return ""
 
 
-def some_names(names: Iterable[str], limit: int = 5) -> str:
+def some_names(names: Iterable[str], limit: int = 5, separator: str = ", ") -> str:
     """Join the first names for a message, and say how many more there are."""
     names = list(names)
-    return ", ".join(names[:limit]) + (f" and {len(names) - limit:,} more" if len(names) > limit else "")
-
-
-def _first_mismatch(sizes: Mapping[str, int], expected: Mapping[str, int]) -> tuple[str, int, int] | None:
-    """Return (chromosome, length, expected length) of the first chromosome with another length."""
-    for chrom, size in sizes.items():
-        expected_size = expected.get(_with_chr(chrom))
-        if expected_size is not None and expected_size != size and _with_chr(chrom) not in _MITOCHONDRIA:
-            return chrom, size, expected_size
-    return None
+    return separator.join(names[:limit]) + (f" and {len(names) - limit:,} more" if len(names) > limit else "")
 
 
 def _fitting_assemblies(chrom: str, size: int) -> str:
     fitting = [name for name, sizes in _assemblies().items() if sizes.get(_with_chr(chrom)) == size]
     return f" (the length fits {' and '.join(fitting)})" if fitting else ""
+
+
+def _name_of_ucsc(assembly: str) -> str:
+    """Return UCSC's name of an assembly, spelled as in the built-in list."""
+    # A patch release such as GRCh38.p14 leaves the main chromosomes as they are.
+    name = re.sub(r"\.p\d+$", "", assembly.strip().casefold())
+    name = _ALIASES.get(name, name)
+    return {listed.casefold(): listed for listed in _assemblies()}.get(name, name)
 
 
 def _with_chr(chrom: str) -> str:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from scbasset_zoo.errors import InputError, readable
 from scbasset_zoo.files import checked_path
-from scbasset_zoo.inputs.assemblies import check_sizes, listed_sizes, naming_hint
+from scbasset_zoo.inputs.assemblies import check_genome_of_model, naming_hint
 from scbasset_zoo.inputs.bed import read_bed
 from scbasset_zoo.inputs.dna import Codes, as_codes, encode
 from scbasset_zoo.inputs.genome import Genome
@@ -51,7 +51,13 @@ class Windows:
 
 
 def peak_windows(
-    peaks: PeaksLike, genome: GenomeLike, length: int, *, assembly: str, chromosome_sizes: Mapping[str, int]
+    peaks: PeaksLike,
+    genome: GenomeLike,
+    length: int,
+    *,
+    assembly: str,
+    chromosome_sizes: Mapping[str, int],
+    force: bool = False,
 ) -> Windows:
     """Cut a window around the centre of each peak, as in training.
 
@@ -71,6 +77,8 @@ def peak_windows(
         The assembly that the model was trained on, for example "hg19".
     chromosome_sizes : mapping of str to int
         Chromosome lengths of that assembly, in bp. The FASTA must have the same.
+    force : bool
+        Use a FASTA of another assembly too, with a line on standard error.
 
     Raises
     ------
@@ -79,8 +87,7 @@ def peak_windows(
     """
     table = _peak_table(peaks)
     genome = genome if isinstance(genome, Genome) else Genome(genome)
-    expected_sizes = listed_sizes(assembly) | dict(chromosome_sizes)
-    check_sizes(genome.path, genome.chromosome_sizes, expected_sizes, f"the model was trained on {assembly}")
+    check_genome_of_model(genome.path, genome.chromosome_sizes, assembly, chromosome_sizes, force=force)
     _check_centres(table, genome)
     chroms, starts = table["chrom"].to_numpy(), window_starts(table, length)
     return Windows(table, lambda first, last: genome.windows(chroms[first:last], starts[first:last], length))

@@ -28,6 +28,8 @@ class PeakWindows(Dataset):
         The genome: a FASTA file of the model's assembly, plain or bgzip.
     model : str
         The model that predicts the windows. Its card gives the length of the windows and the assembly.
+    force : bool
+        Use a FASTA file of another assembly too, with a line on standard error.
 
     Raises
     ------
@@ -35,7 +37,7 @@ class PeakWindows(Dataset):
         The peaks or the FASTA file cannot be used, or the FASTA file is of another assembly.
     """
 
-    def __init__(self, intervals_file: str, fasta_file: str, model: str = "scbasset/demo") -> None:
+    def __init__(self, intervals_file: str, fasta_file: str, model: str = "scbasset/demo", force: bool = False) -> None:
         card = find_package(model).card
         reference = card.genome
         self._windows = peak_windows(
@@ -44,6 +46,7 @@ class PeakWindows(Dataset):
             card.input.length,
             assembly=reference.assembly,
             chromosome_sizes=reference.chromosome_sizes,
+            force=force,
         )
         peaks = self._windows.var
         first = (peaks["start"] + peaks["end"]).to_numpy() // 2 - card.input.length // 2

@@ -36,6 +36,7 @@ class PredictOptions(Options):
         ge=1,
         description="Sequences that run at once; 32 on cpu and 256 on cuda if not given. The result does not depend on it.",
     )
+    force: bool = Field(False, description="Use a genome of another assembly than the model's too.")
 
 
 class PredictKeywords(TypedDict, total=False):
@@ -47,3 +48,4 @@ class PredictKeywords(TypedDict, total=False):
     average_strands: bool
     batch_effects: bool
     batch_size: int | None
+    force: bool

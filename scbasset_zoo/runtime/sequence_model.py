@@ -230,29 +230,30 @@ class SequenceModel:
 
         return expit(self.logits(sequences, cells, batch_effects=batch_effects))
 
-    def open_genome(self, genome: GenomeLike) -> Genome:
+    def open_genome(self, genome: GenomeLike, *, force: bool = False) -> Genome:
         """Open a genome and check that it is the assembly that the model was trained on.
 
         Parameters
         ----------
         genome : path or Genome
             FASTA of the assembly, plain or bgzip.
+        force : bool
+            Use a FASTA of another assembly too, with a line on standard error.
 
         Raises
         ------
         InputError
-            The FASTA cannot be read, or the length of a chromosome differs from the model's assembly.
+            The FASTA cannot be read, has no chromosome of the model's assembly, or one of another length.
         """
-        from scbasset_zoo.inputs.assemblies import check_sizes, listed_sizes
+        from scbasset_zoo.inputs.assemblies import check_genome_of_model
         from scbasset_zoo.inputs.genome import Genome
 
         opened = genome if isinstance(genome, Genome) else Genome(genome)
         reference = self.card.genome
-        expected = listed_sizes(reference.assembly) | reference.chromosome_sizes
-        check_sizes(opened.path, opened.chromosome_sizes, expected, f"the model was trained on {reference.assembly}")
+        check_genome_of_model(opened.path, opened.chromosome_sizes, reference.assembly, reference.chromosome_sizes, force=force)
         return opened
 
-    def peak_windows(self, peaks: PeaksLike, genome: GenomeLike) -> Windows:
+    def peak_windows(self, peaks: PeaksLike, genome: GenomeLike, *, force: bool = False) -> Windows:
         """Cut a window of the model's length around the centre of each peak, as in training.
 
         Parameters
@@ -261,6 +262,8 @@ class SequenceModel:
             See :func:`scbasset_zoo.inputs.windows.peak_windows`.
         genome : path or Genome
             FASTA of the model's assembly, plain or bgzip.
+        force : bool
+            Use a FASTA of another assembly too, with a line on standard error.
 
         Raises
         ------
@@ -276,6 +279,7 @@ class SequenceModel:
             self.sequence_length,
             assembly=reference.assembly,
             chromosome_sizes=reference.chromosome_sizes,
+            force=force,
         )
 
     def positions(self, cells: Cells | None) -> NDArray[np.intp]:

@@ -1,4 +1,4 @@
-"""Shows the progress of training, as a bar on a terminal or a line for each epoch elsewhere, and plots the history."""
+"""Shows the progress of training, as a bar on a terminal or a line for each epoch elsewhere."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from types import TracebackType
 from typing import Any
 
 from scbasset_zoo.progress import say
+from scbasset_zoo.training.train_options import TrainingOptions
+
+# The training AUROC stays below this on the plateau at the start.
+PLATEAU = 0.6
 
 
 class Display:
@@ -16,14 +20,14 @@ class Display:
     ----------
     n_steps : int
         Number of steps in an epoch.
-    epochs : int
-        The largest number of epochs.
+    options : TrainingOptions
     quiet : bool
         Show nothing.
     """
 
-    def __init__(self, n_steps: int, epochs: int, *, quiet: bool = False):
-        self.n_steps, self.epochs, self.quiet = n_steps, epochs, quiet
+    def __init__(self, n_steps: int, options: TrainingOptions, *, quiet: bool = False):
+        self.n_steps, self.options, self.quiet = n_steps, options, quiet
+        self._is_on_plateau = False
         self._bar: Any = None
         if not quiet and sys.stderr.isatty():
             from rich.console import Console
@@ -36,6 +40,12 @@ class Display:
             self._task = self._bar.add_task("epoch 1", total=n_steps, numbers="")
 
     def __enter__(self) -> Display:
+        if not self.quiet:
+            epochs, patience = self.options.epochs, self.options.patience
+            say(
+                f"At most {epochs:,} epochs of {self.n_steps:,} steps; training stops before if the best training AUROC does not "
+                f"rise in {patience:,} epochs."
+            )
         if self._bar:
             self._bar.start()
         return self
@@ -50,18 +60,49 @@ class Display:
             loss = fit.state["loss_sum"] / (step + 1)
             best = fit.state["best_auroc"]
             numbers = f"loss {loss:.4f}  " + (f"best AUROC {best:.4f}  " if best > 0 else "") + f"{peaks_per_second:,.0f} peaks/s"
-            epoch = f"epoch {fit.state['epoch'] + 1} of at most {self.epochs}"
+            epoch = f"epoch {fit.state['epoch'] + 1} of at most {self.options.epochs}"
             self._bar.update(self._task, completed=step + 1, description=epoch, numbers=numbers)
 
-    def epoch(self, row: dict[str, Any]) -> None:
-        """Show that an epoch is finished."""
+    def epoch(self, row: dict[str, Any], state: dict[str, Any]) -> None:
+        """Show that an epoch is finished, and how long training may still take."""
         if self.quiet:
             return
         line = (
             f"epoch {row['epoch']:>4}  loss {row['loss']:.4f}  AUROC {row['auroc']:.4f}  validation loss "
             f"{row['validation_loss']:.4f}  AUROC {row['validation_auroc']:.4f}  {row['peaks_per_second']:,.0f} peaks/s"
         )
-        if self._bar:
-            self._bar.console.print(line, highlight=False)
-        else:
-            say(line)
+        for text in (f"{line}  {time_left(row, state, self.options)}", self._plateau(row)):
+            if text and self._bar:
+                self._bar.console.print(text, highlight=False)
+            elif text:
+                say(text)
+
+    def _plateau(self, row: dict[str, Any]) -> str:
+        """Return a line when the plateau at the start is first seen, and when it ends."""
+        was_on_plateau, self._is_on_plateau = self._is_on_plateau, row["auroc"] < PLATEAU
+        if self._is_on_plateau and not was_on_plateau:
+            return (
+                f"The training AUROC is still near chance ({row['auroc']:.3f}) after {row['epoch'] * self.n_steps:,} steps. At the "
+                f"start it often stays between 0.5 and {PLATEAU} for hundreds of steps, so let training go on."
+            )
+        if was_on_plateau and not self._is_on_plateau:
+            return f"The plateau at the start is over: the training AUROC is above {PLATEAU}."
+        return ""
+
+
+def time_left(row: dict[str, Any], state: dict[str, Any], options: TrainingOptions) -> str:
+    """Say how long training lasts at most, and when it stops if the training AUROC does not rise again."""
+    at_most = options.epochs - row["epoch"]
+    if not at_most:
+        return ""
+    text = f"at most {_duration(at_most * row['seconds'])} left"
+    to_rule = options.patience - (row["epoch"] - state["best_epoch"])
+    if row["epoch"] > state["best_epoch"] and 0 < to_rule < at_most:
+        text += f", {_duration(to_rule * row['seconds'])} if the AUROC does not rise"
+    return text
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5_400 else f"{seconds / 3_600:.1f} h"

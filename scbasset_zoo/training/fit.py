@@ -19,12 +19,11 @@ from scbasset_zoo.training.auroc import MeanAuroc
 from scbasset_zoo.training.batches import Batches
 from scbasset_zoo.training.checkpoint import Arrays
 from scbasset_zoo.training.dataset import PreparedPeaks
-from scbasset_zoo.training.held_out import held_out_peaks
+from scbasset_zoo.training.held_out import HeldOut, held_out_peaks
 from scbasset_zoo.training.loss import binary_cross_entropy
 from scbasset_zoo.training.precision import resolve_precision
 from scbasset_zoo.training.train_options import TrainingOptions
 from scbasset_zoo.training.training_device import training_device
-from scbasset_zoo.training.verdict import judge
 from scbasset_zoo.wording import option
 
 
@@ -129,20 +128,20 @@ class Fit:
         self.auroc.reset()
         return row
 
-    def judge(self, weights: Arrays) -> dict[str, Any] | None:
-        """Say what a network with these weights learnt, by the validation peaks; the network keeps the weights.
-
-        Returns
-        -------
-        dict or None
-            See :func:`scbasset_zoo.training.verdict.judge`.
-        """
+    def held_out(self, weights: Arrays) -> HeldOut:
+        """Return the validation peaks with what a network of these weights makes of them; the network keeps the weights."""
         assign_weights(self.network, weights)
         rows = self.validation_rows
         embed = _function(lambda codes: self.network.trunk(one_hot(centre(codes, self.prepared.flank))), self._signature[:1])
         batches = np.array_split(rows, -(-len(rows) // self.options.batch_size))
         embedded = [np.asarray(embed(self.prepared.sequences[batch]), dtype=np.float32) for batch in batches]
-        return judge(held_out_peaks(self.prepared, "validation", np.concatenate(embedded), *self.network.head()))
+        return held_out_peaks(self.prepared, "validation", np.concatenate(embedded), *self.network.head())
+
+    def loss_of_depth(self) -> float:
+        """Return the validation loss of a model that knows nothing but the share of open validation peaks of each cell."""
+        share = self.prepared.count_open_peaks(self.validation_rows) / len(self.validation_rows)
+        entropy = -sum(p * np.log(np.where(p > 0, p, 1)) for p in (share, 1 - share))
+        return float(np.mean(entropy))
 
     def weights(self) -> Arrays:
         """Return every weight of the network, by its path."""

@@ -14,11 +14,13 @@ from scbasset_zoo.files import rewritten
 from scbasset_zoo.progress import say
 from scbasset_zoo.training.checkpoint import Arrays, not_finite, read_arrays, write_arrays
 from scbasset_zoo.training.display import Display
+from scbasset_zoo.training.held_out import evaluate
 from scbasset_zoo.training.history_plot import plot_history
 from scbasset_zoo.training.interrupts import interruptible
 from scbasset_zoo.training.run_folder import Run, open_run, read_history, write_history, write_record
 from scbasset_zoo.training.tensorboard import tensorboard_writer
 from scbasset_zoo.training.train_options import TrainingOptions
+from scbasset_zoo.training.verdict import judge
 from scbasset_zoo.wording import option
 
 if TYPE_CHECKING:
@@ -45,6 +47,10 @@ class TrainingLoop:
         rows: list[dict[Any, Any]] = read_history(out).to_dict("records")
         self.history = [row for row in rows if row["epoch"] <= fit.state["epoch"]]
         self.saved_epoch, self.failure = fit.state["epoch"], ""
+        self.baselines = {
+            "loss": {"validation peaks by the cells' depth alone": fit.loss_of_depth()},
+            "auroc": {"chance": 0.5},
+        }
         self.write_logs = tensorboard_writer(out / "tensorboard") if options.tensorboard else None
 
     def run(self) -> Run:
@@ -61,7 +67,7 @@ class TrainingLoop:
 
         interruption = ""
         try:
-            with interruptible() as interrupted, Display(self.fit.n_steps, self.options.epochs, quiet=self.quiet) as display:
+            with interruptible() as interrupted, Display(self.fit.n_steps, self.options, quiet=self.quiet) as display:
                 while not interruption and not self._reason_to_stop():
                     interruption = self._epoch(interrupted, display)
             if interruption:
@@ -73,7 +79,12 @@ class TrainingLoop:
             raise
         if not interruption and (self.out / "best.npz").exists():
             weights, _ = read_arrays(self.out / "best.npz")
-            self.record["verdict"] = self.fit.judge(weights)
+            held_out = self.fit.held_out(weights)
+            rows = evaluate(held_out)
+            self.record["verdict"] = judge(held_out, rows)
+            per_cell = next((row for row in rows if row["metric"] == "AUROC per cell, mean"), None)
+            if per_cell is not None:
+                self.baselines["auroc"]["validation peaks by GC content alone"] = per_cell["baselines"]["GC content"]
         self._write_end("interrupted" if interruption else "finished", interruption or self._reason_to_stop())
         if self.history:
             self._plot()
@@ -97,7 +108,7 @@ class TrainingLoop:
         if not np.isfinite(row["validation_loss"]):
             raise self._diverged(f"the validation loss became {row['validation_loss']}")
         self._save_epoch(row)
-        display.epoch(row)
+        display.epoch(row, state)
         if interrupted.is_set() and not self._reason_to_stop():
             return f"interrupted after epoch {row['epoch']}"
         return ""
@@ -149,7 +160,7 @@ class TrainingLoop:
     def _plot(self) -> None:
         try:
             with rewritten(self.out / "training.png") as partial:
-                plot_history(read_history(self.out), self.fit.state["best_epoch"], partial)
+                plot_history(read_history(self.out), self.fit.state["best_epoch"], self.baselines, partial)
         except Exception as error:  # noqa: BLE001  the run is whole without its plot
             say(f"training.png could not be drawn: {' '.join(str(error).split())[:300]}")
 

@@ -108,7 +108,7 @@ def prepare(
     out = Path(out)
     with destination(out, overwrite=overwrite, replaceable=files_of_prepared, inputs=[matrix, genome]):
         reference = Genome(genome)
-        check_assembly(assembly, reference.chromosome_sizes)
+        check_assembly(genome, reference.chromosome_sizes, assembly, force=settings.force)
         source = open_matrix(matrix)
         return _Preparation(source, reference, assembly, settings, quiet).write(out, overwrite=overwrite)
 

@@ -45,6 +45,7 @@ class PrepareOptions(Options):
     )
     sort_peaks: bool = Field(False, description="Sort the peaks; otherwise unsorted peaks are an error.")
     seed: int = Field(0, ge=0, description="Seed of the random split.")
+    force: bool = Field(False, description="Use a genome that is not of the named assembly too.")
 
     @property
     def split_shares(self) -> tuple[float, float, float]:
@@ -102,3 +103,4 @@ class PrepareKeywords(TypedDict, total=False):
     split_column: str | None
     sort_peaks: bool
     seed: int
+    force: bool

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scbasset_zoo import files
+from scbasset_zoo.inputs.assemblies import same_assembly
 from scbasset_zoo.package.reading import Package
 from scbasset_zoo.progress import say
 
@@ -123,7 +124,8 @@ def list_models(source: str | None = None, tag: str | None = None, assembly: str
     return [
         _listing(source_of_entry, entry)
         for source_of_entry, entry in contents.entries
-        if (tag is None or tag in entry.tags) and (assembly is None or assembly == entry.assembly)
+        if (tag is None or tag in entry.tags)
+        and (assembly is None or (entry.assembly is not None and same_assembly(assembly, entry.assembly)))
     ]
 
 

@@ -153,3 +153,19 @@ def test_a_description_of_another_type_names_the_plugin(tmp_path):
     with pytest.raises(sz.PluginError, match="described-mistaken.*describe must return a Description; found str"):
         page_of("described-mistaken", tmp_path)
     assert not (tmp_path / "report.html").exists()
+
+
+def test_what_the_model_learnt_stands_before_figures_and_tables(tmp_path):
+    statements = {
+        "sequence": "It learnt sequence.",
+        "depth": "It is no better than depth.",
+        "nothing": "It is no better than chance.",
+    }
+    for learnt, statement in statements.items():
+        verdict = {"learnt": learnt, "split": "test", "p_sequence": 0.5, "p_cells": 0.5, "p_depth": 0.5, "statement": statement}
+        package = toy.toy_package(tmp_path / learnt, verdict=verdict)
+        sz.run("marked", sz.open_model(package.folder, "cpu"), report=tmp_path / f"{learnt}.html")
+        page = (tmp_path / f"{learnt}.html").read_text()
+        assert [other for other in statements.values() if other in page] == [statement]
+        first = min(position for tag in ("<img", "<table") if (position := page.find(tag)) >= 0)
+        assert page.index(statement) < first

@@ -1,36 +1,62 @@
-"""The check of a FASTA against the chromosome lengths of its assembly."""
+"""The check of a FASTA against the chromosome lengths of its assembly, and the names of assemblies."""
 
 import pytest
 
 from scbasset_zoo.errors import InputError
-from scbasset_zoo.inputs.assemblies import check_assembly, check_sizes
+from scbasset_zoo.inputs.assemblies import assembly_sizes, check_assembly, check_genome_of_model, same_assembly
 
 HG19, HG38 = 63_025_520, 64_444_167
 
 
 def test_wrong_assembly_is_refused_with_the_one_that_fits():
-    check_assembly("hg19", {"chr20": HG19})
-    check_assembly("hg19", {"20": HG19, "MT": 16_569, "GL000220.1": 5})
+    check_assembly("a.fa", {"chr20": HG19}, "hg19")
+    check_assembly("a.fa", {"20": HG19, "MT": 16_569, "GL000220.1": 5}, "hg19")
     with pytest.raises(InputError, match=r"this FASTA's chr20 is 64,444,167 bp; hg19 has 63,025,520 \(the length fits hg38\)"):
-        check_assembly("hg19", {"chr20": HG38})
+        check_assembly("a.fa", {"chr20": HG38}, "hg19")
     with pytest.raises(InputError, match="this FASTA's 20 is 64,444,167 bp"):
-        check_assembly("hg19", {"20": HG38})
+        check_assembly("a.fa", {"20": HG38}, "hg19")
     with pytest.raises(InputError, match="must have a name"):
-        check_assembly(" ", {})
+        check_assembly("a.fa", {}, " ")
 
 
 def test_unknown_assembly_is_accepted_with_a_line(capsys):
-    check_assembly("axolotl", {"chr1": 5})
+    check_assembly("a.fa", {"chr1": 5}, "axolotl")
     assert "axolotl is none of hg19" in capsys.readouterr().err
-    check_assembly("hg19", {"contig7": 5})
-    assert "no chromosome of hg19, so its lengths are not checked" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["GRCh38", "grch38.p14", "HG38", "hg38"])
+def test_an_assembly_has_several_names(name):
+    assert same_assembly(name, "hg38")
+    assert not same_assembly(name, "GRCh37")
+    assert assembly_sizes(name)["chr20"] == HG38
+    check_assembly("a.fa", {"chr20": HG38}, name)
+    with pytest.raises(InputError, match="the length fits hg19"):
+        check_assembly("a.fa", {"chr20": HG19}, name)
 
 
 def test_sizes_of_a_card_are_compared_with_the_genome(capsys):
     sizes = {"20": 50, "chrM": 9}
-    check_sizes("a.fa", sizes, {"chr20": 50, "chrM": 8, "chr3": 7}, "the model was trained on hg19")
+    check_genome_of_model("a.fa", sizes, "toy", {"chr20": 50, "chrM": 8, "chr3": 7})
     assert capsys.readouterr().err == ""
-    with pytest.raises(InputError, match="this FASTA's 20 is 50 bp; the model was trained on hg19, where it has 60"):
-        check_sizes("a.fa", sizes, {"chr20": 60}, "the model was trained on hg19")
-    check_sizes("a.fa", sizes, {"chr1": 5}, "the model was trained on hg19")
-    assert "no length is listed for its chromosomes (20, chrM)" in capsys.readouterr().err
+    with pytest.raises(
+        InputError,
+        match=r"a.fa: this FASTA's 20 is 50 bp; the model was trained on toy, where it has 60\. Also.* 3 \(4, not 5\)\. .*force",
+    ):
+        check_genome_of_model("a.fa", sizes | {"3": 4}, "toy", {"chr20": 60, "chr3": 5})
+    check_genome_of_model("a.fa", sizes, "unknown", {})
+    assert "no lengths are listed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("check", ["model", "assembly"])
+def test_a_genome_without_a_chromosome_of_the_assembly_is_refused_unless_forced(check, capsys):
+    def run(**force):
+        if check == "model":
+            check_genome_of_model("a.fa", {"contig7": 5}, "hg19", {"chr20": HG19}, **force)
+        else:
+            check_assembly("a.fa", {"contig7": 5}, "hg19", **force)
+
+    with pytest.raises(InputError, match="this FASTA has no chromosome of hg19. It has contig7; expected are chr"):
+        run()
+    assert capsys.readouterr().err == ""
+    run(force=True)
+    assert "It is used all the same, because of force=True" in capsys.readouterr().err

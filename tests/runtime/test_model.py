@@ -59,6 +59,14 @@ def test_a_genome_of_another_assembly_is_refused(model, tmp_path):
         model.predict(["chr2:100-600"], other)
 
 
+def test_a_forced_genome_of_another_assembly_is_used_with_a_line(model, tmp_path, capsys):
+    (tmp_path / "other.fa").write_text(">contig\n" + "ACGT" * 5_000 + "\n")
+    with pytest.raises(InputError, match="other.fa: this FASTA has no chromosome of toy1. It has contig; expected are chr1, chr2"):
+        model.predict(["contig:100-600"], tmp_path / "other.fa")
+    assert model.predict(["contig:100-600"], tmp_path / "other.fa", force=True).n_vars == 1
+    assert "It is used all the same, because of force=True" in capsys.readouterr().err
+
+
 def test_a_genome_that_shares_no_chromosome_with_the_card_is_known_by_its_assembly(tmp_path):
     genome = {"assembly": "hg19", "naming": "ucsc", "chromosome_sizes": {"chr20": 63_025_520}}
     package = toy.toy_package(tmp_path / "hg19", genome=genome)

@@ -34,6 +34,7 @@ class VariantEffectOptions(Options):
 
     vcf: Path = Field(description="VCF with the variants, plain or gzip.")
     genome: Path = Field(description="FASTA of the model's assembly, plain or bgzip.")
+    force: bool = Field(False, description="Use a genome of another assembly than the model's too.")
     group_by: str | None = Field(None, description="Column of the cells that names their groups. By default the card's.")
 
 
@@ -62,7 +63,7 @@ class VariantEffect(Analysis):
             columns = ", ".join(map(str, model.cells.columns)) or "none"
             raise InputError(f"The card names no groups of cells. Give {option('group_by')}, one of these columns: {columns}.")
         groups = CellGroups(model, column)
-        genome = model.open_genome(options.genome)
+        genome = model.open_genome(options.genome, force=options.force)
         variants = read_variants(options.vcf, longest=model.sequence_length // 2)
         require_reference(variants, genome, options.vcf)
         return VariantEffectInputs(groups, variants, genome)

@@ -32,6 +32,7 @@ class DenoiseOptions(Options):
     """What is denoised, and what it is compared with."""
 
     genome: Path | Any = Field(description="FASTA of the model's assembly, plain or bgzip.")
+    force: bool = Field(False, description="Use a genome of another assembly than the model's too.")
     peaks: Path | Any | None = Field(
         None, description="Peaks: BED, or the .var of an .h5ad. By default the peaks of the counts, or else the training peaks."
     )
@@ -126,7 +127,7 @@ def _windows(model: Model, options: DenoiseOptions, counts: CompanionData | None
         peaks = ad.AnnData(var=counts.adata.var)
     if peaks is None:
         raise InputError(f"{model.card.id} does not list its training peaks: give {option('peaks')}.")
-    windows = model.peak_windows(peaks, options.genome)
+    windows = model.peak_windows(peaks, options.genome, force=options.force)
     if not len(windows):
         raise InputError("There are no peaks: give at least one.")
     return windows

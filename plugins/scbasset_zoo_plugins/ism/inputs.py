@@ -33,6 +33,7 @@ class IsmOptions(Options):
     region_names: list[str] | None = Field(None, description="Regions by name, such as chr1:100-600.")
     sequences: Path | Any | None = Field(None, description="FASTA of sequences of the model's length, instead of regions.")
     genome: Path | Any | None = Field(None, description="FASTA of the model's assembly, plain or bgzip; for regions.")
+    force: bool = Field(False, description="Use a genome of another assembly than the model's too.")
     group_by: str | None = Field(
         None, description="Column of the cells with their groups, such as cell types, to score the mean of each group."
     )
@@ -120,4 +121,4 @@ def _windows(model: Model, options: IsmOptions) -> Windows:
         raise InputError("There are no regions: give at least one.")
     assert regions is not None
     assert options.genome is not None
-    return model.peak_windows(regions, options.genome)
+    return model.peak_windows(regions, options.genome, force=options.force)

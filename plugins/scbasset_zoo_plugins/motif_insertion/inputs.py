@@ -30,6 +30,7 @@ class MotifInsertionOptions(Options):
 
     motifs: str = Field(description="MEME file, or name of a collection, such as jaspar-vertebrates.")
     genome: Path | Any = Field(description="FASTA of the model's assembly, plain or bgzip.")
+    force: bool = Field(False, description="Use a genome of another assembly than the model's too.")
     motif_names: list[str] | None = Field(None, description="Only these motifs, by identifier or factor.")
     peaks: Path | Any | None = Field(None, description="Peaks to shuffle (BED); by default the training peaks.")
     n_backgrounds: int = Field(1_000, ge=1, description="Number of peaks to draw and shuffle, with their dinucleotides kept.")
@@ -136,7 +137,7 @@ def _groups(model: Model, column: str | None) -> CellGroups | None:
 def _windows(model: Model, options: MotifInsertionOptions) -> Windows:
     """Open the peaks to shuffle: those given, or the training peaks whose chromosomes are in the FASTA."""
     if options.peaks is not None:
-        return model.peak_windows(options.peaks, options.genome)
+        return model.peak_windows(options.peaks, options.genome, force=options.force)
     genome = options.genome if isinstance(options.genome, Genome) else Genome(options.genome)
     peaks = model.package.peaks()
     if peaks is None:
@@ -149,7 +150,7 @@ def _windows(model: Model, options: MotifInsertionOptions) -> Windows:
     if not is_present.all():
         n_missing = int((~is_present).sum())
         say(f"{n_missing:,} of {len(peaks):,} training peaks are left out: {genome.path} does not have their chromosomes.")
-    return model.peak_windows(peaks[is_present], genome)
+    return model.peak_windows(peaks[is_present], genome, force=options.force)
 
 
 def _require_expressed(motifs: list[Motif], rna: CompanionData) -> None:
