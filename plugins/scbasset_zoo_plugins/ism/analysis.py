@@ -40,8 +40,9 @@ class Ism(Analysis):
 
     Every position is mutated to its three alternatives (Yuan & Kelley 2022, Methods). The mean of a position's four changes, of
     which the reference's is 0, is subtracted, so that its scores sum to zero. The score of the reference base is its importance.
-    The scores of a group are the means over its cells. The spread of importance in shuffled regions is the unit of effects. If motifs are given, FIMO's matches are scored by dot product or
-    correlation of PWM and scores, and tested against the same PWM at every place of regions whose positions are shuffled.
+    The scores of a group are the means over its cells. Shuffled regions show the spread of importance at random positions, which is
+    the unit of effects. If motifs are given, FIMO's matches are scored by dot product or correlation of PWM and scores, and tested
+    against the same PWM at every place of regions whose positions are shuffled.
     """
 
     name = "ism"

@@ -47,7 +47,7 @@ def compare_with_controls(
         larger in the regions than in the shuffled sequences. `random_p_overall` is p of that test for the largest sum over all
         columns, in units of the spread.
     """
-    codes = _shuffled(inputs.windows, n, seed)
+    codes = shuffled_regions(inputs.windows, n, seed)
     squares, stretches_of_controls = np.zeros(len(inputs.columns)), np.empty((n, len(inputs.columns)), np.float32)
     with context.progress("mutating shuffled regions", n) as advance:
         for part, batch, scores in normalised_scores(model, sequence_windows(codes, codes.shape[1]), inputs.projection):
@@ -72,9 +72,10 @@ def in_spreads(result: xr.Dataset) -> NDArray[np.floating]:
     return largest / np.where(spread > 0, spread, np.nan)
 
 
-def _shuffled(windows: Windows, n: int, seed: int) -> dna.Codes:
+def shuffled_regions(windows: Windows, n: int, seed: int) -> dna.Codes:
+    """Return n regions, in turn, that are shuffled with their dinucleotides kept: codes (n, length)."""
     rng = np.random.default_rng([seed, len(windows), n])
-    regions = np.arange(n) % len(windows)
+    regions = [number % len(windows) for number in range(n)]
     return np.concatenate([dna.shuffle(windows.read(region, region + 1)[0], rng) for region in regions])
 
 

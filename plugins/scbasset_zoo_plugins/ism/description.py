@@ -20,6 +20,8 @@ MAX_P = 0.05
 
 def verdict(result: xr.Dataset) -> str:
     """Return whether the effects of bases exceed those in shuffled sequences, in a sentence."""
+    if "latent" in result.dims:
+        return f"The scores are latent. Give {option('group_by')} or {option('cells')} to get effects on the logit."
     if "random_spread" not in result:
         return (
             "The effects were not compared with those in shuffled sequences, so they may be within the spread of random positions."
@@ -53,8 +55,9 @@ def describe(result: xr.Dataset) -> Description:
             for number, name in enumerate(logos[:MAX_REGIONS])
         }
         | {
-            "effects": f"For each {dimension}: the spread of importance at random positions, the largest importance in the regions, "
-            "how many times the spread this is, and p that the strongest 10 bp of the regions exceed those of shuffled regions.",
+            "effects": f"For each {dimension}: the spread of importance at random positions, the largest importance in the "
+            "regions, how many times the spread this is, and p that the strongest 10 bp of the regions exceed those "
+            "of shuffled regions.",
             "motif_matches": "Matches of motifs with the smallest p, each with the group in which it scores highest.",
             "motif_scores_by_group": "Each motif's scores in a group, at its strongest match of each region, against those in the "
             "other groups.",
@@ -62,10 +65,10 @@ def describe(result: xr.Dataset) -> Description:
         how_to_read=[
             "The importance of a base is the change of the logit that the base itself makes, against the mean of all four bases at "
             "its position. It is positive if the base opens the chromatin.",
-            "The spread is the root mean square of importance over all bases of shuffled regions. It says what bases do in sequences "
-            "without function, so an effect of one or two spreads means little.",
-            "p of a match is the share of places of the shuffled scores where its PWM scores as high. q is Benjamini and Hochberg's "
-            "over all matches that were tested. The relative score is the score divided by the spread.",
+            "The spread is the root mean square of importance over all bases of shuffled regions. It says what bases do in "
+            "sequences without function, so an effect of one or two spreads means little.",
+            "p of a match is the share of places of the shuffled scores where its PWM scores as high. q is Benjamini and "
+            "Hochberg's over all matches that were tested. The relative score is the score divided by the spread.",
         ],
         next_steps=list(_next_steps(result, dimension)),
         key_columns={
@@ -79,7 +82,6 @@ def describe(result: xr.Dataset) -> Description:
 
 def _findings(result: xr.Dataset, dimension: str) -> Iterator[str]:
     if dimension == "latent":
-        yield f"The scores are latent. Give {option('group_by')} or {option('cells')} to get effects on the logit."
         return
     largest = result["largest_importance"].to_numpy()
     region, column = np.unravel_index(int(largest.argmax()), largest.shape)

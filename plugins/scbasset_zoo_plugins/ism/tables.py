@@ -51,7 +51,7 @@ def table(result: xr.Dataset, dimension: str, *, on_genome: bool = False) -> pd.
             rows[name] = variables[f"match_{name}"].to_numpy()[np.arange(len(best)), best]
         if "random_spread" in result and result.attrs.get("measure") == "dot":
             spread = result["random_spread"].to_numpy()[best]
-            rows.insert(rows.columns.get_loc("score") + 1, "relative_score", rows["score"] / np.where(spread > 0, spread, np.nan))
+            rows.insert(list(rows).index("score") + 1, "relative_score", rows["score"] / np.where(spread > 0, spread, np.nan))
         if on_genome and "chrom" in result.variables:
             of_region = pd.Index(result["region"].to_numpy()).get_indexer(rows["region"])
             for name in ("start", "end"):

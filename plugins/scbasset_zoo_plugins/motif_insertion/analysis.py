@@ -42,8 +42,9 @@ class MotifInsertion(Analysis):
     2022, Methods). ``norm`` is the logit without the intercept, or the sigmoid of that. A cell's score is the mean over
     backgrounds of ``norm(with the motif) - norm(without)``, standardised over cells. The result is an AnnData of cells x motifs.
     ``.varm["latent"]`` is the mean change of the peak embedding by each motif; its product with the cell embedding is the raw
-    score on the logit scale. Each motif is tested against shuffled motifs, which have the same positions in another order; a
-    factor whose motif does not differ from them is ignored by the network. A motif whose raw score is the same in all cells has NaN, and ``.var["note"]`` says so.
+    score on the logit scale. Each motif is tested against shuffled motifs, which have its positions in another order; the network
+    ignores a factor whose motif does not differ from them. A motif whose raw score is the same in all cells has NaN, and
+    ``.var["note"]`` says so.
     """
 
     name = "motif-insertion"

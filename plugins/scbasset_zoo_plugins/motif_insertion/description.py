@@ -41,22 +41,23 @@ def describe(result: ad.AnnData) -> Description:
     """Return findings, captions and help for a result."""
     settings = result.uns["motif_insertion"]
     group_by, unit = str(settings["group_by"]), str(settings["scale"])
-    grey = f" Grey: factors that the network ignores (see how to read it)." if "responds" in result.var else ""
+    grey = " Grey: factors that the network ignores (see how to read it)." if "responds" in result.var else ""
     return Description(
         findings=[verdict(result.var), *_findings(result, unit)],
         captions={
-            "factors_by_group": f"Below, the mean activity of each {group_by}, as z-scores over cells; numbers are the difference of "
-            f"its effect from the mean over cells ({unit}). Above, the same effects in {unit}: the bar is the mean over cells, each "
-            f"dot is one {group_by}, and the band is where shuffled motifs lie (mean ± 2 SD).{grey}",
-            "umap": f"Each point is a cell, coloured by its z-score. Titles have the deviation of the effect over cells ({unit}): if "
-            f"it is small, the colours show small differences.{grey}",
+            "factors_by_group": f"Below, the mean activity of each {group_by}, as z-scores over cells; numbers are the difference "
+            f"of its effect from the mean over cells ({unit}). Above, the same effects in {unit}: the line is the mean over cells, "
+            f"each dot is one {group_by}, and the band is where shuffled motifs lie (mean ± 2 SD).{grey}",
+            "umap": f"Each point is a cell, coloured by its z-score. Titles have the deviation of the effect over cells ({unit}): "
+            f"if it is small, the colours show small differences.{grey}",
             "precision_recall": "How well a factor's activity finds the cells of the first group.",
             "expression": "Correlation over cells of each factor's activity with the expression of its gene.",
-            "factors": f"Effect of each motif: mean and standard deviation over cells ({unit}), the mean effect of its shuffles, and "
-            "the tests against them (logit). Ignored motifs are last.",
+            "factors": f"Effect of each motif: mean and standard deviation over cells ({unit}), the mean effect of its shuffles, "
+            "and the tests against them (logit). Ignored motifs are last.",
             "group_means": f"Mean z-score of each motif in each {group_by}. Motifs whose effects differ most come first.",
             "group_effects": f"Mean effect of each motif in each {group_by} ({unit}), in the same order.",
-            "contrast": f"How well each activity finds the cells of the first group. The difference is that of mean effects ({unit}).",
+            "contrast": f"How well each activity finds the cells of the first group. The difference is that of mean "
+            f"effects ({unit}).",
         },
         how_to_read=[
             f"The effect of a motif in a cell is the change of the {unit} when the motif replaces the centre of a background, as a "
@@ -65,8 +66,8 @@ def describe(result: ad.AnnData) -> Description:
             "z-scores of the same size, so look at the deviation beside it.",
             "Each motif is compared with motifs that have its positions in random order. p_mean tests the mean effect over cells, "
             "p_spread the differences between cells, and q is Benjamini and Hochberg's of twice the smaller one. A motif that does "
-            f"not differ from its shuffles (q above {MAX_Q:g}, or by less than {MIN_EFFECT:g} logit as a root mean square over cells) "
-            "counts as ignored: it has no effect, or acts by its composition alone.",
+            f"not differ from its shuffles (q above {MAX_Q:g}, or by less than {MIN_EFFECT:g} logit as a root mean square over "
+            "cells) counts as ignored: it has no effect, or acts by its composition alone.",
         ],
         next_steps=list(_next_steps(result)),
         key_columns={
@@ -108,8 +109,8 @@ def _next_steps(result: ad.AnnData) -> Iterator[str]:
         yield f"Run it again with {option('n_shuffles', 20)}, to see which motifs the network responds to."
     elif ignored.all():
         yield (
-            "Compare the model's AUROC with chance, in its card or by the command info. Train it longer, or on more cells or peaks, "
-            "before you interpret activities."
+            "Compare the model's AUROC with chance, in its card or by the command info. Train it longer, or on more cells or "
+            "peaks, before you interpret activities."
         )
     if not ignored.all():
         yield "Run ism on peaks of interest with the same motifs, to see which of their bases the network reads."

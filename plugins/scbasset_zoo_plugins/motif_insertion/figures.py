@@ -61,7 +61,9 @@ def _heat_map(result: ad.AnnData) -> Figure:
     cell_size, n_rows = (0.46 if has_numbers else 0.32), min(len(groups), MAX_ROWS)
     width = 2.6 + max(cell_size * len(chosen), 2.0) + 0.075 * max(len(label_text(name)) for name in groups)
     figure = Figure(figsize=(width, 1.8 + EFFECTS_HEIGHT + 0.32 * n_rows), layout="constrained")
-    above, ax = figure.subplots(2, 1, sharex=True, height_ratios=[EFFECTS_HEIGHT, 0.32 * n_rows])
+    grid = figure.add_gridspec(2, 1, height_ratios=[EFFECTS_HEIGHT, 0.32 * n_rows])
+    ax = figure.add_subplot(grid[1])
+    above = figure.add_subplot(grid[0], sharex=ax)
     scores = means[groups].to_numpy().T
     ignored = is_ignored(result.var)[motifs]
     _effects(above, result, motifs, ignored)
@@ -138,8 +140,9 @@ def _maps(result: ad.AnnData, motifs: list[int]) -> Figure:
         values = pd.Series(_scores(result, cells, motif))
         draw_cells(figure, ax, points, values, "activity (z)", diverging=True)
         note = "ignored by the network, " * bool(ignored[motif])
-        title = f"{_label(result, motif)}\n{note}deviation {result.var['deviation'].iloc[motif]:.2g} {unit}"
-        ax.set_title(title, color=GREY if ignored[motif] else "black", size="medium")
+        note += f"deviation {result.var['deviation'].iloc[motif]:.2g} {unit}"
+        ax.set_title(_label(result, motif), color=GREY if ignored[motif] else "black", pad=16)
+        ax.text(0.5, 1.015, note, transform=ax.transAxes, ha="center", va="bottom", size=8)
     for ax in axes[len(motifs) :]:
         ax.set_axis_off()
     return figure

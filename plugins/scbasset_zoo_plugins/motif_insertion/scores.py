@@ -98,7 +98,7 @@ def score_motifs(
         return logit_scores(cells, latent, rounding)
     probabilities /= np.float32(n)
     # The slope of the sigmoid is at most 1/4.
-    return _probability_scores(latent, probabilities, rounding / 4 + np.finfo(np.float32).eps)
+    return _probability_scores(latent, probabilities, rounding / 4 + float(np.finfo(np.float32).eps))
 
 
 def instances(motif: Motif, n: int, options: MotifInsertionOptions) -> dna.Codes:

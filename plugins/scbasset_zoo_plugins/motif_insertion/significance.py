@@ -61,27 +61,35 @@ def compare_with_shuffled_motifs(
         codes[:n, order]
         for motif in motifs
         for codes in [instances(motif, len(backgrounds), options)]
-        for order in _orders(motif, options)
+        for order in orders_of_positions(motif, options)
     ]
     n_strands = 2 if options.both_strands else 1
-    total = np.zeros((len(drawn), model.cell_embedding.shape[1]))
-    squares = 0.0
+    total = np.zeros((len(motifs), 1 + options.n_shuffles, model.cell_embedding.shape[1]))
+    squares, squared_differences, projection = 0.0, np.zeros((len(motifs), 2)), _projection(model.cell_embedding)
     size = max(1, BACKGROUNDS_PER_BATCH // (1 + options.n_shuffles))
     with context.progress("inserting shuffled motifs", n * len(drawn) * n_strands) as advance:
         for without, embedded in embedded_insertions(model, drawn, backgrounds[:n], n_strands, size, advance):
-            total += (embedded - without).sum(axis=1, dtype=np.float64)
+            changes = (embedded - without).reshape(*total.shape[:2], *without.shape).astype(np.float64)
+            total += changes.sum(axis=2)
             squares += np.square(without, dtype=np.float64).sum()
-    changes = total.reshape(len(motifs), 1 + options.n_shuffles, -1) / (n * n_strands)
-    return shuffle_tests(changes, model.cell_embedding, rounding_error(squares / (n * n_strands), model.cell_embedding))
+            squared_differences += _squares(changes[:, 0] - changes[:, 1:].mean(axis=1), projection).sum(axis=1)
+    changes = total / (n * n_strands)
+    variance = squared_differences / (n * n_strands) - _squares(changes[:, 0] - changes[:, 1:].mean(axis=1), projection)
+    rounding = rounding_error(squares / (n * n_strands), model.cell_embedding)
+    return shuffle_tests(changes, model.cell_embedding, rounding, np.maximum(variance, 0) / max(1, n - 1))
 
 
-def shuffle_tests(changes: Values, cells: NDArray[np.float32], rounding: float = 0.0) -> pd.DataFrame:
+def shuffle_tests(
+    changes: Values, cells: NDArray[np.float32], rounding: float = 0.0, squared_errors: Values | None = None
+) -> pd.DataFrame:
     """Test the changes by motifs against those by their shuffles.
 
     The mean test is Student's t-test of the motif's mean effect over cells, as one new value beside those of the shuffles. The
     spread test is its form for profiles: the squared distance over cells between the motif's effects and the mean of its
     shuffles, without their means over cells, against the variance of the shuffles. Its statistic is compared with an F
-    distribution whose degrees of freedom follow from the covariance of the shuffles (Box 1954; Shen & Faraway 2004).
+    distribution whose degrees of freedom follow from the covariance of the shuffles (Box 1954; Shen & Faraway 2004). The
+    squared standard error over backgrounds takes the place of the variance of the shuffles where it is larger, so that an effect in
+    one of many backgrounds does not count.
 
     Parameters
     ----------
@@ -90,6 +98,9 @@ def shuffle_tests(changes: Values, cells: NDArray[np.float32], rounding: float =
     cells : float32 (n_cells, embedding size)
     rounding : float
         Rounding error of an effect; smaller differences count as none.
+    squared_errors : float64 (n_motifs, 2), optional
+        Squared standard error, over backgrounds, of the difference between a motif and the mean of its shuffles: of the mean over
+        cells, and of the profile.
 
     Returns
     -------
@@ -98,11 +109,9 @@ def shuffle_tests(changes: Values, cells: NDArray[np.float32], rounding: float =
         p_mean, p_spread, q (Benjamini and Hochberg's over motifs, of twice the smaller of both p), and responds: whether q is up
         to 0.05 and the motif's effects differ from those of its shuffles by 0.01 or more, as a root mean square over cells.
     """
-    mean, covariance = moments(cells)
-    values, vectors = np.linalg.eigh(covariance)
-    means = (changes @ mean)[..., None]
-    profiles = changes @ (vectors * np.sqrt(np.maximum(values, 0)))
-    p_mean, p_spread = _new_value_test(means, rounding), _new_value_test(profiles, rounding)
+    means, profiles = np.split(changes @ _projection(cells), [1], axis=2)
+    errors = np.zeros((len(changes), 2)) if squared_errors is None else squared_errors
+    p_mean, p_spread = _new_value_test(means, rounding, errors[:, 0]), _new_value_test(profiles, rounding, errors[:, 1])
     q = stats.false_discovery_control(np.minimum(2 * np.minimum(p_mean, p_spread), 1))
     difference = np.concatenate([means, profiles], axis=2)
     size = np.linalg.norm(difference[:, 0] - difference[:, 1:].mean(axis=1), axis=1)
@@ -123,14 +132,30 @@ def is_ignored(var: pd.DataFrame) -> NDArray[np.bool_]:
     return ~var["responds"].to_numpy(bool) if "responds" in var else np.zeros(len(var), bool)
 
 
-def _orders(motif: Motif, options: MotifInsertionOptions) -> list[NDArray[np.intp]]:
+def orders_of_positions(motif: Motif, options: MotifInsertionOptions) -> list[NDArray[np.intp]]:
     """Return the order of a motif's positions: its own first, then one for each shuffle. They depend on no other motif."""
     rng = np.random.default_rng([options.seed, 2, zlib.crc32(motif.name.encode())])
     width = len(motif.pwm)
     return [np.arange(width), *(rng.permutation(width) for _ in range(options.n_shuffles))]
 
 
-def _new_value_test(values: Values, rounding: float) -> Values:
+def _projection(cells: NDArray[np.float32]) -> Values:
+    """Return the matrix (k, 1 + k) that turns changes of the peak embedding into their mean over cells and their profile.
+
+    The profile's squared length is the variance of the change over cells.
+    """
+    mean, covariance = moments(cells)
+    values, vectors = np.linalg.eigh(covariance)
+    return np.column_stack([mean, vectors * np.sqrt(np.maximum(values, 0))])
+
+
+def _squares(changes: Values, projection: Values) -> Values:
+    """Return the squares of mean and profile of changes (..., k), as (..., 2)."""
+    squares = np.square(changes @ projection)
+    return np.stack([squares[..., 0], squares[..., 1:].sum(axis=-1)], axis=-1)
+
+
+def _new_value_test(values: Values, rounding: float, squared_errors: Values) -> Values:
     """Return p that the first of some vectors (n_motifs, 1 + n, size) is another draw of the distribution of the others."""
     shuffled = values[:, 1:]
     n = shuffled.shape[1]
@@ -139,7 +164,8 @@ def _new_value_test(values: Values, rounding: float) -> Values:
     trace = np.trace(products, axis1=1, axis2=2)
     squares = np.square(products).sum(axis=(1, 2))
     dimensions = np.divide(trace**2, squares, out=np.ones_like(trace), where=squares > 0)
-    distance = np.square(values[:, 0] - shuffled.mean(axis=1)).sum(axis=1) * n / (n + 1)
-    variance = np.maximum(trace / (n - 1), max(rounding, np.finfo(np.float64).tiny ** 0.5) ** 2)
+    distance = np.square(values[:, 0] - shuffled.mean(axis=1)).sum(axis=1)
+    variance = np.maximum(trace / (n - 1) * (1 + 1 / n), squared_errors)
+    variance = np.maximum(variance, max(rounding, np.finfo(np.float64).tiny ** 0.5) ** 2)
     p: Values = stats.f.sf(distance / variance, dimensions, dimensions * (n - 1))
     return p
