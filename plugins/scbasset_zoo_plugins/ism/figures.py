@@ -80,6 +80,8 @@ def _logos(result: xr.Dataset, number: int, dimension: str, matches: pd.DataFram
 def _logo(ax: Axes, values: np.ndarray, codes: np.ndarray) -> None:
     from logomaker import Logo
 
+    if not values.any():
+        return
     heights = np.zeros((len(values), 4))
     is_base = codes < dna.N
     heights[np.flatnonzero(is_base), codes[is_base]] = values[is_base]

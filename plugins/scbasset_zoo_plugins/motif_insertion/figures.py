@@ -70,8 +70,9 @@ def _heat_map(result: ad.AnnData) -> Figure:
     low, high = centred_limits(scores, share=1)
     image = ax.imshow(scores, cmap=DIVERGING, vmin=low, vmax=high, aspect="auto", interpolation="nearest")
     for column in np.flatnonzero(ignored):
-        grey = {"cmap": GREYS, "vmin": low, "vmax": high, "interpolation": "nearest"}
-        ax.imshow(scores[:, [column]], aspect="auto", extent=(column - 0.5, column + 0.5, len(groups) - 0.5, -0.5), **grey)
+        extent = (column - 0.5, column + 0.5, len(groups) - 0.5, -0.5)
+        values = scores[:, [column]]
+        ax.imshow(values, cmap=GREYS, vmin=low, vmax=high, aspect="auto", interpolation="nearest", extent=extent)
     ax.set_xlim(-0.5, len(chosen) - 0.5)
     if has_numbers:
         _write_numbers(ax, scores, result.var["deviation"].to_numpy()[motifs], np.where(ignored, np.inf, 0.6 * high))
