@@ -50,7 +50,8 @@ def _heat_map(result: ad.AnnData) -> Figure:
 
     Factors are chosen by raw scores, since weak and strong factors have z-scores of the same size.
     """
-    chosen = list(dict.fromkeys(row for rows in _outstanding(result, FACTORS_PER_GROUP) for row in rows))[:MAX_FACTORS]
+    outstanding = [*_outstanding(result, FACTORS_PER_GROUP, responding=True), *_outstanding(result, FACTORS_PER_GROUP)]
+    chosen = list(dict.fromkeys(row for rows in outstanding for row in rows))[:MAX_FACTORS]
     means = result.uns["group_means"].iloc[chosen]
     motifs = result.var_names.get_indexer(means.index)
     groups, group_by = means.columns[1:], str(result.uns["motif_insertion"]["group_by"])
@@ -227,19 +228,27 @@ def _shown_motifs(result: ad.AnnData) -> list[int]:
     if names:
         return [motif for motif in map(result.var_names.get_loc, names[:N_SHOWN]) if deviation[motif] > 0]
     if "group_means" in result.uns:
-        best_of_groups = zip_longest(*_outstanding(result, N_SHOWN))  # the best of each group, then the second of each, ...
-        rows = list(dict.fromkeys(row for rank in best_of_groups for row in rank if row is not None))
+        # The best of each group, then the second of each, ...; ignored motifs are the last.
+        ranks = [*zip_longest(*_outstanding(result, N_SHOWN, responding=True)), *zip_longest(*_outstanding(result, N_SHOWN))]
+        rows = list(dict.fromkeys(row for rank in ranks for row in rank if row is not None))
         return [int(result.var_names.get_loc(result.uns["group_means"].index[row])) for row in rows[:N_SHOWN]]
-    return [int(motif) for motif in np.argsort(-deviation)[:N_SHOWN] if deviation[motif] > 0]
+    order = np.lexsort((-deviation, is_ignored(result.var)))
+    return [int(motif) for motif in order[:N_SHOWN] if deviation[motif] > 0]
 
 
-def _outstanding(result: ad.AnnData, n: int) -> list[list[int]]:
-    """For each group, the up to n rows of the group means whose raw mean lies most above the mean of the other groups."""
+def _outstanding(result: ad.AnnData, n: int, *, responding: bool = False) -> list[list[int]]:
+    """For each group, the up to n rows of the group means whose raw mean lies most above the mean of the other groups.
+
+    `responding` leaves out motifs that the network ignores.
+    """
     means = result.uns["group_means"]
     raw = np.nan_to_num(means.drop(columns="tf").to_numpy()) * result.var["deviation"].loc[means.index].to_numpy()[:, None]
     above = raw - (raw.sum(axis=1, keepdims=True) - raw) / (raw.shape[1] - 1)
+    least = MIN_EFFECT * above.max()
+    if responding:
+        above[is_ignored(result.var.loc[means.index])] = 0
     order = np.argsort(-above, axis=0, kind="stable")[:n]
-    return [[int(row) for row in rows if above[row, group] > MIN_EFFECT * above.max()] for group, rows in enumerate(order.T)]
+    return [[int(row) for row in rows if above[row, group] > max(least, 0)] for group, rows in enumerate(order.T)]
 
 
 def _scores(result: ad.AnnData, cells: np.ndarray, motif: int) -> np.ndarray:
