@@ -50,7 +50,7 @@ def describe(result: ad.AnnData) -> Description:
             f"each dot is one {group_by}, and the band is where shuffled motifs lie (mean ± 2 SD).{grey}",
             "umap": f"Each point is a cell, coloured by its z-score. Titles have the deviation of the effect over cells ({unit}): "
             f"if it is small, the colours show small differences.{grey}",
-            "precision_recall": "How well a factor's activity finds the cells of the first group.",
+            "precision_recall": f"How well a factor's activity finds the cells of the first group.{grey}",
             "expression": "Correlation over cells of each factor's activity with the expression of its gene.",
             "factors": f"Effect of each motif: mean and standard deviation over cells ({unit}), the mean effect of its shuffles, "
             "and the tests against them (logit). Ignored motifs are last.",
@@ -72,7 +72,7 @@ def describe(result: ad.AnnData) -> Description:
         next_steps=list(_next_steps(result)),
         key_columns={
             "factors": ["tf", "mean", "deviation", "q", "responds", "p_mean", "p_spread"],
-            "contrast": ["tf", "auroc", "difference", "aupr"],
+            "contrast": ["tf", "auroc", "difference", "aupr", "responds"],
         },
         units=dict.fromkeys(("mean", "deviation", "difference"), unit)
         | dict.fromkeys(("shuffled_mean", "shuffled_deviation"), "logit"),

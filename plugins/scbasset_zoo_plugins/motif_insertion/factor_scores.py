@@ -97,7 +97,8 @@ class Contrast:
         """Return AUROC and AUPR (average precision) of each factor's score for the first group; NaN for NaN scores.
 
         `difference` is the mean raw score of the first group less that of the other; 0 for a score that is the same in all cells.
-        Rows are sorted by the distance of AUROC from 0.5, and then by the deviation of the raw scores, the largest first.
+        Rows are sorted by the distance of AUROC from 0.5, and then by the deviation of the raw scores, the largest first. Motifs that
+        the network ignores are the last.
         """
         from sklearn.metrics import average_precision_score, roc_auc_score
 
@@ -116,7 +117,10 @@ class Contrast:
         table["difference"] *= factors["deviation"]
         table.insert(0, "tf", factors["tf"])
         table["aupr_by_chance"] = self.is_first.mean()
-        return table.iloc[np.lexsort((-factors["deviation"], -(table["auroc"] - 0.5).abs()))]
+        responds = factors.get("responds", pd.Series(True, factors.index)).astype(bool)
+        if "responds" in factors:
+            table["responds"] = responds
+        return table.iloc[np.lexsort((-factors["deviation"], -(table["auroc"] - 0.5).abs(), ~responds))]
 
 
 def compare_expression(

@@ -27,6 +27,7 @@ MAX_NAMED_POINTS = 8
 MAX_GROUPS_WITH_NUMBERS = 12
 EFFECTS_HEIGHT = 1.6  # inches
 GREYS = LinearSegmentedColormap.from_list("greys", ["0.6", "0.97", "0.6"])
+LINE_COLOURS = tuple(colour for colour in COLOURS if colour != GREY)
 MIN_EFFECT = 0.05  # share of the largest effect; a factor with less is not shown for a group
 
 
@@ -163,11 +164,12 @@ def _curves(result: ad.AnnData, contrast: str) -> Figure:
     shown = table.index[table["auroc"] > 0.5]
     if str(result.uns["motif_insertion"]["show"]):
         shown = result.var_names[_shown_motifs(result)]
-    for colour, name in zip(COLOURS, shown[:N_SHOWN], strict=False):
+    for colour, name in zip(LINE_COLOURS, shown[:N_SHOWN], strict=False):
         motif = result.var_names.get_loc(name)
         precision, recall, _ = precision_recall_curve(values[cells] == first, _scores(result, cells, motif))
-        text = f"{_label(result, motif)} ({table.loc[name, 'aupr']:.2f})"
-        ax.step(recall, precision, where="post", color=colour, label=text)
+        is_grey = is_ignored(result.var)[motif]
+        text = f"{_label(result, motif)} ({table.loc[name, 'aupr']:.2f})" + ", ignored" * bool(is_grey)
+        ax.step(recall, precision, where="post", color=GREY if is_grey else colour, label=text)
     ax.axhline(float(table["aupr_by_chance"].iloc[0]), color="0.5", linestyle=":", label="by chance")
     ax.set(
         xlabel="recall",
