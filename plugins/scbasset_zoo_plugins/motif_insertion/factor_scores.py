@@ -97,8 +97,8 @@ class Contrast:
         """Return AUROC and AUPR (average precision) of each factor's score for the first group; NaN for NaN scores.
 
         `difference` is the mean raw score of the first group less that of the other; 0 for a score that is the same in all cells.
-        Rows are sorted by the distance of AUROC from 0.5, and then by the deviation of the raw scores, the largest first. Motifs that
-        the network ignores are the last.
+        Rows are sorted by the distance of AUROC from 0.5, and then by the deviation of the raw scores, the largest first. Ignored
+        motifs are the last.
         """
         from sklearn.metrics import average_precision_score, roc_auc_score
 
