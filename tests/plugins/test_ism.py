@@ -376,7 +376,7 @@ def test_the_unit_of_effects_is_the_spread_of_importance_in_shuffled_regions(com
     regions, controls = sums(importance), sums(shuffled)
     for column in range(6):
         test = stats.mannwhitneyu(regions[:, column], controls[:, column], alternative="greater")
-        assert result["random_p"].to_numpy()[column] == pytest.approx(test.pvalue, rel=0.1), "rounding changes ties"
+        assert result["random_p"].to_numpy()[column] == pytest.approx(test.pvalue, abs=2e-3), "rounding may make or break ties"
 
 
 def test_regions_with_planted_motifs_exceed_shuffled_regions(compared):

@@ -83,6 +83,7 @@ def _larger(values: Array, controls: Array) -> NDArray[np.float64]:
     """Return p of the one-sided rank-sum test for each column; 1 for a column whose values are all equal."""
     p = np.ones(values.shape[1])
     varies = np.ptp(np.concatenate([values, controls]), axis=0) > 0
-    if varies.any():
-        p[varies] = stats.mannwhitneyu(values[:, varies], controls[:, varies], alternative="greater").pvalue
+    # Column by column, since ties in one would change how p of all is computed.
+    for column in np.flatnonzero(varies):
+        p[column] = stats.mannwhitneyu(values[:, column], controls[:, column], alternative="greater").pvalue
     return p

@@ -67,8 +67,8 @@ def describe(result: xr.Dataset) -> Description:
             "its position. It is positive if the base opens the chromatin.",
             "The spread is the root mean square of importance over all bases of shuffled regions. It says what bases do in "
             "sequences without function, so an effect of one or two spreads means little.",
-            "Larger effects than in shuffled regions are no proof that the model learnt: shuffling breaks up runs of one base and other "
-            "repeats, to which any network responds. Compare the model's AUROC with chance.",
+            "Larger effects than in shuffled regions are no proof that the model learnt: shuffling breaks up runs of one base and "
+            "other repeats, to which any network responds. Compare the model's AUROC with chance.",
             "p of a match is the share of places of the shuffled scores where its PWM scores as high. q is Benjamini and "
             "Hochberg's over all matches that were tested. The relative score is the score divided by the spread.",
         ],
