@@ -10,8 +10,10 @@ import pandas as pd
 import pytest
 import xarray as xr
 from helpers import toy
+from helpers.embedded import SIZE, embedded_package
 from helpers.rounding import ROUNDING
 from scbasset_zoo_plugins.ism.analysis import Ism
+from scbasset_zoo_plugins.ism.controls import shuffled_regions
 from scbasset_zoo_plugins.ism.motif_matches import MatchSearch, MotifMatches, find_matches, window_scores
 from scbasset_zoo_plugins.ism.tables import table
 from scbasset_zoo_plugins.motifs.motif import Motif
@@ -43,7 +45,7 @@ def genome(tmp_path_factory):
 
 
 def run(model, **options):
-    return sz.run("ism", model, quiet=True, **options)
+    return sz.run("ism", model, quiet=True, **{"n_controls": 0, **options})
 
 
 def naive_scores(model, codes):
@@ -351,6 +353,79 @@ def test_figures_show_a_logo_for_each_group_with_matches_marked(planted_options,
     assert {text.split()[0] for text in written} <= set(simulation.motifs)
     assert marks.get_xlabel().startswith("position on chrS1")
     assert Ism().plot(run(model, region_names=options["region_names"][:1], genome=options["genome"])) == {}
+
+
+@pytest.fixture(scope="module")
+def compared(planted_options):
+    """Regions with planted motifs, compared with shuffled regions."""
+    _, model, options = planted_options
+    return model, options, run(model, **options, n_controls=4, seed=3)
+
+
+def test_the_unit_of_effects_is_the_spread_of_importance_in_shuffled_regions(compared):
+    model, options, result = compared
+    codes = shuffled_regions(model.peak_windows(options["region_names"], options["genome"]), 4, 3)
+    counts = lambda codes: np.bincount(codes[:-1].astype(int) * 5 + codes[1:], minlength=25).tolist()  # noqa: E731
+    assert [counts(a) for a in codes] == [counts(a) for a in result["reference"].to_numpy()[:4]]
+    assert (codes != result["reference"].to_numpy()[:4]).mean() > 0.3
+    shuffled = run(model, sequences=codes, group_by="cell_type")["importance"].to_numpy().astype(float)
+    np.testing.assert_allclose(result["random_spread"], np.sqrt((shuffled**2).mean(axis=(0, 1))), rtol=1e-4)
+    importance = result["importance"].to_numpy()
+    np.testing.assert_array_equal(result["largest_importance"], np.abs(importance).max(axis=1))
+    sums = lambda values: np.abs([values[:, i : i + 10].sum(axis=1) for i in range(1335)]).max(axis=0)  # noqa: E731
+    regions, controls = sums(importance), sums(shuffled)
+    for column in range(6):
+        test = stats.mannwhitneyu(regions[:, column], controls[:, column], alternative="greater")
+        assert result["random_p"].to_numpy()[column] == pytest.approx(test.pvalue, abs=2e-3), "rounding may make or break ties"
+
+
+def test_regions_with_planted_motifs_exceed_shuffled_regions(compared):
+    _, _, result = compared
+    assert float(result["random_p_overall"]) < 0.05
+    described = Ism().describe(result)
+    assert described.findings[0].startswith("The strongest 10 bp of the regions have larger effects than those of shuffled regions")
+    effects = Ism().tables(result)["effects"]
+    assert effects["group"].tolist() == result["group"].to_numpy().tolist()
+    np.testing.assert_allclose(effects["times_spread"], effects["largest"] / effects["spread"])
+    assert described.captions.keys() >= Ism().plot(result).keys() | Ism().tables(result).keys()
+
+
+def test_matches_have_scores_in_units_of_the_spread_and_a_place_on_the_genome(compared):
+    _, _, result = compared
+    matches, on_genome = table(result, "match"), Ism().tables(result)["motif_matches"]
+    spread = dict(zip(result["group"].to_numpy(), result["random_spread"].to_numpy(), strict=True))
+    np.testing.assert_allclose(matches["relative_score"], matches["score"] / matches["group"].map(spread), rtol=1e-5)
+    first = dict(zip(result["region"].to_numpy(), result["window_start"].to_numpy(), strict=True))
+    assert (on_genome["start"] == matches["start"] + matches["region"].map(first)).all()
+    assert (on_genome["end"] - on_genome["start"] == matches["end"] - matches["start"]).all()
+    assert on_genome["chrom"].unique().tolist() == ["chrS1"]
+
+
+def test_effects_of_random_weights_are_within_the_spread_of_random_positions(model, tmp_path, capsys):
+    options = {"sequences": toy.random_sequences(3, seed=5), "group_by": "cell_type", "n_controls": 6}
+    result = run(model, **options, out=tmp_path / "r.zarr", report=tmp_path / "r.html")
+    sentence = "The effects are within the spread of random positions"
+    assert sentence in capsys.readouterr().err
+    read = xr.open_zarr(tmp_path / "r.zarr")
+    assert float(read["random_p_overall"]) == float(result["random_p_overall"]) > 0.05
+    assert Ism().describe(read).findings[0].startswith(sentence)
+    assert sentence in (tmp_path / "r.html").read_text()
+    assert "not compared" in Ism().describe(run(model, **{**options, "n_controls": 0})).findings[0]
+    latent = run(model, sequences=options["sequences"][:1], n_controls=6)
+    assert "random_spread" not in latent
+    assert "latent" in Ism().describe(latent).findings[0]
+
+
+def test_a_group_without_effects_has_no_unit_and_is_not_tested(tmp_path):
+    cells = pd.DataFrame({"cell_type": ["a", "a", "b"]}, index=["1", "2", "3"])
+    embedding = np.array([[0.0] * SIZE, [0.0] * SIZE, [1.0] * SIZE])
+    silent = sz.open_model(embedded_package(tmp_path / "silent", embedding, cells).folder, "cpu")
+    result = run(silent, sequences=toy.random_sequences(1), group_by="cell_type", n_controls=2)
+    assert result["random_spread"].to_numpy()[0] == 0
+    assert result["random_p"].to_numpy()[0] == 1
+    assert np.isnan(Ism().tables(result)["effects"]["times_spread"].to_numpy()).tolist() == [True, False]
+    assert "nan" not in " ".join(Ism().describe(result).findings)
+    assert len(Ism().plot(result)) == 1
 
 
 def bad_options(folder, genome):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import anndata as ad
 import numpy as np
+import onnx
 import pandas as pd
 import pytest
 import scanpy as sc
@@ -19,7 +20,14 @@ from scbasset_zoo_plugins.motif_insertion.backgrounds import shuffled_background
 from scbasset_zoo_plugins.motif_insertion.factor_scores import parse_contrast, signed_rank
 from scbasset_zoo_plugins.motif_insertion.inputs import MotifInsertionOptions
 from scbasset_zoo_plugins.motif_insertion.scores import instances, logit_scores
+from scbasset_zoo_plugins.motif_insertion.significance import (
+    compare_with_shuffled_motifs,
+    is_ignored,
+    orders_of_positions,
+    shuffle_tests,
+)
 from scbasset_zoo_plugins.motifs.loading import load_motifs
+from scbasset_zoo_plugins.palette import GREY
 from scipy import sparse, stats
 from scipy.special import expit
 from sklearn.metrics import average_precision_score, roc_auc_score
@@ -28,9 +36,13 @@ from typer.testing import CliRunner
 import scbasset_zoo as sz
 from scbasset_zoo.cli.run import app
 from scbasset_zoo.errors import InputError
+from scbasset_zoo.extend.analysis import Context
+from scbasset_zoo.graph.model_building import with_head
 from scbasset_zoo.graph.plain_run import run_plainly
+from scbasset_zoo.graph.trunk import extract_trunk
 from scbasset_zoo.inputs import dna
 from scbasset_zoo.inputs.genome import Genome
+from scbasset_zoo.package.writing import write_package
 
 MEME = (
     """MEME version 4
@@ -68,7 +80,7 @@ def model(files):
 
 
 def run(model, options, **more):
-    return sz.run("motif-insertion", model, quiet=True, **{"n_backgrounds": 5, **options, **more})
+    return sz.run("motif-insertion", model, quiet=True, **{"n_backgrounds": 5, "n_shuffles": 5, **options, **more})
 
 
 def naive_scores(model, options):
@@ -189,7 +201,7 @@ def planted_result(planted):
     simulation, package = planted
     model = sz.open_model(package, "cpu")
     options = {"motifs": str(simulation.folder / "motifs.meme"), "genome": simulation.genome, "n_backgrounds": 30}
-    return simulation, model, options, run(model, options, contrast="cell_type:GMP:CLP")
+    return simulation, model, options, run(model, options, contrast="cell_type:GMP:CLP", n_shuffles=20)
 
 
 def test_active_factors_are_recovered_and_inactive_ones_hardly_move(planted_result):
@@ -369,6 +381,183 @@ def test_a_given_umap_is_drawn(model, files):
         run(model, files[1], umap=given[:5].copy())
 
 
+QUIET = Context(None, True, {})
+
+
+def draws(n_motifs, n_shuffles, size=6, seed=0):
+    """Random changes of the peak embedding, of different sizes, and random cells."""
+    rng = np.random.default_rng(seed)
+    changes = rng.normal(size=(n_motifs, 1 + n_shuffles, size)) * rng.uniform(0.1, 3, (n_motifs, 1, 1)) * np.arange(1, size + 1)
+    return changes, rng.normal(0.3, 1, (50, size)).astype(np.float32)
+
+
+def test_the_tests_against_shuffles_are_those_of_a_loop_over_cells():
+    changes, cells = draws(4, 7)
+    changes[0, 0] += 40
+    tests = shuffle_tests(changes, cells)
+    for row, of_motif in enumerate(changes):
+        scores = of_motif @ cells.T.astype(float)
+        mean, means = scores[0].mean(), scores[1:].mean(axis=1)
+        t = (mean - means.mean()) / (means.std(ddof=1) * np.sqrt(1 + 1 / 7))
+        assert tests["p_mean"][row] == pytest.approx(2 * stats.t.sf(abs(t), 6), rel=1e-4)
+        profiles = scores - scores.mean(axis=1, keepdims=True)
+        variances = np.linalg.eigvalsh(np.cov(profiles[1:].T)).clip(0)
+        degrees = variances.sum() ** 2 / (variances**2).sum()
+        distance = ((profiles[0] - profiles[1:].mean(axis=0)) ** 2).sum() / (1 + 1 / 7)
+        assert tests["p_spread"][row] == pytest.approx(stats.f.sf(distance / variances.sum(), degrees, 6 * degrees), rel=1e-3)
+        assert tests["shuffled_mean"][row] == pytest.approx(means.mean())
+        assert tests["shuffled_deviation"][row] == pytest.approx(means.std(ddof=1))
+    both = np.minimum(2 * tests[["p_mean", "p_spread"]].min(axis=1), 1)
+    np.testing.assert_allclose(tests["q"], stats.false_discovery_control(both))
+
+
+def test_motifs_that_are_like_their_shuffles_have_uniform_p_and_no_discoveries():
+    tests = shuffle_tests(*draws(2_000, 20))
+    assert stats.kstest(tests["p_mean"], "uniform").pvalue > 0.01
+    for p, level in ((tests["p_spread"], 0.05), (tests["p_spread"], 0.01)):
+        assert (p <= level).mean() < level + 3 * np.sqrt(level / len(p))
+    assert tests["responds"].sum() <= 1
+
+
+def test_a_tiny_effect_and_one_by_rounding_count_as_ignored():
+    changes, cells = draws(1, 10)
+    shuffles = np.concatenate([changes[:, :1] * 1e-4, changes[:, 1:] * 1e-6], axis=1)
+    small = shuffle_tests(shuffles, cells).iloc[0]
+    assert small["q"] < 0.05
+    assert not small["responds"]
+    equal = np.tile(changes[:, :1], (1, 11, 1))
+    assert shuffle_tests(equal, cells, rounding=1e-9)["q"].tolist() == [1]
+    assert shuffle_tests(equal * (1 + 1e-7 * np.arange(11)[:, None]), cells, rounding=1e-3)["q"].tolist() == [1]
+    assert shuffle_tests(np.concatenate([changes[:, :1], 0 * changes[:, 1:]], axis=1), cells, 1e-6)["responds"].tolist() == [True]
+
+
+@pytest.mark.parametrize("more", [{}, {"both_strands": True, "instances": "consensus"}])
+def test_shuffled_motifs_are_inserted_as_a_loop_inserts_them(model, files, more):
+    options = MotifInsertionOptions(**{**files[1], "n_backgrounds": 3, "n_shuffles": 5, **more})
+    motif = load_motifs(options.motifs)[0]
+    backgrounds = dna.as_codes(toy.random_sequences(3), toy.LENGTH)
+    changes = np.zeros((3, 6, 32))
+    for background, instance, of_background in zip(backgrounds, instances(motif, 3, options), changes, strict=True):
+        for order, change in zip(orders_of_positions(motif, options), of_background, strict=True):
+            shuffled = instance[order]
+            for written in (shuffled, dna.reverse_complement(shuffled))[: 2 if options.both_strands else 1]:
+                edited = background.copy()
+                edited[669:675] = written
+                change += model.embed(edited[None])[0] - model.embed(background[None])[0]
+    changes /= 2 if options.both_strands else 1
+    assert orders_of_positions(motif, options)[0].tolist() == list(range(6))
+    scores = changes @ model.cell_embedding.T.astype(float)
+    differences = scores[:, 0] - scores[:, 1:].mean(axis=1)
+    means = differences.mean(axis=1)
+    profiles = differences - means[:, None]
+    errors = np.array([[means.var(ddof=1), profiles.var(axis=0, ddof=1).mean()]]) / 3
+    expected = shuffle_tests(changes.mean(axis=0)[None], model.cell_embedding, squared_errors=errors)
+    found = compare_with_shuffled_motifs(model, [motif], backgrounds, options, QUIET)
+    np.testing.assert_allclose(found["shuffled_mean"], expected["shuffled_mean"], atol=1e-4)
+    if not options.both_strands:  # strands are two backgrounds in the error, and their mean in the loop
+        np.testing.assert_allclose(found[["p_mean", "p_spread"]], expected[["p_mean", "p_spread"]], rtol=0.02)
+
+
+def test_an_effect_in_one_of_many_backgrounds_does_not_count():
+    changes, cells = draws(1, 20)
+    changes[:, 0] += 50
+    assert shuffle_tests(changes, cells)["responds"].tolist() == [True]
+    scores = (changes[:, 0] - changes[:, 1:].mean(axis=1)) @ cells.T.astype(float)
+    one_of_many = np.array([[scores.mean() ** 2, scores.var()]])  # the squared error of a mean that one background makes
+    assert shuffle_tests(changes, cells, squared_errors=one_of_many)["responds"].tolist() == [False]
+
+
+def test_active_factors_respond_and_inactive_ones_do_not(planted_result):
+    simulation, _, _, result = planted_result
+    responds = result.var["responds"]
+    assert responds[simulation.activities.columns[simulation.activities.std() > 0.2]].all()
+    assert not responds[simulation.tfs.index[~simulation.tfs["active"]]].any()
+
+
+def test_a_network_that_knows_one_motif_responds_to_this_one_alone(planted, tmp_path):
+    simulation, folder = planted
+    model = sz.open_model(folder, "cpu")
+    embedding = np.zeros((32, model.n_cells), np.float32)
+    factor = list(simulation.tfs.index).index("CEBPA")
+    embedding[factor] = np.random.default_rng(0).permutation(model.cell_embedding[:, factor])
+    whole = onnx.load_model_from_string(model.package.model_bytes())
+    trunk = extract_trunk(whole)
+    trunk.producer_name, trunk.producer_version = whole.producer_name, whole.producer_version
+    package = write_package(
+        tmp_path / "one",
+        card=toy.toy_card(cells={"default_group": "cell_type"}, genome=model.card.genome.model_dump()),
+        model=with_head(trunk, embedding, model.cell_intercept),
+        cells=model.cells,
+        peaks=model.package.peaks(),
+    )
+    options = {"motifs": str(simulation.folder / "motifs.meme"), "genome": simulation.genome, "n_backgrounds": 20, "n_shuffles": 8}
+    result = run(sz.open_model(package.folder, "cpu"), options)
+    assert result.var_names[result.var["responds"]].tolist() == ["CEBPA"]
+    described = MotifInsertion().describe(result)
+    assert described.findings[0].startswith("1 of 24 motifs change the logits in another way than shuffled motifs")
+    assert "ignores the other 23" in described.findings[0]
+    assert "CEBPA" in described.findings[1]
+    figure = MotifInsertion().plot(result)["factors_by_group"]
+    colours = {label.get_text(): label.get_color() for label in figure.axes[0].get_xticklabels()}
+    assert colours["CEBPA"] == "black"
+    assert {colour for name, colour in colours.items() if name != "CEBPA"} <= {GREY}
+
+
+@pytest.fixture(scope="module")
+def at_chance(planted, tmp_path_factory):
+    """Random weights, and thirty groups with long names: a network that has learnt nothing."""
+    folder = tmp_path_factory.mktemp("chance")
+    names = [f"group {i} of a column of cells whose names have as many as seventy-five letters" for i in range(30)]
+    cells = pd.DataFrame({"cell_type": pd.Categorical(np.tile(names, 3))}, index=[f"cell-{i}" for i in range(90)])
+    model = sz.open_model(toy.toy_package(folder / "toy", n_cells=90, cells=cells).folder, "cpu")
+    return model, {
+        "motifs": str(planted[0].folder / "motifs.meme"),
+        "genome": toy.toy_genome(folder / "toy.fa"),
+        "n_backgrounds": 8,
+    }
+
+
+def test_a_network_at_chance_responds_to_no_motif_and_this_comes_first(at_chance, tmp_path, capsys):
+    model, options = at_chance
+    result = run(model, options, n_shuffles=20, report=tmp_path / "r.html")
+    assert is_ignored(result.var).all()
+    assert stats.kstest(result.var["p_mean"], "uniform").pvalue > 0.01
+    sentence = "The network ignores all 24 motifs: none changes the logits in another way than shuffled motifs"
+    assert sentence in capsys.readouterr().err
+    assert MotifInsertion().describe(result).findings[0].startswith(sentence)
+    assert len(MotifInsertion().describe(result).findings) == 1
+    assert sentence in (tmp_path / "r.html").read_text()
+    figure = MotifInsertion().plot(result)["factors_by_group"]
+    assert {label.get_color() for label in figure.axes[0].get_xticklabels()} == {GREY}
+    rows = [label.get_text().split()[1] for label in figure.axes[0].get_yticklabels()]
+    assert rows == [str(i) for i in range(30)]
+    figure.draw_without_rendering()
+    below, above = (ax.get_tightbbox() for ax in figure.axes[:2])
+    assert above.y0 >= below.y1
+
+
+def test_effects_of_groups_are_mean_raw_scores(planted_result):
+    _, model, _, result = planted_result
+    raw = pd.DataFrame(result.layers["score"], index=model.cells.index, columns=result.var_names)
+    expected = raw.groupby(model.cells["cell_type"].astype(str)).mean().T
+    effects = result.uns["group_effects"]
+    assert effects.index.tolist() == result.uns["group_means"].index.tolist()
+    np.testing.assert_allclose(effects[expected.columns].astype(float), expected.loc[effects.index], atol=1e-4)
+    table = result.uns["contrast"]
+    np.testing.assert_allclose(table["difference"], (expected["GMP"] - expected["CLP"])[table.index], atol=1e-4)
+
+
+def test_the_tests_can_be_turned_off_and_this_is_stated(model, files, capsys):
+    result = run(model, files[1], n_shuffles=0)
+    assert "q" not in result.var
+    assert "not tested against shuffled motifs, because of n_shuffles=0" in capsys.readouterr().err
+    assert "not tested" in MotifInsertion().describe(result).findings[0]
+    assert "factors_by_group" in MotifInsertion().plot(result)
+    tested = run(model, files[1])
+    np.testing.assert_array_equal(result.layers["score"], tested.layers["score"])
+    assert MotifInsertion().tables(tested)["factors"].columns[:3].tolist() == ["tf", "mean", "deviation"]
+
+
 def bad_options(folder):
     wide = "MEME version 4\n\nMOTIF W\nletter-probability matrix: w= 1345\n" + "0.25 0.25 0.25 0.25\n" * 1345
     (folder / "wide.meme").write_text(wide)
@@ -383,6 +572,7 @@ def bad_options(folder):
         ({"show": ["SPI1"]}, "show: there is no motif SPI1"),
         ({"genome": folder / "other.fa"}, "chr1 is 400 bp"),
         ({"n_backgrounds": 0}, "n_backgrounds"),
+        ({"n_shuffles": 4}, "n_shuffles: .*5 or more, or 0 for no test"),
         ({"contrast": "cell_type:B"}, "COLUMN:GROUP:OTHER"),
         ({"contrast": "cell_type:B:B"}, "COLUMN:GROUP:OTHER"),
         ({"contrast": "treatment:a:b"}, "no column 'treatment'; they have cell_type"),

@@ -14,10 +14,14 @@ from numpy.typing import NDArray
 from scbasset_zoo.extend import sequences as dna
 from scbasset_zoo.extend.analysis import SUFFIXES, Analysis, Context
 from scbasset_zoo.extend.blocks import require_memory
+from scbasset_zoo.extend.console import say
+from scbasset_zoo.extend.description import Description
+from scbasset_zoo_plugins.ism.controls import compare_with_controls
+from scbasset_zoo_plugins.ism.description import describe, verdict
 from scbasset_zoo_plugins.ism.inputs import IsmInputs, IsmOptions, open_inputs
 from scbasset_zoo_plugins.ism.motif_matches import MotifMatches
-from scbasset_zoo_plugins.ism.scores import importance, normalised_scores
-from scbasset_zoo_plugins.ism.tables import match_variables, table
+from scbasset_zoo_plugins.ism.scores import importance, largest_stretch, normalised_scores
+from scbasset_zoo_plugins.ism.tables import effects_table, match_variables, table
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -36,8 +40,9 @@ class Ism(Analysis):
 
     Every position is mutated to its three alternatives (Yuan & Kelley 2022, Methods). The mean of a position's four changes, of
     which the reference's is 0, is subtracted, so that its scores sum to zero. The score of the reference base is its importance.
-    The scores of a group are the means over its cells. If motifs are given, FIMO's matches are scored by dot product or
-    correlation of PWM and scores, and tested against the same PWM at every place of regions whose positions are shuffled.
+    The scores of a group are the means over its cells. Shuffled regions show the spread of importance at random positions, which is
+    the unit of effects. If motifs are given, FIMO's matches are scored by dot product or correlation of PWM and scores, and tested
+    against the same PWM at every place of regions whose positions are shuffled.
     """
 
     name = "ism"
@@ -61,6 +66,7 @@ class Ism(Analysis):
         else:
             _require_memory(shapes)
             arrays = {name: np.empty(tuple(sizes.values()), kind) for name, (sizes, kind) in shapes.items()}
+        largest, stretches = np.zeros((2, len(inputs.windows), len(inputs.columns)), np.float32)
         matches = MotifMatches(inputs.search, inputs.columns) if inputs.search is not None else None
         with context.progress("mutating regions", len(inputs.windows)) as advance:
             for regions, codes, scores in normalised_scores(model, inputs.windows, inputs.projection):
@@ -68,11 +74,18 @@ class Ism(Analysis):
                 numbers = range(regions.start, regions.stop)
                 for number, region_codes, region_scores in zip(numbers, codes, scores, strict=True):
                     arrays["scores"][number] = region_scores
-                    arrays["importance"][number] = importance(region_scores, region_codes)
+                    of_bases = importance(region_scores, region_codes)
+                    arrays["importance"][number] = of_bases
+                    largest[number], stretches[number] = np.abs(of_bases).max(axis=0), largest_stretch(of_bases)
                 if matches is not None:
                     matches.add(list(inputs.windows.var.index[regions]), numbers, codes, scores)
                 advance(len(codes))
         tables = match_variables(matches, inputs) if matches is not None else xr.Dataset()
+        if inputs.projection is not None:
+            tables["largest_importance"] = ("region", inputs.dimension), largest
+            if options.n_controls:
+                tables = tables.assign(compare_with_controls(model, inputs, options.n_controls, options.seed, stretches, context))
+            say(verdict(tables))
         if to_zarr:
             assert context.out is not None
             head.merge(tables).to_zarr(context.out, mode="a", zarr_format=_ZARR_FORMAT, consolidated=True)
@@ -86,7 +99,13 @@ class Ism(Analysis):
         return figures(result)
 
     def tables(self, result: xr.Dataset) -> Mapping[str, pd.DataFrame]:
-        return {name: table(result, dimension) for dimension, name in _TABLES.items() if dimension in result.dims}
+        effects = {"effects": effects_table(result)} if "random_spread" in result else {}
+        return effects | {
+            name: table(result, dimension, on_genome=True) for dimension, name in _TABLES.items() if dimension in result.dims
+        }
+
+    def describe(self, result: xr.Dataset) -> Description:
+        return describe(result)
 
 
 def _shapes(inputs: IsmInputs, length: int) -> dict[str, tuple[dict[str, int], type]]:
@@ -117,9 +136,14 @@ def _coordinates(inputs: IsmInputs, length: int) -> xr.Dataset:
         "scores": "change of the logit by each base, the four of a position summing to zero",
         "importance": "score of the reference base, 0 at an N",
         "reference": "base of the sequence: A C G T N as 0 to 4",
+        "largest_importance": "largest absolute importance of the region",
+        "random_spread": "root mean square of importance over the bases of shuffled regions: the unit of effects",
+        "random_p": "p that the largest sums of importance over 10 bp are larger than in shuffled regions, by the rank-sum test",
+        "random_p_overall": "the same for the largest sum over all groups or cells, in units of the spread",
         "window_start": "first base of the region's window, from 0",
     }
-    return xr.Dataset(coords=coordinates, attrs={"meaning": json.dumps(meaning)})
+    attributes = {"meaning": json.dumps(meaning), "measure": inputs.search.measure if inputs.search is not None else ""}
+    return xr.Dataset(coords=coordinates, attrs=attributes)
 
 
 def _zarr_arrays(path: Path, shapes: Mapping[str, tuple[dict[str, int], type]]) -> dict[str, Any]:

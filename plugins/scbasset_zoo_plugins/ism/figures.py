@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from scbasset_zoo.extend import sequences as dna
-from scbasset_zoo_plugins.ism.tables import table
+from scbasset_zoo_plugins.ism.tables import MAX_Q, table
 from scbasset_zoo_plugins.labels import label_text
 from scbasset_zoo_plugins.palette import BLUE, GREEN, ORANGE, VERMILION
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 MAX_REGIONS, MAX_ROWS, MAX_MATCHES = 3, 8, 6
 WIDTH = 80
-MAX_Q = 0.05
 COLOUR_OF_BASE = {"A": GREEN, "C": BLUE, "G": ORANGE, "T": VERMILION}
 
 
@@ -32,9 +31,12 @@ def figures(result: xr.Dataset) -> Mapping[str, Figure]:
         return {}
     matches = table(result, "match") if "match" in result.dims else pd.DataFrame()
     names = result["region"].to_numpy()[:MAX_REGIONS]
-    return {
-        f"logo_{number}_{_file_name(str(name))}": _logos(result, number, dimension, matches) for number, name in enumerate(names)
-    }
+    return {figure_name(number, str(name)): _logos(result, number, dimension, matches) for number, name in enumerate(names)}
+
+
+def figure_name(number: int, region: str) -> str:
+    """Return the name of the figure of a region."""
+    return f"logo_{number}_{_file_name(region)}"
 
 
 def _logos(result: xr.Dataset, number: int, dimension: str, matches: pd.DataFrame) -> Figure:
@@ -51,7 +53,9 @@ def _logos(result: xr.Dataset, number: int, dimension: str, matches: pd.DataFram
     axes = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights).ravel()
     low, high = float(min(values[stretch][:, rows].min(), 0)), float(values[stretch][:, rows].max())
     names = result[dimension].to_numpy()
+    spread = result["random_spread"].to_numpy() if "random_spread" in result else np.zeros(len(names))
     for ax, row in zip(axes, rows, strict=False):
+        ax.axhspan(-spread[row], spread[row], color="0.9", linewidth=0, zorder=-1)
         _logo(ax, values[stretch, row], codes[stretch])
         ax.set_ylim(low * 1.05, high * 1.05 or 1)
         ax.set_ylabel(label_text(names[row]), rotation=0, ha="right", va="center")
@@ -76,6 +80,8 @@ def _logos(result: xr.Dataset, number: int, dimension: str, matches: pd.DataFram
 def _logo(ax: Axes, values: np.ndarray, codes: np.ndarray) -> None:
     from logomaker import Logo
 
+    if not values.any():
+        return
     heights = np.zeros((len(values), 4))
     is_base = codes < dna.N
     heights[np.flatnonzero(is_base), codes[is_base]] = values[is_base]

@@ -47,8 +47,11 @@ class IsmOptions(Options):
     fimo_p: float = Field(1e-3, gt=0, lt=1, description="Matches of motifs have a p-value by FIMO below this.")
     measure: Literal["dot", "pearson"] = Field("dot", description="Score of a match: dot product or correlation of PWM and ISM.")
     n_shuffles: int = Field(10, ge=1, description="Shuffles of a region's positions that matches are tested against.")
+    n_controls: int = Field(
+        20, ge=0, description="Shuffled regions that the effects are compared with, and that give their unit; 0 for none."
+    )
     list_p: float = Field(0.05, gt=0, le=1, description="List matches whose smallest p over the groups is up to this.")
-    seed: int = Field(0, ge=0, description="Seed of the shuffles.")
+    seed: int = Field(0, ge=0, description="Seed of all shuffles.")
 
     @model_validator(mode="after")
     def _check_combination(self) -> Self:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float32]
 
 _REGIONS_PER_BATCH = 64
+STRETCH = 10  # bp, about the width of a motif
 
 
 def normalised_scores(model: Model, windows: Windows, projection: Array | None) -> Iterator[tuple[slice, dna.Codes, list[Array]]]:
@@ -52,3 +53,11 @@ def importance(scores: Array, codes: dna.Codes) -> Array:
     values: Array = np.zeros((len(codes), scores.shape[2]), np.float32)
     values[is_base] = scores[is_base, codes[is_base]]
     return values
+
+
+def largest_stretch(importance_of_bases: Array) -> Array:
+    """Return the largest absolute sum of importance over 10 adjacent bases, (columns,), from importance (length, columns)."""
+    sums = np.pad(importance_of_bases.cumsum(axis=0, dtype=np.float64), ((1, 0), (0, 0)))
+    width = min(STRETCH, len(importance_of_bases))
+    largest: Array = np.abs(sums[width:] - sums[:-width]).max(axis=0).astype(np.float32)
+    return largest

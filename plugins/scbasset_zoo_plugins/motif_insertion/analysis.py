@@ -16,10 +16,13 @@ from scbasset_zoo.extend.analysis import Analysis, Context
 from scbasset_zoo.extend.blocks import require_memory, write_anndata
 from scbasset_zoo.extend.cell_groups import CellGroups
 from scbasset_zoo.extend.console import say
+from scbasset_zoo.extend.description import Description
 from scbasset_zoo_plugins.motif_insertion.backgrounds import shuffled_backgrounds
+from scbasset_zoo_plugins.motif_insertion.description import describe, order_of_factors, verdict
 from scbasset_zoo_plugins.motif_insertion.factor_scores import compare_expression
 from scbasset_zoo_plugins.motif_insertion.inputs import MotifInsertionInputs, MotifInsertionOptions, open_inputs
 from scbasset_zoo_plugins.motif_insertion.scores import Scores, score_motifs
+from scbasset_zoo_plugins.motif_insertion.significance import compare_with_shuffled_motifs
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,7 +42,9 @@ class MotifInsertion(Analysis):
     2022, Methods). ``norm`` is the logit without the intercept, or the sigmoid of that. A cell's score is the mean over
     backgrounds of ``norm(with the motif) - norm(without)``, standardised over cells. The result is an AnnData of cells x motifs.
     ``.varm["latent"]`` is the mean change of the peak embedding by each motif; its product with the cell embedding is the raw
-    score on the logit scale. A motif whose raw score is the same in all cells has NaN, and ``.var["note"]`` says so.
+    score on the logit scale. Each motif is tested against shuffled motifs, which have its positions in another order; the network
+    ignores a factor whose motif does not differ from them. A motif whose raw score is the same in all cells has NaN, and
+    ``.var["note"]`` says so.
     """
 
     name = "motif-insertion"
@@ -59,6 +64,9 @@ class MotifInsertion(Analysis):
             {"tf": [motif.tf for motif in inputs.motifs], "mean": scores.mean, "deviation": scores.deviation},
             index=pd.Index([motif.name for motif in inputs.motifs], name="motif"),
         )
+        if options.n_shuffles:
+            var = var.join(compare_with_shuffled_motifs(model, inputs.motifs, backgrounds, options, context).set_index(var.index))
+        say(verdict(var))
         var["consensus"] = [dna.decode(motif.consensus) for motif in inputs.motifs]
         var["note"] = _notes(scores, var.index)
         result = ad.AnnData(obs=model.cells.copy(), var=var)
@@ -70,9 +78,11 @@ class MotifInsertion(Analysis):
             "contrast": options.contrast or "",
             "show": ",".join(inputs.show),
             "scale": options.scale,
+            "n_shuffles": options.n_shuffles,
         }
         if inputs.groups is not None:
             result.uns["group_means"] = _group_means(scores, var["tf"], inputs.groups)
+            result.uns["group_effects"] = _group_effects(result.uns["group_means"], var)
         if inputs.contrast is not None:
             result.uns["contrast"] = inputs.contrast.table(var, scores.z_scores)
         if inputs.rna is not None:
@@ -96,6 +106,13 @@ class MotifInsertion(Analysis):
         from scbasset_zoo_plugins.motif_insertion.figures import figures
 
         return figures(result)
+
+    def tables(self, result: ad.AnnData) -> Mapping[str, pd.DataFrame]:
+        factors = result.var.drop(columns=["consensus"]).iloc[order_of_factors(result.var)]
+        return {"factors": factors, **super().tables(result)}
+
+    def describe(self, result: ad.AnnData) -> Description:
+        return describe(result)
 
 
 def _notes(scores: Scores, names: pd.Index) -> NDArray[np.object_]:
@@ -126,3 +143,10 @@ def _group_means(scores: Scores, factors: pd.Series, groups: CellGroups) -> pd.D
     order = np.argsort(-np.ptp(table.to_numpy(), axis=1) * scores.deviation, kind="stable")
     table.insert(0, "tf", factors)
     return table.iloc[order]
+
+
+def _group_effects(group_means: pd.DataFrame, var: pd.DataFrame) -> pd.DataFrame:
+    """Return the mean raw score of each motif in each group, as :func:`_group_means` has the z-scores."""
+    rows = var.loc[group_means.index]
+    # A motif without z-scores has the same raw score in all cells.
+    return group_means.apply(lambda z: z if z.name == group_means.columns[0] else z.fillna(0) * rows["deviation"] + rows["mean"])

@@ -96,21 +96,31 @@ class Contrast:
     def table(self, factors: pd.DataFrame, scores: Scores) -> pd.DataFrame:
         """Return AUROC and AUPR (average precision) of each factor's score for the first group; NaN for NaN scores.
 
-        Rows are sorted by the distance of AUROC from 0.5, and then by the deviation of the raw scores, the largest first.
+        `difference` is the mean raw score of the first group less that of the other; 0 for a score that is the same in all cells.
+        Rows are sorted by the distance of AUROC from 0.5, and then by the deviation of the raw scores, the largest first. Ignored
+        motifs are the last.
         """
         from sklearn.metrics import average_precision_score, roc_auc_score
 
         rows = [
-            (np.nan, np.nan)
+            (np.nan, np.nan, 0.0)
             if np.isnan(score).any()
-            else (roc_auc_score(self.is_first, score), average_precision_score(self.is_first, score))
+            else (
+                roc_auc_score(self.is_first, score),
+                average_precision_score(self.is_first, score),
+                score[self.is_first].mean() - score[~self.is_first].mean(),
+            )
             for _, block in _blocks(self.cells, np.arange(len(factors)), scores)
             for score in block.T
         ]
-        table = pd.DataFrame(rows, columns=["auroc", "aupr"], index=factors.index)
+        table = pd.DataFrame(rows, columns=["auroc", "aupr", "difference"], index=factors.index)
+        table["difference"] *= factors["deviation"]
         table.insert(0, "tf", factors["tf"])
         table["aupr_by_chance"] = self.is_first.mean()
-        return table.iloc[np.lexsort((-factors["deviation"], -(table["auroc"] - 0.5).abs()))]
+        responds = factors.get("responds", pd.Series(True, factors.index)).astype(bool)
+        if "responds" in factors:
+            table["responds"] = responds
+        return table.iloc[np.lexsort((-factors["deviation"], -(table["auroc"] - 0.5).abs(), ~responds))]
 
 
 def compare_expression(

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import zip_longest
 
 import anndata as ad
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from scbasset_zoo_plugins.labels import label_text
 from scbasset_zoo_plugins.maps import draw_cells
 from scbasset_zoo_plugins.motif_insertion.factor_scores import parse_contrast
+from scbasset_zoo_plugins.motif_insertion.significance import is_ignored
 from scbasset_zoo_plugins.neighbours import add_neighbours
-from scbasset_zoo_plugins.palette import BLUE, COLOURS, VERMILION
+from scbasset_zoo_plugins.palette import BLUE, COLOURS, DIVERGING, GREY, VERMILION, centred_limits, ordered_values
 
 MAX_CELLS = 20_000
 FACTORS_PER_GROUP, MAX_FACTORS = 4, 40
 MAX_ROWS = 300  # the height of the heat map stops growing here, since an image has a largest size
 N_SHOWN = 6
 MAX_NAMED_POINTS = 8
+MAX_GROUPS_WITH_NUMBERS = 12
+EFFECTS_HEIGHT = 1.6  # inches
+GREYS = LinearSegmentedColormap.from_list("greys", ["0.6", "0.97", "0.6"])
+LINE_COLOURS = tuple(colour for colour in COLOURS if colour != GREY)
 MIN_EFFECT = 0.05  # share of the largest effect; a factor with less is not shown for a group
 
 
@@ -41,23 +47,80 @@ def figures(result: ad.AnnData) -> Mapping[str, Figure]:
 
 
 def _heat_map(result: ad.AnnData) -> Figure:
-    """Draw mean z-scores of the factors that stand out most in each group.
+    """Draw mean z-scores of the factors that stand out most in each group, below their effects.
 
     Factors are chosen by raw scores, since weak and strong factors have z-scores of the same size.
     """
-    means = result.uns["group_means"]
-    values = means.drop(columns="tf")
-    scores = values.to_numpy()
-    chosen = list(dict.fromkeys(row for rows in _outstanding(result, FACTORS_PER_GROUP) for row in rows))[:MAX_FACTORS]
-    figure = Figure(figsize=(2.2 + 0.32 * len(chosen), 1.8 + 0.32 * min(values.shape[1], MAX_ROWS)), layout="constrained")
-    ax = figure.subplots()
-    limit = float(np.abs(scores[chosen]).max()) or 1.0
-    image = ax.imshow(scores[chosen].T, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto", interpolation="nearest")
-    ax.set_xticks(range(len(chosen)), means["tf"].iloc[chosen].map(label_text), rotation=90)
-    ax.set_yticks(range(values.shape[1]), values.columns.map(label_text))
-    ax.set_ylabel(label_text(result.uns["motif_insertion"]["group_by"]))
+    outstanding = [*_outstanding(result, FACTORS_PER_GROUP, responding=True), *_outstanding(result, FACTORS_PER_GROUP)]
+    chosen = list(dict.fromkeys(row for rows in outstanding for row in rows))[:MAX_FACTORS]
+    means = result.uns["group_means"].iloc[chosen]
+    motifs = result.var_names.get_indexer(means.index)
+    groups, group_by = means.columns[1:], str(result.uns["motif_insertion"]["group_by"])
+    if group_by in result.obs:
+        place = {name: number for number, name in enumerate(ordered_values(result.obs[group_by]))}
+        groups = groups[np.argsort([place.get(name, len(place)) for name in groups], kind="stable")]
+    has_numbers = len(groups) <= MAX_GROUPS_WITH_NUMBERS
+    cell_size, n_rows = (0.46 if has_numbers else 0.32), min(len(groups), MAX_ROWS)
+    width = 2.6 + max(cell_size * len(chosen), 2.0) + 0.075 * max(len(label_text(name)) for name in groups)
+    figure = Figure(figsize=(width, 1.8 + EFFECTS_HEIGHT + 0.32 * n_rows), layout="constrained")
+    grid = figure.add_gridspec(2, 1, height_ratios=[EFFECTS_HEIGHT, 0.32 * n_rows])
+    ax = figure.add_subplot(grid[1])
+    above = figure.add_subplot(grid[0], sharex=ax)
+    scores = means[groups].to_numpy().T
+    ignored = is_ignored(result.var)[motifs]
+    _effects(above, result, motifs, ignored)
+    low, high = centred_limits(scores, share=1)
+    image = ax.imshow(scores, cmap=DIVERGING, vmin=low, vmax=high, aspect="auto", interpolation="nearest")
+    for column in np.flatnonzero(ignored):
+        extent = (column - 0.5, column + 0.5, len(groups) - 0.5, -0.5)
+        values = scores[:, [column]]
+        ax.imshow(values, cmap=GREYS, vmin=low, vmax=high, aspect="auto", interpolation="nearest", extent=extent)
+    ax.set_xlim(-0.5, len(chosen) - 0.5)
+    if has_numbers:
+        _write_numbers(ax, scores, result.var["deviation"].to_numpy()[motifs], np.where(ignored, np.inf, 0.6 * high))
+    ax.set_xticks(range(len(chosen)), [_label(result, motif) for motif in motifs], rotation=90)
+    for label, is_grey in zip(ax.get_xticklabels(), ignored, strict=True):
+        label.set_color(GREY if is_grey else "black")
+    ax.set_yticks(range(len(groups)), groups.map(label_text))
+    ax.set_ylabel(label_text(group_by))
     figure.colorbar(image, ax=ax, label="mean activity (z)", pad=0.01)
     return figure
+
+
+def _effects(ax: Axes, result: ad.AnnData, motifs: np.ndarray, ignored: np.ndarray) -> None:
+    """Draw the mean effect of motifs over cells, that in each group, and the range of their shuffles."""
+    var = result.var.iloc[motifs]
+    effects = result.uns["group_effects"].loc[var.index].iloc[:, 1:].to_numpy()
+    places = np.arange(len(motifs))
+    if "responds" in var and str(result.uns["motif_insertion"]["scale"]) == "logit":
+        half = 2 * var["shuffled_deviation"]
+        ax.bar(places, 2 * half, bottom=var["shuffled_mean"] - half, width=0.9, color="0.9")
+    colours = np.where(ignored, GREY, BLUE)
+    ax.scatter(np.repeat(places, effects.shape[1]), effects.ravel(), s=9, linewidths=0, color=np.repeat(colours, effects.shape[1]))
+    ax.hlines(var["mean"], places - 0.35, places + 0.35, color=np.where(ignored, GREY, "black"), linewidth=1.5)
+    ax.axhline(0, color="0.5", linewidth=0.6)
+    ax.set_ylabel(f"effect\n({result.uns['motif_insertion']['scale']})")
+    ax.tick_params(axis="x", bottom=False, labelbottom=False)
+    ax.spines[["top", "right", "bottom"]].set_visible(False)
+    ax.set_title("\n".join(_key(result)), loc="left", size="small")
+
+
+def _key(result: ad.AnnData) -> Iterator[str]:
+    """Yield lines that explain the marks."""
+    ignored = is_ignored(result.var)
+    yield f"line: mean over cells; dots: values of {label_text(result.uns['motif_insertion']['group_by'], 20)}"
+    if "responds" in result.var:
+        yield f"band: shuffled motifs; grey: {'ignored by the network' if not ignored.all() else 'the network ignores all motifs'}"
+
+
+def _write_numbers(ax: Axes, scores: np.ndarray, deviation: np.ndarray, dark: np.ndarray) -> None:
+    """Write the difference of each group's effect from the mean over cells, in white on colours darker than `dark`."""
+    differences = scores * deviation
+    n_decimals = 2 if np.nanmax(np.abs(differences)) >= 0.1 else 3
+    for (row, column), value in np.ndenumerate(differences):
+        if np.isfinite(value):
+            colour = "white" if abs(scores[row, column]) > dark[column] else "black"
+            ax.text(column, row, f"{value:+.{n_decimals}f}", size=7, ha="center", va="center", color=colour)
 
 
 def _maps(result: ad.AnnData, motifs: list[int]) -> Figure:
@@ -75,10 +138,14 @@ def _maps(result: ad.AnnData, motifs: list[int]) -> Figure:
     rows = -(-len(motifs) // columns)
     figure = Figure(figsize=(4.2 * columns, 3.4 * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    ignored, unit = is_ignored(result.var), result.uns["motif_insertion"]["scale"]
     for ax, motif in zip(axes, motifs, strict=False):
         values = pd.Series(_scores(result, cells, motif))
-        draw_cells(figure, ax, points, values.clip(*np.quantile(values, [0.01, 0.99])), "activity (z)")
-        ax.set_title(_label(result, motif))
+        draw_cells(figure, ax, points, values, "activity (z)", diverging=True)
+        note = "ignored by the network, " * bool(ignored[motif])
+        note += f"deviation {result.var['deviation'].iloc[motif]:.2g} {unit}"
+        ax.set_title(_label(result, motif), color=GREY if ignored[motif] else "black", pad=16)
+        ax.text(0.5, 1.015, note, transform=ax.transAxes, ha="center", va="bottom", size=8)
     for ax in axes[len(motifs) :]:
         ax.set_axis_off()
     return figure
@@ -97,11 +164,12 @@ def _curves(result: ad.AnnData, contrast: str) -> Figure:
     shown = table.index[table["auroc"] > 0.5]
     if str(result.uns["motif_insertion"]["show"]):
         shown = result.var_names[_shown_motifs(result)]
-    for colour, name in zip(COLOURS, shown[:N_SHOWN], strict=False):
+    for colour, name in zip(LINE_COLOURS, shown[:N_SHOWN], strict=False):
         motif = result.var_names.get_loc(name)
         precision, recall, _ = precision_recall_curve(values[cells] == first, _scores(result, cells, motif))
-        text = f"{_label(result, motif)} ({table.loc[name, 'aupr']:.2f})"
-        ax.step(recall, precision, where="post", color=colour, label=text)
+        is_grey = is_ignored(result.var)[motif]
+        text = f"{_label(result, motif)} ({table.loc[name, 'aupr']:.2f})" + ", ignored" * bool(is_grey)
+        ax.step(recall, precision, where="post", color=GREY if is_grey else colour, label=text)
     ax.axhline(float(table["aupr_by_chance"].iloc[0]), color="0.5", linestyle=":", label="by chance")
     ax.set(
         xlabel="recall",
@@ -162,19 +230,27 @@ def _shown_motifs(result: ad.AnnData) -> list[int]:
     if names:
         return [motif for motif in map(result.var_names.get_loc, names[:N_SHOWN]) if deviation[motif] > 0]
     if "group_means" in result.uns:
-        best_of_groups = zip_longest(*_outstanding(result, N_SHOWN))  # the best of each group, then the second of each, ...
-        rows = list(dict.fromkeys(row for rank in best_of_groups for row in rank if row is not None))
+        # The best of each group, then the second of each, ...; ignored motifs are the last.
+        ranks = [*zip_longest(*_outstanding(result, N_SHOWN, responding=True)), *zip_longest(*_outstanding(result, N_SHOWN))]
+        rows = list(dict.fromkeys(row for rank in ranks for row in rank if row is not None))
         return [int(result.var_names.get_loc(result.uns["group_means"].index[row])) for row in rows[:N_SHOWN]]
-    return [int(motif) for motif in np.argsort(-deviation)[:N_SHOWN] if deviation[motif] > 0]
+    order = np.lexsort((-deviation, is_ignored(result.var)))
+    return [int(motif) for motif in order[:N_SHOWN] if deviation[motif] > 0]
 
 
-def _outstanding(result: ad.AnnData, n: int) -> list[list[int]]:
-    """For each group, the up to n rows of the group means whose raw mean lies most above the mean of the other groups."""
+def _outstanding(result: ad.AnnData, n: int, *, responding: bool = False) -> list[list[int]]:
+    """For each group, the up to n rows of the group means whose raw mean lies most above the mean of the other groups.
+
+    `responding` leaves out motifs that the network ignores.
+    """
     means = result.uns["group_means"]
     raw = np.nan_to_num(means.drop(columns="tf").to_numpy()) * result.var["deviation"].loc[means.index].to_numpy()[:, None]
     above = raw - (raw.sum(axis=1, keepdims=True) - raw) / (raw.shape[1] - 1)
+    least = MIN_EFFECT * above.max()
+    if responding:
+        above[is_ignored(result.var.loc[means.index])] = 0
     order = np.argsort(-above, axis=0, kind="stable")[:n]
-    return [[int(row) for row in rows if above[row, group] > MIN_EFFECT * above.max()] for group, rows in enumerate(order.T)]
+    return [[int(row) for row in rows if above[row, group] > max(least, 0)] for group, rows in enumerate(order.T)]
 
 
 def _scores(result: ad.AnnData, cells: np.ndarray, motif: int) -> np.ndarray:

@@ -24,6 +24,8 @@ from scbasset_zoo_plugins.motifs.motif import Motif
 if TYPE_CHECKING:
     from scbasset_zoo import Model
 
+MIN_SHUFFLES = 5
+
 
 class MotifInsertionOptions(Options):
     """Which motifs are inserted into what, and what the scores are compared with."""
@@ -39,6 +41,7 @@ class MotifInsertionOptions(Options):
     )
     both_strands: bool = Field(False, description="Score the mean of the motif and its reverse complement.")
     scale: Literal["logit", "probability"] = Field("logit", description="Score differences of logits, or of their sigmoid.")
+    n_shuffles: int = Field(20, ge=0, description="Shuffled motifs that each motif is tested against: 5 or more, or 0 for no test.")
     group_by: str | None = Field(
         None, description="Column of the cells with their groups, for the heat map; by default the card's default group."
     )
@@ -55,13 +58,20 @@ class MotifInsertionOptions(Options):
         None, description="Result of the analysis embedding (.h5ad) with the UMAP to draw; by default one is computed for figures."
     )
     show: list[str] | None = Field(None, description="Factors of the UMAPs and curves; by default those that differ most.")
-    seed: int = Field(0, ge=0, description="Seed of the backgrounds and the sampled instances.")
+    seed: int = Field(0, ge=0, description="Seed of the backgrounds, the sampled instances and the shuffled motifs.")
 
     @field_validator("contrast")
     @classmethod
     def _check_contrast(cls, value: str | None) -> str | None:
         if value is not None:
             check_contrast(value)
+        return value
+
+    @field_validator("n_shuffles")
+    @classmethod
+    def _check_n_shuffles(cls, value: int) -> int:
+        if 0 < value < MIN_SHUFFLES:
+            raise ValueError(f"must be {MIN_SHUFFLES} or more, or 0 for no test: fewer shuffles do not show how much they differ")
         return value
 
     @model_validator(mode="after")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float32]
 
-_BACKGROUNDS_PER_BATCH = 64
+BACKGROUNDS_PER_BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -83,20 +83,22 @@ def score_motifs(
     total = np.zeros((len(motifs), cells.shape[1]))
     probabilities = np.zeros((len(cells), len(motifs)), np.float32) if options.scale == "probability" else None
     squares = 0.0
-    for without, embedded in _insertions(model, motifs, backgrounds, options, context):
-        total += (embedded - without).sum(axis=1, dtype=np.float64)
-        squares += np.square(without, dtype=np.float64).sum()
-        if probabilities is not None:
-            _add_probabilities(probabilities, cells, without, embedded)
-    n = len(backgrounds) * (2 if options.both_strands else 1)
+    n_strands = 2 if options.both_strands else 1
+    n = len(backgrounds) * n_strands
+    drawn = [instances(motif, len(backgrounds), options) for motif in motifs]
+    with context.progress("inserting motifs", n * len(motifs)) as advance:
+        for without, embedded in embedded_insertions(model, drawn, backgrounds, n_strands, BACKGROUNDS_PER_BATCH, advance):
+            total += (embedded - without).sum(axis=1, dtype=np.float64)
+            squares += np.square(without, dtype=np.float64).sum()
+            if probabilities is not None:
+                _add_probabilities(probabilities, cells, without, embedded)
     latent = (total / n).astype(np.float32)
-    # A product of cell and peak embedding is at most as large as their norms. Rounding changes it by a few units in the last place.
-    rounding = 4 * np.finfo(np.float32).eps * np.sqrt(squares / n) * np.sqrt(np.square(cells, dtype=np.float64).sum(axis=1).mean())
+    rounding = rounding_error(squares / n, cells)
     if probabilities is None:
         return logit_scores(cells, latent, rounding)
     probabilities /= np.float32(n)
     # The slope of the sigmoid is at most 1/4.
-    return _probability_scores(latent, probabilities, rounding / 4 + np.finfo(np.float32).eps)
+    return _probability_scores(latent, probabilities, rounding / 4 + float(np.finfo(np.float32).eps))
 
 
 def instances(motif: Motif, n: int, options: MotifInsertionOptions) -> dna.Codes:
@@ -106,33 +108,65 @@ def instances(motif: Motif, n: int, options: MotifInsertionOptions) -> dna.Codes
     return motif.sample(n, np.random.default_rng([options.seed, 1, zlib.crc32(motif.name.encode())]))
 
 
-def _insertions(
-    model: Model, motifs: list[Motif], backgrounds: dna.Codes, options: MotifInsertionOptions, context: Context
+def embedded_insertions(
+    model: Model, drawn: list[dna.Codes], backgrounds: dna.Codes, n_strands: int, batch_size: int, advance: Callable[[int], None]
 ) -> Iterator[tuple[Array, Array]]:
-    """Embed backgrounds without motifs (n, k) and with each motif (n_motifs, n, k), in batches of one strand."""
+    """Embed backgrounds before and after insertions at their centre, in batches of one strand.
+
+    Parameters
+    ----------
+    model : Model
+    drawn : list of int8 codes (n, width)
+        The sequences to insert into each background.
+    backgrounds : int8 codes (n, length)
+    n_strands : 1 or 2
+        2 inserts the reverse complements, too.
+    batch_size : int
+        Number of backgrounds in a batch.
+    advance : callable
+        Is given the number of insertions that are done.
+
+    Yields
+    ------
+    float32 array (backgrounds in the batch, k)
+        Peak embeddings of the backgrounds.
+    float32 array (len(drawn), backgrounds in the batch, k)
+        Peak embeddings after the insertions.
+    """
     n, length = backgrounds.shape
-    instances_of_motifs = [instances(motif, n, options) for motif in motifs]
-    starts = np.array([(length - len(motif.pwm)) // 2 for motif in motifs])
-    strands = (lambda codes: codes, dna.reverse_complement)[: 2 if options.both_strands else 1]
-    with context.progress("inserting motifs", n * len(motifs) * len(strands)) as advance:
-        for first in range(0, n, _BACKGROUNDS_PER_BATCH):
-            last = min(first + _BACKGROUNDS_PER_BATCH, n)
-            batch = backgrounds[first:last]
-            without = model.embed(batch)
-            for strand in strands:
-                bases = [dna.decode(codes) for drawn in instances_of_motifs for codes in strand(drawn[first:last])]
-                reference = np.tile(np.arange(len(batch)), len(motifs))
-                embedded = model.mutations.mutate(batch, np.repeat(starts, len(batch)), bases, reference=reference, quiet=True)
-                yield without, embedded.reshape(len(motifs), len(batch), -1)
-                advance(len(bases))
+    starts = np.array([(length - codes.shape[1]) // 2 for codes in drawn])
+    strands = (lambda codes: codes, dna.reverse_complement)[:n_strands]
+    for first in range(0, n, batch_size):
+        last = min(first + batch_size, n)
+        batch = backgrounds[first:last]
+        without = model.embed(batch)
+        for strand in strands:
+            bases = [dna.decode(codes) for inserted in drawn for codes in strand(inserted[first:last])]
+            reference = np.tile(np.arange(len(batch)), len(drawn))
+            embedded = model.mutations.mutate(batch, np.repeat(starts, len(batch)), bases, reference=reference, quiet=True)
+            yield without, embedded.reshape(len(drawn), len(batch), -1)
+            advance(len(bases))
+
+
+def rounding_error(mean_square: float, cells: Array) -> float:
+    """Return the rounding error of a logit, from the mean square norm of the peak embeddings.
+
+    A product of cell and peak embedding is at most as large as their norms. Rounding changes it by a few units in the last place.
+    """
+    return float(4 * np.finfo(np.float32).eps * np.sqrt(mean_square * np.square(cells, dtype=np.float64).sum(axis=1).mean()))
+
+
+def moments(cells: Array) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the mean (k,) and the covariance (k, k) of the cell embedding over cells."""
+    mean = cells.mean(axis=0, dtype=np.float64)
+    blocks = (cells[first : first + BLOCK_CELLS] - mean for first in range(0, len(cells), BLOCK_CELLS))
+    return mean, sum(block.T @ block for block in blocks) / len(cells)
 
 
 def logit_scores(cells: Array, latent: Array, rounding: float) -> Scores:
     """Scores on the logit scale; their mean and deviation over cells follow from the mean and covariance of the cell embedding."""
     directions = latent.astype(np.float64)
-    mean = cells.mean(axis=0, dtype=np.float64)
-    blocks = (cells[first : first + BLOCK_CELLS] - mean for first in range(0, len(cells), BLOCK_CELLS))
-    covariance = sum(block.T @ block for block in blocks) / len(cells)
+    mean, covariance = moments(cells)
     variance = ((directions @ covariance) * directions).sum(axis=1)
 
     def centred(rows: Any, columns: Any) -> Array:
