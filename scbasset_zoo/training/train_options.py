@@ -9,7 +9,6 @@ from pydantic import ConfigDict, Field, model_validator
 from scbasset_zoo.options import Options
 from scbasset_zoo.wording import option
 
-
 # With batches, the penalty that mixes them more than no correction does on simulated data (docs/batch-correction.md). The loss is a
 # mean over cells and the penalty a sum, so the same effect on each cell needs a penalty that falls with the number of cells.
 L2_CELL_TIMES_CELLS = 0.004

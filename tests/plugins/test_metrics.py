@@ -349,7 +349,9 @@ def test_a_plugins_metric_joins_and_one_that_fails_costs_only_itself(cells, caps
     plugin_manager.register(Plugin(), "test")
     try:
         found = score_embedding(EmbeddedCells(cells["embedding"]))
-        with_chance = compare_with_chance(EmbeddedCells(cells["embedding"], labels=np.sort(cells["labels"]))).loc[["width", "first label"]]
+        with_chance = compare_with_chance(EmbeddedCells(cells["embedding"], labels=np.sort(cells["labels"]))).loc[
+            ["width", "first label"]
+        ]
     finally:
         plugin_manager.unregister("test")
     assert found == {"width": pytest.approx(np.ptp(cells["embedding"]))}
