@@ -8,7 +8,7 @@ from helpers.embedded import PENALTY, embedded_package, fitted, groups
 from scbasset_zoo_plugins.batch_correction.analysis import BatchCorrection
 from scbasset_zoo_plugins.batch_correction.harmony import Harmony
 from scbasset_zoo_plugins.batch_correction.lsi import lsi
-from scbasset_zoo_plugins.batch_correction.warnings import cramers_v
+from scbasset_zoo_plugins.batch_correction.warnings import cramers_v, warnings_of_mixing
 from scipy import sparse
 
 import scbasset_zoo as sz
@@ -162,8 +162,21 @@ def misleading(tmp_path_factory):
 def test_mixing_that_falls_is_warned_of(misleading, capsys):
     (warning,) = warnings(capsys, misleading / "apart", plain=misleading / "mixed", device="cpu")
     assert warning.startswith("scBasset-BC mixes the batches less than scBasset without correction: kBET acceptance ")
-    assert warning.endswith("Train with a larger l2_cell.")
+    assert warning.endswith(". To mix more, train with a larger l2_cell.")
+    assert "rose" not in warning
     assert warnings(capsys, misleading / "ours", plain=misleading / "mixed", device="cpu") == []
+
+
+def test_less_mixing_of_an_embedding_that_keeps_types_better_is_told_apart():
+    scores = {"kBET acceptance": [0.9, 0.5], "label score at 50": [0.4, 0.6]}
+    table = pd.DataFrame({"kind": ["uncorrected", "Harmony"], "corrects": ["", "LSI"], **scores}, index=["LSI", "Harmony on LSI"])
+    chance = pd.DataFrame({"chance": [1.0, 0.25], "chance_sd": [0.05, 0.05]}, index=list(scores))
+    assert warnings_of_mixing(table, chance) == [
+        "Harmony on LSI mixes the batches less than LSI without correction: kBET acceptance 0.90 to 0.50. But its label score "
+        "at 50 rose, 0.40 to 0.60: an embedding that tells fewer cells apart mixes batches more by itself."
+    ]
+    assert warnings_of_mixing(table, chance.assign(chance_sd=0.2)) == []
+    assert warnings_of_mixing(table, chance.assign(chance_sd=np.nan)) == []
 
 
 def test_batches_of_few_cells_are_warned_of(misleading, capsys):

@@ -21,6 +21,7 @@ FEW_CELLS = 50
 CONFOUNDED = 0.3
 MOST_NAMES = 10
 MIXING_SCORES = ("kBET acceptance", "iLISI, rescaled")
+LABEL_SCORE = "label score at 50"
 
 
 def warnings_of_inputs(model: Model, inputs: BatchCorrectionInputs) -> list[str]:
@@ -42,21 +43,26 @@ def warnings_of_mixing(comparison: pd.DataFrame, chance: pd.DataFrame) -> list[s
     chance : DataFrame
         A row for each score, with the column `chance_sd`. Falls of less than three of these are not reported.
     """
+    errors = N_DEVIATIONS * chance["chance_sd"]
     sentences = []
     for name, row in comparison.iterrows():
         if row["corrects"] not in comparison.index:
             continue
         before = comparison.loc[row["corrects"]]
-        falls = [
-            f"{score} {before[score]:.2f} to {row[score]:.2f}"
-            for score in MIXING_SCORES
-            if score in comparison and row[score] < before[score] - N_DEVIATIONS * chance["chance_sd"].get(score, np.nan)
-        ]
-        if falls:
-            advice = f" Train with a larger {option('l2_cell')}." if row["kind"] == "scBasset-BC" else ""
-            sentences.append(
-                f"{name} mixes the batches less than {row['corrects']} without correction: {', '.join(falls)}.{advice}"
+        changes = (row[errors.index] - before[errors.index]).astype(float)
+        fallen = [score for score in MIXING_SCORES if score in changes and changes[score] < -errors[score]]
+        if not fallen:
+            continue
+        falls = ", ".join(f"{score} {before[score]:.2f} to {row[score]:.2f}" for score in fallen)
+        sentence = f"{name} mixes the batches less than {row['corrects']} without correction: {falls}."
+        if changes.get(LABEL_SCORE, 0) > errors.get(LABEL_SCORE, np.inf):
+            sentence += (
+                f" But its {LABEL_SCORE} rose, {before[LABEL_SCORE]:.2f} to {row[LABEL_SCORE]:.2f}: an embedding that tells fewer "
+                "cells apart mixes batches more by itself."
             )
+        if row["kind"] == "scBasset-BC":
+            sentence += f" To mix more, train with a larger {option('l2_cell')}."
+        sentences.append(sentence)
     return sentences
 
 
