@@ -1,5 +1,6 @@
 from . import kipoi as kipoi
 from .analyses.descriptions import describe_analyses as describe_analyses
+from .analyses.embedding_scores import compare_with_chance as compare_with_chance
 from .analyses.embedding_scores import integrate as integrate
 from .analyses.embedding_scores import integration_methods as integration_methods
 from .analyses.embedding_scores import score_embedding as score_embedding

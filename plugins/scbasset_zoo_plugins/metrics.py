@@ -13,6 +13,8 @@ NEIGHBOURS = (10, 50, 100)
 KBET_ALPHA = 0.05
 KBET_SHARE, KBET_MIN, KBET_MAX = 0.25, 10, 70
 LISI_PERPLEXITY = 30
+SLOW_METRIC_CELLS = 2_000
+"""Cells from which chance is computed for metrics that take seconds for 20,000 cells."""
 
 
 class ClusterAgreement(EmbeddingMetric):
@@ -41,6 +43,7 @@ class LabelSilhouette(EmbeddingMetric):
 
     name = "label-asw"
     needs = frozenset({"labels"})
+    most_cells_for_chance = SLOW_METRIC_CELLS
 
     def score(self, cells: EmbeddedCells) -> dict[str, float]:
         from sklearn.metrics import silhouette_score
@@ -114,6 +117,7 @@ class Ilisi(EmbeddingMetric):
 
     name = "ilisi"
     needs = frozenset({"batches"})
+    most_cells_for_chance = SLOW_METRIC_CELLS
 
     def score(self, cells: EmbeddedCells) -> dict[str, float]:
         import pandas as pd

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
+import pandas as pd
 
 from scbasset_zoo import plugin_manager
-from scbasset_zoo.extend.embedding import Array, EmbeddedCells, IntegrationMethod, UndefinedScore
+from scbasset_zoo.extend.chance import AT_CHANCE, NO_CHANCE, chance_of
+from scbasset_zoo.extend.embedding import (
+    Array,
+    EmbeddedCells,
+    EmbeddingMetric,
+    IntegrationMethod,
+    UndefinedScore,
+    reasons_of_undefined,
+)
 from scbasset_zoo.progress import say
 
 
@@ -28,13 +38,60 @@ def score_embedding(cells: EmbeddedCells) -> dict[str, float]:
         NaN and has the reason.
     """
     scores: dict[str, float] = {}
-    for name, metric in plugin_manager.embedding_metrics().as_dict().items():
-        if all(cells.has(need) for need in metric.needs):
-            try:
-                scores |= {score: _number(value, name) for score, value in metric().score(cells).items()}
-            except Exception as error:  # a plugin's metric may raise anything, and the other metrics are still computed
-                _report("metric", name, metric, error)
+    for name, metric in _metrics_for(cells):
+        scores |= _scores(name, metric, cells)
     return scores
+
+
+def compare_with_chance(cells: EmbeddedCells) -> pd.DataFrame:
+    """Score an embedding as :func:`score_embedding`, and compare each score with its value by chance.
+
+    Chance is the score after labels, batches and RNA moved to other cells at random. Chance is the worst for scores of labels and
+    RNA, and the best for scores of mixing: the batches then mix completely.
+
+    Parameters
+    ----------
+    cells : EmbeddedCells
+
+    Returns
+    -------
+    DataFrame
+        A row for each score, with columns `score`; `chance` and `chance_sd`, its mean and standard deviation over 20 permutations,
+        NaN for a metric that needs neither labels, batches nor RNA; `n_cells`, the number of cells that the score is a mean over;
+        and `note`, which says if the score is undefined, or within three standard deviations of chance.
+    """
+    rows: dict[str, tuple[float, float, float, int, str]] = {}
+    for name, metric in _metrics_for(cells):
+        scores = _scores(name, metric, cells)
+        exchanged = metric.needs - {"clusters"}
+        is_defined = any(map(math.isfinite, scores.values()))
+        chance = (
+            chance_of(partial(_scores, name, metric), cells, exchanged, most_cells=metric.most_cells_for_chance)
+            if exchanged and is_defined
+            else {}
+        )
+        notes = reasons_of_undefined(scores)
+        for score, value in scores.items():
+            by_chance = chance.get(score, NO_CHANCE)
+            note = notes.get(score, AT_CHANCE if by_chance.covers(value) else "")
+            rows[score] = (float(value), *by_chance, len(cells.sample), note)
+    columns = ["score", "chance", "chance_sd", "n_cells", "note"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("metric")
+
+
+def _metrics_for(cells: EmbeddedCells) -> list[tuple[str, type[EmbeddingMetric]]]:
+    """Return the registered metrics, by name, that have what they need."""
+    metrics = plugin_manager.embedding_metrics().as_dict().items()
+    return [(name, metric) for name, metric in metrics if all(cells.has(need) for need in metric.needs)]
+
+
+def _scores(name: str, metric: type[EmbeddingMetric], cells: EmbeddedCells) -> dict[str, float]:
+    """Return the scores of one metric; none, with a report, if it fails."""
+    try:
+        return {score: _number(value, name) for score, value in metric().score(cells).items()}
+    except Exception as error:  # a plugin's metric may raise anything, and the other metrics are still computed
+        _report("metric", name, metric, error)
+        return {}
 
 
 def integration_methods() -> dict[str, type[IntegrationMethod]]:

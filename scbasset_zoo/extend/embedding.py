@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -130,6 +131,39 @@ class EmbeddedCells:
             neighbours = self._neighbours[space] = _neighbours(getattr(self, space), self.sample, n)
         return neighbours[:, :n]
 
+    def permuted(self, names: Collection[str], *, seed: int, most_cells: int = MOST_CELLS) -> EmbeddedCells:
+        """Return the same positions and clusters, with labels, batches or RNA of other cells.
+
+        Sampled cells exchange with sampled cells, and others with others, so that neighbours need not be searched again.
+
+        Parameters
+        ----------
+        names : collection of "labels", "batches", "rna"
+            What moves to other cells: all of it by the same permutation.
+        seed : int
+            Seed of the permutation, beside the seed of the cells.
+        most_cells : int
+            Size of the sample, if the one of the cells is larger.
+        """
+        other = copy.copy(self)
+        rows = np.arange(len(self.sample))
+        if len(rows) > most_cells:
+            rows = np.sort(np.random.default_rng(self.seed).choice(rows, most_cells, replace=False))
+        other.sample = self.sample[rows]
+        rng = np.random.default_rng([self.seed, seed])
+        origin = np.arange(self.n_cells)
+        for part in (other.sample, np.setdiff1d(origin, other.sample, assume_unique=True)):
+            origin[part] = rng.permutation(part)
+        other._neighbours = {space: neighbours[rows] for space, neighbours in self._neighbours.items()}
+        for name in names:
+            values = getattr(self, name)
+            if values is not None:
+                setattr(other, name, values[origin])
+        if "rna" in names and "rna" in other._neighbours:
+            position = np.argsort(origin)  # where the values of each cell are now
+            other._neighbours["rna"] = position[other._neighbours["rna"][np.searchsorted(other.sample, origin[other.sample])]]
+        return other
+
 
 class EmbeddingMetric(ABC):
     """A metric of an embedding. Subclass it, and return the class from `register_embedding_metrics`.
@@ -140,10 +174,14 @@ class EmbeddingMetric(ABC):
         A name that no other metric has.
     needs : frozenset of "labels", "clusters", "batches", "rna"
         What the metric needs beside the embedding. It is not computed for cells without it.
+    most_cells_for_chance : int
+        The most cells from which chance is computed, the scores after labels, batches or RNA moved to other cells at random. A
+        slow metric takes fewer.
     """
 
     name: ClassVar[str]
     needs: ClassVar[frozenset[str]] = frozenset()
+    most_cells_for_chance: ClassVar[int] = MOST_CELLS
 
     @abstractmethod
     def score(self, cells: EmbeddedCells) -> Mapping[str, float]:

@@ -9,6 +9,10 @@ from pydantic import ConfigDict, Field, model_validator
 from scbasset_zoo.options import Options
 from scbasset_zoo.wording import option
 
+# With batches, the penalty that mixes them more than no correction does on simulated data (docs/batch-correction.md). The loss is a
+# mean over cells and the penalty a sum, so the same effect on each cell needs a penalty that falls with the number of cells.
+L2_CELL_TIMES_CELLS = 0.004
+
 
 class TrainingOptions(Options):
     """Options of :func:`scbasset_zoo.train`; the defaults are the paper's recipe."""
@@ -20,7 +24,12 @@ class TrainingOptions(Options):
     batch_key: str | None = Field(
         None, description="Column of .obs with the batch of each cell; trains the batch-corrected variant."
     )
-    l2_cell: float = Field(0.0, ge=0, description="L2 penalty on the weights of the cells (lambda_1 in the paper).")
+    l2_cell: float | None = Field(
+        None,
+        ge=0,
+        description="L2 penalty on the weights of the cells (lambda_1 in the paper). By default 0 without batches, and with them "
+        f"{L2_CELL_TIMES_CELLS:g} divided by the number of cells.",
+    )
     l2_batch: float = Field(0.0, ge=0, description="L2 penalty on the weights of the batches (lambda_2 in the paper).")
     epochs: int = Field(1000, ge=1, description="The largest number of epochs.")
     patience: int = Field(50, ge=1, description="Stop when the best training AUROC has not risen for this many epochs.")
@@ -47,6 +56,13 @@ class TrainingOptions(Options):
             raise ValueError(f"{option('freeze_trunk')} trains the head only: name the trunk's package with {option('init_from')}.")
         return self
 
+    def for_cells(self, n_cells: int) -> TrainingOptions:
+        """Return the options with a number for `l2_cell`: the given one, or the default for a number of cells."""
+        if self.l2_cell is not None:
+            return self
+        default = 0.0 if self.batch_key is None else L2_CELL_TIMES_CELLS / n_cells
+        return self.model_copy(update={"l2_cell": default})
+
 
 class TrainingKeywords(TypedDict, total=False):
     """Options of `train` as keywords, for editors."""
@@ -54,7 +70,7 @@ class TrainingKeywords(TypedDict, total=False):
     embedding_size: int
     width: float
     batch_key: str | None
-    l2_cell: float
+    l2_cell: float | None
     l2_batch: float
     epochs: int
     patience: int

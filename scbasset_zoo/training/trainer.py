@@ -89,6 +89,7 @@ def train(
 
 def _start(out: Path, peaks: PreparedPeaks, options: TrainingOptions, overwrite: bool, quiet: bool) -> Run:
     batches = read_batches(peaks.cells, options.batch_key, peaks.folder)
+    options = options.for_cells(peaks.n_cells)
     _check_shift(peaks, options)
     require_tensorflow()
     from scbasset_zoo.training.fit import Fit

@@ -8,11 +8,12 @@ from helpers.embedded import PENALTY, embedded_package, fitted, groups
 from scbasset_zoo_plugins.batch_correction.analysis import BatchCorrection
 from scbasset_zoo_plugins.batch_correction.harmony import Harmony
 from scbasset_zoo_plugins.batch_correction.lsi import lsi
+from scbasset_zoo_plugins.batch_correction.warnings import cramers_v, warnings_of_mixing
 from scipy import sparse
 
 import scbasset_zoo as sz
 from scbasset_zoo import InputError, hookimpl, plugin_manager
-from scbasset_zoo.analyses.embedding_scores import score_embedding
+from scbasset_zoo.analyses.embedding_scores import compare_with_chance, score_embedding
 from scbasset_zoo.extend.embedding import EmbeddedCells
 
 SHIFT = 2.0
@@ -112,6 +113,101 @@ def test_figures_are_made_of_the_file(result):
         "coloured by cell_type"
     ]
     assert [ax.get_title() for ax in figures["umaps"].axes if ax.get_legend()] == 2 * [names[3]]
+
+
+def test_the_chance_of_each_score_stands_beside_the_comparison(result, model):
+    """Permuted batches mix: the corrected model is about there, and the plain one is not."""
+    chance, comparison = result.uns["chance"], result.uns["comparison"]
+    assert set(chance.index) == {name for name in comparison if name.startswith(("label score", "cell-type", "kBET", "iLISI"))}
+    cells = EmbeddedCells(model.cell_embedding, labels=model.cells["cell_type"], batches=model.cells["batch"])
+    expected = compare_with_chance(cells)[["chance", "chance_sd"]]
+    pd.testing.assert_frame_equal(chance, expected)
+    mixing = {name: chance.loc[name, "chance"] - comparison.loc[name_of, name] for name, name_of in _MIXING}
+    assert abs(mixing.pop("iLISI, rescaled")) < 4 * chance.loc["iLISI, rescaled", "chance_sd"]
+    assert mixing["kBET acceptance"] > 0.3
+
+
+_MIXING = (("iLISI, rescaled", "scBasset-BC, λ = 1e-06"), ("kBET acceptance", "scBasset"))
+
+
+def test_nothing_is_warned_of_where_batches_are_large_unrelated_to_types_and_mix_better(result):
+    assert list(result.uns["batch_correction"]["warnings"]) == []
+
+
+def warnings(capsys, *args, **options):
+    """The warnings in the result; each is also shown."""
+    result = sz.run("batch-correction", *args, methods=[], umap=False, quiet=True, **options)
+    kept = list(result.uns["batch_correction"]["warnings"])
+    shown = capsys.readouterr().err.splitlines()
+    assert all(warning in shown for warning in kept)
+    return kept
+
+
+@pytest.fixture(scope="module")
+def misleading(tmp_path_factory):
+    """A package whose batches lie apart, with columns of batches that are small or follow the types; and one of other data."""
+    folder = tmp_path_factory.mktemp("misleading")
+    apart, cells = groups(shift=SHIFT)
+    few = np.where(np.arange(240) < 20, "few", "many")
+    follows = cells["cell_type"].isin(["type0", "type1"]).map({True: "b0", False: "b1"}).where(np.arange(240) % 8 > 0, "b0")
+    embedded_package(folder / "apart", apart, cells.assign(few=few, follows=follows), batch="batch")
+    mixed, _ = groups()
+    sources = {"sources": [{"name": "other.h5ad", "bytes": 9, "sha256": "0" * 64}]}
+    embedded_package(folder / "mixed", mixed, cells)
+    embedded_package(folder / "ours", mixed, cells, batch="batch", training={"sources": [{"name": "a.h5ad", "sha256": "1" * 64}]})
+    embedded_package(folder / "other", mixed, cells, training=sources)
+    return folder
+
+
+def test_mixing_that_falls_is_warned_of(misleading, capsys):
+    (warning,) = warnings(capsys, misleading / "apart", plain=misleading / "mixed", device="cpu")
+    assert warning.startswith("scBasset-BC mixes the batches less than scBasset without correction: kBET acceptance ")
+    assert warning.endswith(". To mix more, train with a larger l2_cell.")
+    assert "rose" not in warning
+    assert warnings(capsys, misleading / "ours", plain=misleading / "mixed", device="cpu") == []
+
+
+def test_less_mixing_of_an_embedding_that_keeps_types_better_is_told_apart():
+    scores = {"kBET acceptance": [0.9, 0.5], "label score at 50": [0.4, 0.6]}
+    table = pd.DataFrame({"kind": ["uncorrected", "Harmony"], "corrects": ["", "LSI"], **scores}, index=["LSI", "Harmony on LSI"])
+    chance = pd.DataFrame({"chance": [1.0, 0.25], "chance_sd": [0.05, 0.05]}, index=list(scores))
+    assert warnings_of_mixing(table, chance) == [
+        "Harmony on LSI mixes the batches less than LSI without correction: kBET acceptance 0.90 to 0.50. But its label score "
+        "at 50 rose, 0.40 to 0.60: an embedding that tells fewer cells apart mixes batches more by itself."
+    ]
+    assert warnings_of_mixing(table, chance.assign(chance_sd=0.2)) == []
+    assert warnings_of_mixing(table, chance.assign(chance_sd=np.nan)) == []
+
+
+def test_batches_of_few_cells_are_warned_of(misleading, capsys):
+    found = warnings(capsys, misleading / "apart", batch_key="few", device="cpu")
+    assert found == ["Batches of fewer than 50 cells hardly change the scores of mixing, which say little about them: few (20)."]
+
+
+def test_batches_that_follow_the_types_are_warned_of(misleading, capsys):
+    association, alone = warnings(capsys, misleading / "apart", batch_key="follows", group_by="cell_type", device="cpu")
+    assert association.startswith("Batches and groups go together (Cramér's V 0.9")
+    assert alone.startswith("Some groups are in one batch only")
+    assert "type0 (60 cells, batch b0), type1 (60 cells, batch b0)." in alone
+    assert "type2" not in alone
+
+
+def test_models_of_other_data_are_warned_of(misleading, capsys):
+    (warning,) = warnings(capsys, misleading / "ours", plain=misleading / "other", device="cpu")
+    assert warning.startswith("plain: scbasset/toy 1.0.0 was trained on other files than scbasset/toy 1.0.0, by the SHA-256")
+    assert warnings(capsys, misleading / "ours", plain=misleading / "mixed", device="cpu") == []
+
+
+def test_cramers_v_is_1_for_equal_groupings_and_about_0_for_unrelated_ones():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 20, 100).astype(str)
+    assert cramers_v(labels, labels) == pytest.approx(1)
+    assert cramers_v(labels, np.repeat("b", 100)) == 0
+    related = [cramers_v(labels, rng.permutation(np.repeat(["a", "b"], 50))) for _ in range(20)]
+    assert np.mean(related) < 0.15  # the uncorrected V has a mean of 0.43
+    half = np.where(rng.random(4_000) < 0.5, "a", "b")
+    other = np.where(rng.random(4_000) < 0.5, half, np.where(rng.random(4_000) < 0.5, "a", "b"))
+    assert cramers_v(half, other) == pytest.approx(np.corrcoef(half == "a", other == "a")[0, 1], abs=0.01)
 
 
 def test_alone_a_model_is_scored_for_mixing(model):

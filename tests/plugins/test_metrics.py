@@ -12,7 +12,8 @@ from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score, hom
 
 import scbasset_zoo as sz
 from scbasset_zoo import hookimpl, plugin_manager
-from scbasset_zoo.analyses.embedding_scores import score_embedding
+from scbasset_zoo.analyses.embedding_scores import compare_with_chance, score_embedding
+from scbasset_zoo.extend.chance import AT_CHANCE
 from scbasset_zoo.extend.embedding import EmbeddedCells, UndefinedScore, reasons_of_undefined
 
 
@@ -108,6 +109,52 @@ def test_ilisi_is_the_median_inverse_simpson_index_of_the_batches_at_perplexity_
 )
 def test_scores_are_those_for_which_there_are_data(cells, given, expected):
     assert set(score_embedding(EmbeddedCells(cells["embedding"], **{name: cells[name] for name in given}))) == expected
+
+
+@pytest.fixture(scope="module")
+def compared(cells):
+    return compare_with_chance(EmbeddedCells(**cells))
+
+
+def test_each_score_stands_beside_its_chance(scores, compared):
+    assert list(compared.columns) == ["score", "chance", "chance_sd", "n_cells", "note"]
+    assert compared["score"].to_dict() == pytest.approx(scores)
+    assert set(compared["n_cells"]) == {300}
+    assert (compared["chance_sd"] > 0).all()
+
+
+@pytest.mark.parametrize("k", [10, 50, 100])
+def test_chance_of_neighbours_is_what_combinatorics_gives(cells, compared, k):
+    """Of two cells that are drawn at random, the labels are equal; of two sets of k cells, k / (n - 1) are shared."""
+    sizes = np.unique(cells["labels"], return_counts=True)[1]
+    expected = {f"label score at {k}": (sizes * (sizes - 1)).sum() / (300 * 299), f"neighbour score at {k}": k / 299}
+    for name, value in expected.items():
+        chance, deviation = compared.loc[name, ["chance", "chance_sd"]]
+        assert chance == pytest.approx(value, abs=4 * deviation / 20**0.5), name
+        assert deviation < 0.02
+    assert compared.loc["ARI", "chance"] == pytest.approx(0, abs=4 * compared.loc["ARI", "chance_sd"] / 20**0.5)
+
+
+def test_scores_of_permuted_labels_batches_and_rna_are_within_error_of_the_stated_chance(cells, compared):
+    for seed in range(5):
+        order = np.random.default_rng(100 + seed).permutation(300)
+        permuted = {name: values[order] if name in ("labels", "batches", "rna") else values for name, values in cells.items()}
+        found = score_embedding(EmbeddedCells(**permuted))
+        for name, value in found.items():
+            assert value == pytest.approx(compared.loc[name, "chance"], abs=4.5 * compared.loc[name, "chance_sd"]), name
+
+
+def test_the_note_says_which_scores_are_no_better_than_chance(cells, compared):
+    """The clusters of the fixture are drawn at random; the labels are not."""
+    at_chance = set(compared.index[compared["note"] == AT_CHANCE])
+    assert at_chance == {"ARI", "AMI", "homogeneity"}
+
+
+def test_chance_of_many_cells_is_computed_from_some(cells, monkeypatch):
+    monkeypatch.setattr(metrics.LabelSilhouette, "most_cells_for_chance", 50)
+    found = compare_with_chance(EmbeddedCells(cells["embedding"], labels=cells["labels"])).loc["cell-type ASW"]
+    assert found["n_cells"] == 300
+    assert found["chance"] == pytest.approx(0.5, abs=0.02)
 
 
 def reasons(**cells):
@@ -281,6 +328,13 @@ def test_a_plugins_metric_joins_and_one_that_fails_costs_only_itself(cells, caps
         def score(self, cells):
             return {"width": np.ptp(cells.embedding)}
 
+    class FirstLabel(sz.EmbeddingMetric):
+        name = "first"
+        needs = frozenset({"labels"})
+
+        def score(self, cells):
+            return {"first label": cells.labels[0]}
+
     class Broken(sz.EmbeddingMetric):
         name = "broken"
 
@@ -290,12 +344,18 @@ def test_a_plugins_metric_joins_and_one_that_fails_costs_only_itself(cells, caps
     class Plugin:
         @hookimpl
         def register_embedding_metrics(self):
-            return [Broken, Width]
+            return [Broken, Width, FirstLabel]
 
     plugin_manager.register(Plugin(), "test")
     try:
         found = score_embedding(EmbeddedCells(cells["embedding"]))
+        with_chance = compare_with_chance(EmbeddedCells(cells["embedding"], labels=np.sort(cells["labels"]))).loc[
+            ["width", "first label"]
+        ]
     finally:
         plugin_manager.unregister("test")
     assert found == {"width": pytest.approx(np.ptp(cells["embedding"]))}
+    assert with_chance["score"].to_dict() == {"width": found["width"], "first label": 0}
+    assert np.isnan(with_chance.loc["width", "chance"])
+    assert 0 < with_chance.loc["first label", "chance"] < 2
     assert "metric 'broken' of this process failed and is left out: RuntimeError: no such luck" in capsys.readouterr().err

@@ -322,6 +322,13 @@ def test_batch_corrected_training_records_the_batches_and_penalises(prepared, tm
     assert norms[1] < 0.95 * norms[0]
 
 
+def test_the_default_penalty_is_recorded_and_kept_when_a_run_is_resumed(prepared, tmp_path):
+    run = sz.train(prepared.folder, out=tmp_path / "run", epochs=1, batch_key="batch", **TINY)
+    again = sz.train(prepared.folder, out=tmp_path / "run", epochs=2, resume=True, batch_key="batch", **TINY)
+    for record in (json.loads((one.folder / "run.json").read_text()) for one in (run, again)):
+        assert record["options"]["l2_cell"] == pytest.approx(0.004 / prepared.n_cells)
+
+
 def test_frozen_trunk_from_a_package_stays_as_it_is(prepared, uninterrupted, tmp_path):
     sz.export(uninterrupted.folder, out=tmp_path / "package")
     options = {"init_from": str(tmp_path / "package"), **TINY}

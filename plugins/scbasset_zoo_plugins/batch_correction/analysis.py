@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scbasset_zoo import integrate, score_embedding
+from scbasset_zoo import compare_with_chance, integrate, score_embedding
 from scbasset_zoo.extend.analysis import Analysis, Context
+from scbasset_zoo.extend.console import say
 from scbasset_zoo.extend.embedding import EmbeddedCells, reasons_of_undefined
 from scbasset_zoo_plugins.batch_correction.inputs import (
     BatchCorrectionInputs,
@@ -20,6 +21,7 @@ from scbasset_zoo_plugins.batch_correction.inputs import (
     open_inputs,
 )
 from scbasset_zoo_plugins.batch_correction.lsi import lsi, open_peaks
+from scbasset_zoo_plugins.batch_correction.warnings import warnings_of_inputs, warnings_of_mixing
 from scbasset_zoo_plugins.neighbours import add_neighbours
 
 if TYPE_CHECKING:
@@ -37,7 +39,9 @@ class BatchCorrection(Analysis):
     The model, `models` and `plain` are compared, and latent semantic indexing (LSI) of the counts. LSI and `plain` are compared
     as they are, and as corrected by each installed integration method. The result is an AnnData of cells with an embedding of
     each in ``.obsm``. ``.uns["comparison"]`` has a row for each, with scores: all installed metrics for which there are data. A
-    score that the cells do not define is NaN, and the column ``note`` says why.
+    score that the cells do not define is NaN, and the column ``note`` says why. ``.uns["chance"]`` has what each score would be if
+    batches and groups were exchanged between cells at random. ``.uns["batch_correction"]["warnings"]`` says what makes the
+    comparison misleading.
     """
 
     name = "batch-correction"
@@ -48,6 +52,7 @@ class BatchCorrection(Analysis):
 
     def run(self, model: Model, inputs: BatchCorrectionInputs, options: BatchCorrectionOptions, context: Context) -> ad.AnnData:
         result = ad.AnnData(obs=model.cells.copy())
+        warnings = _reported(warnings_of_inputs(model, inputs))
         rows: dict[str, dict[str, Any]] = {}
 
         def add(name: str, key: str, embedding: Array, **columns: Any) -> None:
@@ -66,19 +71,29 @@ class BatchCorrection(Analysis):
         total = len(corrected) + len(uncorrected) * (1 + len(inputs.methods))
         with context.progress("comparing corrections", total) as advance:
             for name, (key, embedding) in uncorrected.items():
-                add(name, key, embedding, kind="uncorrected")
+                add(name, key, embedding, kind="uncorrected", corrects="")
                 advance(1)
                 for method in inputs.methods:
                     integrated = integrate(method, embedding, inputs.batches, seed=options.seed)
                     if integrated is not None:
-                        add(f"{method} on {name}", f"{key}_{_key(method)}", integrated, kind=method)
+                        add(f"{method} on {name}", f"{key}_{_key(method)}", integrated, kind=method, corrects=name)
                     advance(1)
             for i, (name, other) in enumerate(corrected.items()):
                 key = f"scbasset_bc_{i}" if i else "scbasset_bc"
-                add(name, key, other.cell_embedding, kind="scBasset-BC", **_penalties(other.model))
+                plain = "scBasset" if "scBasset" in rows else ""
+                add(name, key, other.cell_embedding, kind="scBasset-BC", corrects=plain, **_penalties(other.model))
                 advance(1)
-        result.uns["comparison"] = pd.DataFrame.from_dict(rows, orient="index").rename_axis("method")
-        result.uns["batch_correction"] = {"group_by": options.group_by or "", "batch_key": inputs.batch_key}
+        comparison = pd.DataFrame.from_dict(rows, orient="index").rename_axis("method")
+        chance = compare_with_chance(
+            EmbeddedCells(model.cell_embedding, labels=inputs.labels, batches=inputs.batches, seed=options.seed)
+        )[["chance", "chance_sd"]]
+        warnings += _reported(warnings_of_mixing(comparison, chance))
+        result.uns["comparison"], result.uns["chance"] = comparison, chance
+        result.uns["batch_correction"] = {
+            "group_by": options.group_by or "",
+            "batch_key": inputs.batch_key,
+            "warnings": np.array(warnings, dtype=object),
+        }
         return result
 
     def plot(self, result: ad.AnnData) -> Mapping[str, Figure]:
@@ -90,6 +105,13 @@ class BatchCorrection(Analysis):
         from scbasset_zoo_plugins.batch_correction.description import describe
 
         return describe(result)
+
+
+def _reported(warnings: list[str]) -> list[str]:
+    """Show warnings, and return them."""
+    for warning in warnings:
+        say(warning)
+    return warnings
 
 
 def _uncorrected(inputs: BatchCorrectionInputs, options: BatchCorrectionOptions) -> dict[str, tuple[str, Array]]:

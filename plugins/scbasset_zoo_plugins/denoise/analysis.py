@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from scbasset_zoo.extend.analysis import Analysis, Context
 from scbasset_zoo.extend.blocks import Block, require_memory, write_anndata
+from scbasset_zoo.extend.console import say
 from scbasset_zoo.extend.sequences import Windows
-from scbasset_zoo_plugins.denoise.comparison import add_metrics, heat_map
+from scbasset_zoo_plugins.denoise.comparison import add_metrics, heat_map, warnings_of
 from scbasset_zoo_plugins.denoise.denoised import Denoised
 from scbasset_zoo_plugins.denoise.inputs import DenoiseInputs, DenoiseOptions, open_inputs
 
@@ -32,7 +33,8 @@ class Denoise(Analysis):
     """Accessibility without the intercept, which holds a cell's depth; with gene scores, and agreement with groups and RNA.
 
     A gene's score is the mean over peaks within 2 kb of its transcription start sites (Yuan & Kelley 2022, Methods). The result
-    is an AnnData of cells x peaks or genes. ``.uns["metrics"]`` compares the counts with the denoised values.
+    is an AnnData of cells x peaks or genes. ``.uns["metrics"]`` compares the counts with the denoised values and with chance.
+    ``.uns["denoise"]["warnings"]`` says which scores denoising made worse, and which are no better than chance.
     """
 
     name = "denoise"
@@ -52,7 +54,10 @@ class Denoise(Analysis):
         result = ad.AnnData(obs=model.cells.copy(), var=var.copy())
         result.obsm["X_scbasset"], result.varm["peak_embedding"] = model.cell_embedding, matrix.column_embedding
         add_metrics(result, inputs, peaks, genes, options, context)
-        result.uns["denoise"] = {"group_by": options.group_by or ""}
+        warnings = warnings_of(result.uns["metrics"]) if "metrics" in result.uns else []
+        for warning in warnings:
+            say(warning)
+        result.uns["denoise"] = {"group_by": options.group_by or "", "warnings": np.array(warnings, dtype=object)}
         result.uns["heat_map"] = heat_map(inputs, peaks, options.seed)
         if context.out is not None:
             result.uns["scbasset_zoo"] = dict(context.provenance)

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from scbasset_zoo.extend.analysis import Context
+from scbasset_zoo.extend.chance import AT_CHANCE, N_DEVIATIONS, NO_CHANCE, Chance, chance_of
+from scbasset_zoo.extend.companion_data import CompanionData
 from scbasset_zoo.extend.embedding import EmbeddedCells, UndefinedScore, reasons_of_undefined
 from scbasset_zoo_plugins.denoise.agreement import Correlations, Profiles, rank_distances
 from scbasset_zoo_plugins.denoise.denoised import Denoised
@@ -19,14 +21,18 @@ from scbasset_zoo_plugins.denoise.inputs import JOINT_KEYS, DenoiseInputs, Denoi
 from scbasset_zoo_plugins.metrics import LabelScore, problem_of_labels
 
 Array = NDArray[np.float32]
-MetricRow = tuple[str, float, float, int, str]
-"""Name of a metric, its value for the counts and for the denoised values, the number of cells, and a note.
+COLUMNS = ("metric", "counts", "denoised", "chance_counts", "chance_denoised", "chance_sd", "n_cells", "note")
+MetricRow = tuple[str, float, float, float, float, float, int, str]
+"""A row of ``.uns["metrics"]``.
 
-The note says why a value is NaN, and what is left out of a mean.
+It has the name of a metric, its value for the counts and for the denoised values, what each of them would be by chance, the larger
+standard deviation of the two by chance, the number of cells, and a note. The note says why a value is NaN, what is left out of a
+mean, and whether the denoised value is lower than that of the counts, or within error of chance.
 """
 
 N_COMPONENTS = 50
 CELLS_PER_BATCH = 1024
+WORSE = "lower than for the counts"
 HEAT_MAP_CELLS, HEAT_MAP_PEAKS = 200, 300
 
 
@@ -45,15 +51,35 @@ def add_metrics(
     if inputs.labels is not None:
         rows += _compare_with_labels(inputs, peaks, options.max_cells, rng)
     if inputs.joint is not None:
-        cells = inputs.joint.cells
-        atac, rna = (inputs.joint.obsm(key, cells) for key in JOINT_KEYS)
-        sample = _sample(np.arange(len(cells)), options.max_cells, rng)
-        note = "all cells have the same RNA" if (rna == rna[0]).all() else ""
-        distances = np.full(len(sample), np.nan) if note else rank_distances(atac, rna, sample)
-        result.obs["rank_distance"] = pd.Series(distances, result.obs_names[cells[sample]])
-        rows.append(("RNA/ATAC rank distance, mean over cells", np.nan, distances.mean(), len(sample), note))
+        rows.append(_rank_distances(result, inputs.joint, options.max_cells, rng))
     if rows:
-        result.uns["metrics"] = pd.DataFrame(rows, columns=["metric", "counts", "denoised", "n_cells", "note"]).set_index("metric")
+        result.uns["metrics"] = pd.DataFrame(rows, columns=list(COLUMNS)).set_index("metric")
+
+
+def warnings_of(metrics: pd.DataFrame) -> list[str]:
+    """Return a sentence for scores that denoising lowered, and one for those that are no better than chance."""
+    is_worse, is_chance = (metrics["note"].str.contains(note, regex=False) for note in (WORSE, AT_CHANCE))
+    sentences = []
+    if is_worse.any():
+        falls = [f"{name} from {row.counts:.3f} to {row.denoised:.3f}" for name, row in metrics[is_worse].iterrows()]
+        sentences.append(
+            f"Denoising made it worse: {'; '.join(falls)}. The denoised values tell the groups apart less well than the counts do."
+        )
+    if is_chance.any():
+        sentences.append(f"The denoised values are no better than chance: {', '.join(metrics.index[is_chance])}.")
+    return sentences
+
+
+def _rank_distances(result: ad.AnnData, joint: CompanionData, max_cells: int, rng: np.random.Generator) -> MetricRow:
+    """Rank the RNA of each cell by its distance to the cell's ATAC. By chance, ranks are uniform between 0 and 1."""
+    atac, rna = (joint.obsm(key, joint.cells) for key in JOINT_KEYS)
+    sample = _sample(np.arange(len(joint.cells)), max_cells, rng)
+    note = "all cells have the same RNA" if (rna == rna[0]).all() else ""
+    distances = np.full(len(sample), np.nan) if note else rank_distances(atac, rna, sample)
+    result.obs["rank_distance"] = pd.Series(distances, result.obs_names[joint.cells[sample]])
+    mean, chance = float(distances.mean()), NO_CHANCE if note else Chance(0.5, (12 * len(sample)) ** -0.5)
+    note = note or (AT_CHANCE if chance.covers(mean) else "")
+    return "RNA/ATAC rank distance, mean over cells", np.nan, mean, np.nan, *chance, len(sample), note
 
 
 def _compare_with_rna(result: ad.AnnData, inputs: DenoiseInputs, genes: Denoised, context: Context) -> list[MetricRow]:
@@ -79,9 +105,13 @@ def _compare_with_rna(result: ad.AnnData, inputs: DenoiseInputs, genes: Denoised
         result.obs[f"rna_correlation_{side}"] = per_cell[side].to_numpy()
     result.uns["correlation_with_RNA"] = per_gene
     of_cells = per_cell.iloc[cells]
+    no_chance = (np.nan,) * 3
     return [
-        ("correlation with RNA over genes, mean over cells", *_means(of_cells), len(cells), _left_out(of_cells, sides, "cells")),
-        ("correlation with RNA over cells, mean over genes", *_means(per_gene), len(cells), _left_out(per_gene, sides, "genes")),
+        (f"correlation with RNA over {over}, mean over {rows}", *_means(table), *no_chance, len(cells), note)
+        for over, rows, table, note in (
+            ("genes", "cells", of_cells, _left_out(of_cells, sides, "cells")),
+            ("cells", "genes", per_gene, _left_out(per_gene, sides, "genes")),
+        )
     ]
 
 
@@ -98,29 +128,48 @@ def _compare_with_labels(inputs: DenoiseInputs, peaks: Denoised, max_cells: int,
         sides["counts"] = Profiles((is_open @ is_open.T).toarray(), np.asarray(is_open.sum(axis=1)).ravel(), is_open.shape[1])
     varies = np.all([profiles.varies() for profiles in sides.values()], axis=0)
     left_out = "" if varies.all() else f"without {(~varies).sum():,} cells that have the same value at all peaks"
-    table: dict[str, dict[str, float]] = {}
+    scores: dict[str, dict[str, float]] = {}
+    chance: dict[str, dict[str, Chance]] = {}
     for side, profiles in sides.items():
-        for metric, value in _label_scores(profiles.take(varies), inputs.labels[cells[varies]]).items():
-            table.setdefault(metric, {})[side] = value
-    rows: list[MetricRow] = []
-    for metric, values in table.items():
-        reasons = dict.fromkeys(reasons_of_undefined(values).values())
-        note = "; ".join(filter(None, (*reasons, left_out)))
-        rows.append((metric, float(values.get("counts", np.nan)), float(values["denoised"]), int(varies.sum()), note))
-    return rows
+        compared = _Compared(profiles.take(varies), inputs.labels[cells[varies]])
+        scores[side] = compared.scores(compared.cells)
+        chance[side] = chance_of(compared.scores, compared.cells, ["labels"])
+    return [_label_row(metric, scores, chance, int(varies.sum()), left_out) for metric in scores["denoised"]]
 
 
-def _label_scores(profiles: Profiles, labels: NDArray[np.object_]) -> dict[str, float]:
-    """Return the silhouette width, rescaled to 0..1, and label scores of profiles; undefined if the labels say nothing."""
-    from sklearn.metrics import silhouette_score
+def _label_row(
+    metric: str, scores: dict[str, dict[str, float]], chance: dict[str, dict[str, Chance]], n_cells: int, left_out: str
+) -> MetricRow:
+    before, after = (scores.get(side, {}).get(metric, np.nan) for side in ("counts", "denoised"))
+    of_counts, of_denoised = (chance.get(side, {}).get(metric, NO_CHANCE) for side in ("counts", "denoised"))
+    deviation = float(np.fmax(of_counts.deviation, of_denoised.deviation))
+    reasons = reasons_of_undefined({"counts": before, "denoised": after}).values()
+    notes = [*dict.fromkeys(reasons), left_out]
+    if after < before - N_DEVIATIONS * deviation:
+        notes.append(WORSE)
+    if of_denoised.covers(after):
+        notes.append(AT_CHANCE)
+    note = "; ".join(filter(None, notes))
+    return metric, float(before), float(after), of_counts.mean, of_denoised.mean, deviation, n_cells, note
 
-    cells = EmbeddedCells(profiles.principal_components(N_COMPONENTS), labels=labels)
-    if problem := problem_of_labels(cells) or (None if cells.embedding.size else "all cells have the same profile"):
-        width: float = UndefinedScore(problem)
-    else:
-        width = (silhouette_score(profiles.correlation_distances(), labels, metric="precomputed") + 1) / 2
-    label_scores = {f"{name}, PCA({N_COMPONENTS})": value for name, value in LabelScore().score(cells).items()}
-    return {"silhouette width of labels, 1 - Pearson, as 0..1": width} | label_scores
+
+class _Compared:
+    """Profiles that are compared with labels; distances are computed once, for any permutation of the labels."""
+
+    def __init__(self, profiles: Profiles, labels: NDArray[np.object_]) -> None:
+        self.cells = EmbeddedCells(profiles.principal_components(N_COMPONENTS), labels=labels)
+        self._distances = profiles.correlation_distances()
+
+    def scores(self, cells: EmbeddedCells) -> dict[str, float]:
+        """Return the silhouette width, rescaled to 0..1, and label scores; undefined if the labels say nothing."""
+        from sklearn.metrics import silhouette_score
+
+        if problem := problem_of_labels(cells) or (None if cells.embedding.size else "all cells have the same profile"):
+            width: float = UndefinedScore(problem)
+        else:
+            width = (silhouette_score(self._distances, cells.labels, metric="precomputed") + 1) / 2
+        label_scores = {f"{name}, PCA({N_COMPONENTS})": value for name, value in LabelScore().score(cells).items()}
+        return {"silhouette width of labels, 1 - Pearson, as 0..1": width} | label_scores
 
 
 def heat_map(inputs: DenoiseInputs, peaks: Denoised, seed: int) -> dict[str, Any]:

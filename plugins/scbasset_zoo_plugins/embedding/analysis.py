@@ -9,10 +9,11 @@ import anndata as ad
 import pandas as pd
 from numpy.typing import NDArray
 
-from scbasset_zoo import score_embedding
+from scbasset_zoo import compare_with_chance
 from scbasset_zoo.extend.analysis import Analysis, Context
+from scbasset_zoo.extend.chance import AT_CHANCE
 from scbasset_zoo.extend.console import say
-from scbasset_zoo.extend.embedding import EmbeddedCells, reasons_of_undefined
+from scbasset_zoo.extend.embedding import EmbeddedCells
 from scbasset_zoo_plugins.embedding.inputs import EmbeddingInputs, EmbeddingOptions, open_inputs
 from scbasset_zoo_plugins.embedding.leiden import NeighbourGraph, search_resolution
 from scbasset_zoo_plugins.neighbours import add_neighbours
@@ -28,8 +29,9 @@ class Embedding(Analysis):
     """Cell embeddings with neighbours, clusters and a UMAP; scores against groups and RNA.
 
     If groups are given, the resolution of Leiden is searched that gives as many clusters as groups (Yuan & Kelley 2022, Methods).
-    The result is an AnnData of cells without X. ``.uns["metrics"]`` holds the scores; its column ``n_cells`` is the number of
-    cells that a score is a mean over. A score that the cells do not define is NaN, and the column ``note`` says why.
+    The result is an AnnData of cells without X. ``.uns["metrics"]`` holds the scores. Its column ``chance`` is the score after
+    groups and RNA moved to other cells at random. ``n_cells`` is the number of cells that a score is a mean over. The column
+    ``note`` says which scores are within error of chance, and why a score is NaN that the cells do not define.
     """
 
     name = "embedding"
@@ -60,6 +62,9 @@ class Embedding(Analysis):
         metrics = _metrics(model, inputs, clusters, options.seed)
         if metrics is not None:
             result.uns["metrics"] = metrics
+            at_chance = metrics.index[metrics["note"] == AT_CHANCE]
+            if len(at_chance):
+                say(f"No better than chance, as if groups or RNA were exchanged at random: {', '.join(at_chance)}.")
         return result
 
     def plot(self, result: ad.AnnData) -> Mapping[str, Figure]:
@@ -87,11 +92,6 @@ def _metrics(model: Model, inputs: EmbeddingInputs, clusters: NDArray[Any], seed
     scored = [EmbeddedCells(model.cell_embedding, labels=inputs.labels, clusters=clusters, seed=seed)]
     if inputs.rna is not None:
         scored.append(EmbeddedCells(model.cell_embedding[inputs.rna.cells], rna=inputs.rna_embedding, seed=seed))
-    rows: dict[str, tuple[float, int, str]] = {}
-    for cells in scored:
-        scores = score_embedding(cells)
-        notes = reasons_of_undefined(scores)
-        rows |= {name: (float(score), len(cells.sample), notes.get(name, "")) for name, score in scores.items() if name not in rows}
-    if not rows:
-        return None
-    return pd.DataFrame.from_dict(rows, orient="index", columns=["score", "n_cells", "note"]).rename_axis("metric")
+    table = pd.concat([compare_with_chance(cells) for cells in scored])
+    table = table[~table.index.duplicated()]
+    return None if table.empty else table
