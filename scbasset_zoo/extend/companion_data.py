@@ -51,6 +51,7 @@ class CompanionData:
         if not names.is_unique:
             raise InputError(f"{self._name}: the barcode {names[names.duplicated()][0]!r} occurs more than once.")
         self._row = names.get_indexer(barcodes)
+        self._columns: NDArray[np.intp] | None = None
         self.cells = np.flatnonzero(self._row >= 0)
         if len(self.cells) < 2:
             raise InputError(
@@ -97,7 +98,12 @@ class CompanionData:
         """
         if self.adata.X is None:
             raise InputError(f"{self._name} has no values: its X is missing.")
-        return self._rows(self.adata.X, cells)
+        values = self._rows(self.adata.X, cells)
+        return values if self._columns is None else values[:, self._columns]
+
+    def select_columns(self, positions: NDArray[np.intp]) -> None:
+        """Let :meth:`read` return these columns of X only, in this order."""
+        self._columns = positions
 
     def obsm(self, key: str, cells: NDArray[np.intp]) -> NDArray[Any]:
         """Read rows of ``.obsm[key]`` as a dense array.

@@ -23,6 +23,8 @@ from scbasset_zoo.inputs.genome import Genome
 from scbasset_zoo.inputs.hdf5_filters import load_hdf5_filters
 from scbasset_zoo.inputs.peaks import peak_names, peaks_from_var
 from scbasset_zoo.inputs.text_files import is_plain, open_text
+from scbasset_zoo.progress import say
+from scbasset_zoo.wording import option
 
 if TYPE_CHECKING:
     import anndata as ad
@@ -41,10 +43,13 @@ class Windows:
         One row a window; the index has distinct names. Peaks have the columns chrom, start, end (0-based, half-open) and name.
     read : callable
         ``read(first, last)`` returns the codes of the windows `first` to `last`, int8 of shape (last - first, length).
+    rows : int array (n,), or None
+        Positions of the windows' peaks among the peaks that were given. None if no peak was left out.
     """
 
     var: pd.DataFrame
     read: Callable[[int, int], Codes]
+    rows: NDArray[np.intp] | None = None
 
     def __len__(self) -> int:
         return len(self.var)
@@ -58,6 +63,7 @@ def peak_windows(
     assembly: str,
     chromosome_sizes: Mapping[str, int],
     force: bool = False,
+    strict: bool = True,
 ) -> Windows:
     """Cut a window around the centre of each peak, as in training.
 
@@ -79,18 +85,23 @@ def peak_windows(
         Chromosome lengths of that assembly, in bp. The FASTA must have the same.
     force : bool
         Use a FASTA of another assembly too, with a line on standard error.
+    strict : bool
+        Refuse peaks that the FASTA does not have: those on other chromosomes, and those whose centre lies beyond the end of theirs.
+        If false, they are left out as in :func:`scbasset_zoo.prepare`, and a line on standard error counts them.
 
     Raises
     ------
     InputError
-        The FASTA is of another assembly, or the centre of a peak lies outside its chromosomes. No peak is left out silently.
+        The FASTA is of another assembly, or lacks peaks: one of them, or all if not `strict`.
     """
     table = _peak_table(peaks)
     genome = genome if isinstance(genome, Genome) else Genome(genome)
     check_genome_of_model(genome.path, genome.chromosome_sizes, assembly, chromosome_sizes, force=force)
-    _check_centres(table, genome)
+    rows = _rows_in(table, genome, strict=strict)
+    if rows is not None:
+        table = table.iloc[rows]
     chroms, starts = table["chrom"].to_numpy(), window_starts(table, length)
-    return Windows(table, lambda first, last: genome.windows(chroms[first:last], starts[first:last], length))
+    return Windows(table, lambda first, last: genome.windows(chroms[first:last], starts[first:last], length), rows)
 
 
 def window_starts(peaks: pd.DataFrame, length: int) -> NDArray[np.int64]:
@@ -218,22 +229,45 @@ def _centres(peaks: pd.DataFrame) -> NDArray[np.int64]:
     return centres
 
 
-def _check_centres(table: pd.DataFrame, genome: Genome) -> None:
-    """Raise InputError if the chromosome of a peak is missing, or its centre lies beyond the chromosome's end."""
+def _rows_in(table: pd.DataFrame, genome: Genome, *, strict: bool) -> NDArray[np.intp] | None:
+    """Return the rows of the peaks that the genome has, or None if it has all.
+
+    Raises
+    ------
+    InputError
+        The chromosome of a peak is missing, or its centre lies beyond the chromosome's end. If not `strict`: this holds for all.
+    """
     sizes = table["chrom"].map(genome.chromosome_sizes)
     missing = np.flatnonzero(sizes.isna())
+    beyond = np.flatnonzero(_centres(table) >= sizes.to_numpy())
+    n_outside = len(missing) + len(beyond)
+    if not n_outside:
+        return None
+    if not strict and n_outside < len(table):
+        _say_left_out(table, missing, beyond, genome)
+        return np.setdiff1d(np.arange(len(table)), np.concatenate([missing, beyond]))
     if len(missing):
         chrom = table["chrom"].iloc[missing[0]]
         raise InputError(
             f"{_first_peak(table, missing)}: {genome.path} has no chromosome {chrom}."
             f"{naming_hint([chrom], genome.chromosome_sizes)} Give the whole genome, or leave these peaks out."
         )
-    beyond = np.flatnonzero(_centres(table) >= sizes.to_numpy())
+    raise InputError(
+        f"{_first_peak(table, beyond)}: the centre lies beyond the chromosome's end ({int(sizes.iloc[beyond[0]]):,} bp in "
+        f"{genome.path}). Are the peaks of the same assembly?"
+    )
+
+
+def _say_left_out(table: pd.DataFrame, missing: NDArray[np.intp], beyond: NDArray[np.intp], genome: Genome) -> None:
+    reasons = []
+    if len(missing):
+        chroms = table["chrom"].iloc[missing].unique()
+        named = ", ".join(map(str, chroms[:3])) + (f" and {len(chroms) - 3:,} more" if len(chroms) > 3 else "")
+        reasons.append(f"{len(missing):,} on chromosomes that {genome.path} lacks ({named})")
     if len(beyond):
-        raise InputError(
-            f"{_first_peak(table, beyond)}: the centre lies beyond the chromosome's end ({int(sizes.iloc[beyond[0]]):,} bp in "
-            f"{genome.path}). Are the peaks of the same assembly?"
-        )
+        reasons.append(f"{len(beyond):,} whose centre lies beyond the end of their chromosome")
+    n_outside = len(missing) + len(beyond)
+    say(f"{n_outside:,} of {len(table):,} peaks are left out: {'; '.join(reasons)}. {option('strict', True)} refuses such peaks.")
 
 
 def _first_peak(table: pd.DataFrame, rows: NDArray[np.intp]) -> str:

@@ -37,6 +37,7 @@ class PredictOptions(Options):
         description="Sequences that run at once; 32 on cpu and 256 on cuda if not given. The result does not depend on it.",
     )
     force: bool = Field(False, description="Use a genome of another assembly than the model's too.")
+    strict: bool = Field(False, description="Refuse peaks that the genome does not have, instead of leaving them out.")
 
 
 class PredictKeywords(TypedDict, total=False):
@@ -49,3 +50,4 @@ class PredictKeywords(TypedDict, total=False):
     batch_effects: bool
     batch_size: int | None
     force: bool
+    strict: bool

@@ -80,7 +80,7 @@ class Prediction:
         if not isinstance(peaks, Windows):
             if genome is None:
                 raise InputError(f"Peaks need a genome: give the FASTA of the model's assembly with {option('genome')}.")
-            peaks = model.peak_windows(peaks, genome, force=options.force)
+            peaks = model.peak_windows(peaks, genome, force=options.force, strict=options.strict)
         self.model, self.windows, self.options = model, peaks, options
         # Fails now, not after the first peaks, if the model has no batch effects.
         model.head(slice(0), batch_effects=options.batch_effects)

@@ -253,7 +253,7 @@ class SequenceModel:
         check_genome_of_model(opened.path, opened.chromosome_sizes, reference.assembly, reference.chromosome_sizes, force=force)
         return opened
 
-    def peak_windows(self, peaks: PeaksLike, genome: GenomeLike, *, force: bool = False) -> Windows:
+    def peak_windows(self, peaks: PeaksLike, genome: GenomeLike, *, force: bool = False, strict: bool = True) -> Windows:
         """Cut a window of the model's length around the centre of each peak, as in training.
 
         Parameters
@@ -264,6 +264,8 @@ class SequenceModel:
             FASTA of the model's assembly, plain or bgzip.
         force : bool
             Use a FASTA of another assembly too, with a line on standard error.
+        strict : bool
+            Refuse peaks that lie outside the chromosomes of the FASTA. If false, they are left out and counted.
 
         Raises
         ------
@@ -280,6 +282,7 @@ class SequenceModel:
             assembly=reference.assembly,
             chromosome_sizes=reference.chromosome_sizes,
             force=force,
+            strict=strict,
         )
 
     def positions(self, cells: Cells | None) -> NDArray[np.intp]:

@@ -52,6 +52,20 @@ def test_peaks_outside_the_genome_and_another_assembly_are_refused(genome):
         cut(["chr1:1-5"], genome, sizes={"chr1": 5})
 
 
+def test_peaks_outside_the_genome_are_left_out_and_counted_if_not_strict(genome, capsys):
+    peaks = ["chr9:1-5", "chr1:1-5", "chr1:900000-900010", "chr2:50-70", "chr8:1-9", "chr9:7-9"]
+    windows = peak_windows(peaks, genome, 8, assembly="toy", chromosome_sizes=genome.chromosome_sizes, strict=False)
+    assert windows.var.index.tolist() == ["chr1:1-5", "chr2:50-70"]
+    assert windows.rows.tolist() == [1, 3]
+    _, expected = cut(["chr1:1-5", "chr2:50-70"], genome)
+    assert [decode(row) for row in windows.read(0, 2)] == expected
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("4 of 6 peaks are left out: 3 on chromosomes that ")
+    assert "lacks (chr9, chr8); 1 whose centre lies beyond" in line
+    with pytest.raises(InputError, match="no chromosome chr9"):
+        peak_windows(peaks[:1], genome, 8, assembly="toy", chromosome_sizes=genome.chromosome_sizes, strict=False)
+
+
 def test_records_of_a_fasta_are_windows_in_their_order(tmp_path):
     (tmp_path / "a.fa").write_text(">one about\nACGT\nacgt\n\n>one\nTTTTNNNN\n>\nAAAAAAAA\n")
     windows = fasta_windows(tmp_path / "a.fa", 8)

@@ -350,6 +350,23 @@ def test_a_model_of_known_truth_is_nearer_to_labels_and_rna_than_the_counts(tmp_
     assert len(result.uns["denoise"]["warnings"]) == 0
 
 
+def test_counts_are_compared_at_their_own_peaks_or_at_those_that_are_given(model, genome, counts, peaks, capsys):
+    whole = sz.run("denoise", model, genome=genome, counts=counts, group_by="cell_type", quiet=True)
+    # The columns of the counts have another order, and one of them lies on a chromosome that the genome lacks.
+    order = np.random.default_rng(0).permutation(counts.n_vars)
+    other = ad.concat([counts[:, order[:3]], counts[:, order[3:]]], axis=1, merge="same")
+    outside = ad.AnnData(sparse.csr_matrix(np.ones((counts.n_obs, 1), np.float32)), obs=counts.obs)
+    outside.var = pd.DataFrame({"chrom": ["chrUn"], "start": [5], "end": [505]}, index=["chrUn:5-505"])
+    other = ad.concat([other[:, :5], outside, other[:, 5:]], axis=1, merge="same")
+    given = sz.run("denoise", model, genome=genome, counts=other, peaks=peaks, group_by="cell_type", quiet=True)
+    pd.testing.assert_frame_equal(given.uns["metrics"], whole.uns["metrics"])
+    np.testing.assert_array_equal(given.X, whole.X)
+    left_out = sz.run("denoise", model, genome=genome, counts=other, group_by="cell_type", quiet=True)
+    assert f"1 of {other.n_vars:,} peaks are left out: 1 on chromosomes that {genome} lacks (chrUn)" in capsys.readouterr().err
+    assert left_out.shape == whole.shape
+    pd.testing.assert_frame_equal(left_out.uns["metrics"], whole.uns["metrics"], atol=1e-5)
+
+
 def test_real_counts_are_compared_from_end_to_end(shared_data, hg19_fasta, tmp_path):
     """Random weights under the names of real cells: what counts give does not depend on them."""
     counts = ad.read_h5ad(shared_data / "buenrostro2018_bm0828.h5ad")
@@ -358,7 +375,7 @@ def test_real_counts_are_compared_from_end_to_end(shared_data, hg19_fasta, tmp_p
     package = toy.toy_package(tmp_path / "toy", n_cells=len(counts), cells=counts.obs[["cell_type"]], genome=reference)
     model = sz.open_model(package.folder, "cpu")
     with pytest.raises(sz.InputError, match=r"no chromosome chr1\."):
-        sz.run("denoise", model, genome=hg19_fasta, counts=counts)
+        sz.run("denoise", model, genome=hg19_fasta, counts=counts, strict=True)
     part = counts[:, counts.var_names.str.match("chr(20|22)[-_:]")][:, ::4].copy()
     result = sz.run("denoise", model, genome=hg19_fasta, counts=part, group_by="cell_type", out=tmp_path / "d.zarr", quiet=True)
     assert result.shape == part.shape
@@ -420,7 +437,7 @@ def test_what_cannot_be_done_is_refused_before_any_work(genome, peaks, counts, g
         ({"group_by": "gaps"}, "1 of 60 cells have no gaps, such as 'cell-0'"),
         ({"group_by": "one"}, "all 60 cells have the one 'a'"),
         ({"peaks": tmp_path / "outside.bed"}, "chr1:90000-90500"),
-        ({"peaks": peaks, "counts": counts}, "peaks or counts, not both"),
+        ({"peaks": ["chr1:3000-3501"], "counts": counts}, "counts has no column for 1 of 1 peaks of peaks, such as chr1:3000-3501"),
         ({"rna": rna}, "rna needs gtf"),
         ({"columns": "genes"}, "columns='genes' needs gtf"),
         ({"gtf": gtf}, "give also columns='genes' or rna"),

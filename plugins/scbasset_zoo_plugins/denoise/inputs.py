@@ -33,8 +33,11 @@ class DenoiseOptions(Options):
 
     genome: Path | Any = Field(description="FASTA of the model's assembly, plain or bgzip.")
     force: bool = Field(False, description="Use a genome of another assembly than the model's too.")
+    strict: bool = Field(False, description="Refuse peaks that the genome does not have, instead of leaving them out.")
     peaks: Path | Any | None = Field(
-        None, description="Peaks: BED, or the .var of an .h5ad. By default the peaks of the counts, or else the training peaks."
+        None,
+        description="Peaks: BED, or the .var of an .h5ad. By default the peaks of the counts, or else the training peaks. "
+        "With counts, only peaks that the counts have.",
     )
     output: Literal["logits", "accessibility"] = Field("logits", description="Log odds without the intercept, or their sigmoid.")
     columns: Literal["peaks", "genes"] = Field("peaks", description="Columns of X: peaks, or genes as means over their peaks.")
@@ -58,10 +61,6 @@ class DenoiseOptions(Options):
             raise ValueError(f"{reason} needs {option('gtf')}, which has the start sites of the genes")
         if self.gtf is not None and self.rna is None and self.columns == "peaks":
             raise ValueError(f"{option('gtf')} is for gene scores: give also {option('columns', 'genes')} or {option('rna')}")
-        if self.counts is not None and self.peaks is not None:
-            raise ValueError(
-                f"give {option('peaks')} or {option('counts')}, not both: with {option('counts')}, their peaks are denoised"
-            )
         return self
 
 
@@ -122,15 +121,36 @@ def open_inputs(model: Model, options: DenoiseOptions) -> DenoiseInputs:
 
 def _windows(model: Model, options: DenoiseOptions, counts: CompanionData | None) -> Windows:
     """Open the peaks to denoise: those given, those of the counts, or the training peaks."""
-    peaks: Any = options.peaks if options.peaks is not None else model.package.peaks()
-    if counts is not None:
-        peaks = ad.AnnData(var=counts.adata.var)
+    peaks_of_counts = None if counts is None else ad.AnnData(var=counts.adata.var)
+    peaks: Any = next((peaks for peaks in (options.peaks, peaks_of_counts) if peaks is not None), None)
+    if peaks is None:
+        peaks = model.package.peaks()
     if peaks is None:
         raise InputError(f"{model.card.id} does not list its training peaks: give {option('peaks')}.")
-    windows = model.peak_windows(peaks, options.genome, force=options.force)
+    windows = model.peak_windows(peaks, options.genome, force=options.force, strict=options.strict)
     if not len(windows):
         raise InputError("There are no peaks: give at least one.")
+    if counts is not None and options.peaks is None and windows.rows is not None:
+        counts.select_columns(windows.rows)
+    elif counts is not None and options.peaks is not None:
+        of_counts = model.peak_windows(peaks_of_counts, options.genome, force=options.force, strict=False)
+        counts.select_columns(_columns_of(windows, of_counts))
     return windows
+
+
+def _columns_of(windows: Windows, of_counts: Windows) -> NDArray[np.intp]:
+    """Return the column of the counts for each peak; raise InputError if one has none."""
+    wanted, present = (pd.MultiIndex.from_frame(each.var[["chrom", "start", "end"]]) for each in (windows, of_counts))
+    is_first = ~present.duplicated()
+    column = present[is_first].get_indexer(wanted)
+    if (column < 0).any():
+        first = windows.var.index[int(np.argmin(column))]
+        raise InputError(
+            f"{option('counts')} has no column for {(column < 0).sum():,} of {len(column):,} peaks of {option('peaks')}, such as "
+            f"{first}. Leave them out, or give counts of these peaks."
+        )
+    rows = np.flatnonzero(is_first)[column]
+    return rows if of_counts.rows is None else of_counts.rows[rows]
 
 
 def _require_joint_embedding(joint: CompanionData) -> None:
