@@ -83,7 +83,7 @@ def declares_options(model: type[BaseModel]) -> Callable[[F], F]:
                 name,
                 inspect.Parameter.KEYWORD_ONLY,
                 default=inspect.Parameter.empty if field.is_required() else field.get_default(call_default_factory=True),
-                annotation=_type_name(field),
+                annotation=type_name(field),
             )
             for name, field in model.model_fields.items()
         ]
@@ -99,7 +99,7 @@ def option_entries(model: type[BaseModel]) -> list[str]:
     entries: list[str] = []
     for name, field in model.model_fields.items():
         default = "" if field.is_required() else f", default {field.get_default(call_default_factory=True)!r}"
-        entries += [f"{name} : {_type_name(field)}{default}", f"    {field.description or ''}".rstrip()]
+        entries += [f"{name} : {type_name(field)}{default}", f"    {field.description or ''}".rstrip()]
     return entries
 
 
@@ -114,7 +114,8 @@ def _with_entries(docstring: str, model: type[BaseModel]) -> str:
     return "\n".join([*lines[:first], *option_entries(model), *lines[last:]])
 
 
-def _type_name(field: FieldInfo) -> str:
+def type_name(field: FieldInfo) -> str:
+    """Return the type of a field as a docstring names it."""
     annotation = field.annotation
     name = annotation.__name__ if isinstance(annotation, type) else str(annotation)
     return name.replace("typing.", "").replace("pathlib.", "").replace("collections.abc.", "")

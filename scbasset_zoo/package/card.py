@@ -254,6 +254,11 @@ class Card(_Section):
     tests: TestVectors
     files: dict[RelativePath, FileEntry]
 
+    def __repr__(self) -> str:
+        return f"Card({self.id} {self.version}, {self.cells.n_cells:,} cells, schema {self.schema_version})"
+
+    __str__ = __repr__
+
     @field_validator("outputs")
     @classmethod
     def _are_in_order(cls, value: tuple[Output, ...]) -> tuple[Output, ...]:

@@ -41,6 +41,14 @@ class Package:
     card: Card
     card_sha256: str
 
+    def __repr__(self) -> str:
+        return f"Package({self.card.id} {self.card.version}, {str(self.folder)!r})"
+
+    def _repr_markdown_(self) -> str:
+        from scbasset_zoo.package.readme import describe
+
+        return describe(self.card, self.cells())
+
     @classmethod
     def open(cls, folder: str | os.PathLike[str]) -> Self:
         """Read the card, and check that every file exists and has the size that the card states.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import html
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from scbasset_zoo.inputs import dna
 from scbasset_zoo.options import is_whole_number
 from scbasset_zoo.package.card import Card
 from scbasset_zoo.package.reading import FETCH_AGAIN, Package
+from scbasset_zoo.package.readme import NO_VERDICT
 from scbasset_zoo.runtime.devices import choose_device, open_session
 from scbasset_zoo.runtime.options import DeviceName
 from scbasset_zoo.wording import option
@@ -102,6 +104,12 @@ class SequenceModel:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.card.id} {self.card.version}, {self.n_cells:,} cells, on {self.device.name})"
+
+    def _repr_html_(self) -> str:
+        card = self.card
+        learnt = NO_VERDICT if card.verdict is None else card.verdict.statement
+        head = f"{card.id} {card.version}: {self.n_cells:,} cells, {card.genome.assembly}, on {self.device.name}"
+        return f"<b>{html.escape(head)}</b>" + "".join(f"<p>{html.escape(text)}</p>" for text in (card.description, learnt))
 
     @property
     def card(self) -> Card:

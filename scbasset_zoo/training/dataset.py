@@ -77,6 +77,9 @@ class PreparedPeaks:
     peaks: pd.DataFrame
     stamps: Stamps = field(default_factory=dict, repr=False)
 
+    def __repr__(self) -> str:
+        return f"PreparedPeaks({self.n_cells:,} cells x {self.n_peaks:,} peaks, {str(self.folder)!r})"
+
     @property
     def n_cells(self) -> int:
         return int(self.manifest["n_cells"])

@@ -41,7 +41,7 @@ def test_an_unknown_name_is_an_error_that_suggests_a_similar_one_and_lists_all()
     registry = Registry("analysis", [Entry(ONE, "embedding", 1), Entry(ONE, "denoise", 2)])
     with pytest.raises(InputError) as raised:
         registry.get("embeding")
-    expected = "There is no analysis 'embeding'; did you mean 'embedding'? Installed are denoise, embedding."
+    expected = "There is no analysis 'embeding'. Did you mean 'embedding'? Installed are denoise, embedding."
     assert str(raised.value) == expected
     with pytest.raises(InputError, match="^There is no zoo source 'x'. Installed are none.$"):
         Registry("zoo source", []).get("x")

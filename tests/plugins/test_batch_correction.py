@@ -13,8 +13,8 @@ from scipy import sparse
 
 import scbasset_zoo as sz
 from scbasset_zoo import InputError, hookimpl, plugin_manager
-from scbasset_zoo.analyses.embedding_scores import compare_with_chance, score_embedding
 from scbasset_zoo.extend.embedding import EmbeddedCells
+from scbasset_zoo.running.embedding_scores import compare_with_chance, score_embedding
 
 SHIFT = 2.0
 

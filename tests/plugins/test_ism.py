@@ -335,6 +335,9 @@ def test_regions_without_matches_make_empty_tables(model, tmp_path):
     assert len(table(result, "match")) == len(table(result, "comparison")) == 0
     assert {name: kind.replace("U", "O") for name, kind in kinds.items()} == {"match": "OOOiiOfOfff", "comparison": "OOOifffff"}
     assert list(Ism().tables(result)) == ["motif_matches", "motif_scores_by_group"]
+    assert sz.read_matches(tmp_path / "r.zarr").equals(sz.read_matches(result))
+    with pytest.raises(sz.InputError, match="has no motif matches"):
+        sz.read_matches(run(model, sequences=toy.random_sequences(1)))
     assert len(Ism().plot(result)) == 1
 
 

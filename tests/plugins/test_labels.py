@@ -11,7 +11,7 @@ from scbasset_zoo_plugins.embedding.analysis import Embedding
 from scbasset_zoo_plugins.labels import MAX_LETTERS, distinct_labels, label_text, wrapped_label
 
 import scbasset_zoo as sz
-from scbasset_zoo.analyses.libraries import default_style
+from scbasset_zoo.running.libraries import default_style
 
 NAMES = ("NK/T", "x" * 3_000, "two\nlines", "$x_$", r"$\frac$", "_", "%", "\u1234", "", "tf")
 LONG = f"{'x' * 38}…x\n{'x' * 36}"  # a legend has two lines

@@ -12,9 +12,9 @@ from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score, hom
 
 import scbasset_zoo as sz
 from scbasset_zoo import hookimpl, plugin_manager
-from scbasset_zoo.analyses.embedding_scores import compare_with_chance, score_embedding
 from scbasset_zoo.extend.chance import AT_CHANCE
 from scbasset_zoo.extend.embedding import EmbeddedCells, UndefinedScore, reasons_of_undefined
+from scbasset_zoo.running.embedding_scores import compare_with_chance, score_embedding
 
 
 @pytest.fixture(scope="module")

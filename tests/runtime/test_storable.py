@@ -8,8 +8,8 @@ from helpers.any_table import COLUMNS, NAMES, assert_values_kept, table_of_all_c
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scbasset_zoo.analyses.results import read_result, write_result
 from scbasset_zoo.errors import InputError
+from scbasset_zoo.running.results import read_result, write_result
 from scbasset_zoo.runtime.output import write_anndata
 from scbasset_zoo.runtime.storable import storable, storable_name
 

@@ -81,6 +81,9 @@ class MutationEngine:
         # A cache of this engine alone, which is deleted with it.
         self._edit_session = functools.lru_cache(_MAX_OPEN_GRAPHS)(self._open_edit_session)
 
+    def __repr__(self) -> str:
+        return f"MutationEngine({self._length:,} bp, on {self._device.name})"
+
     def mutate(
         self,
         references: Sequences,

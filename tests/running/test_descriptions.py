@@ -23,5 +23,18 @@ def test_the_options_of_an_analysis_are_printed_with_types_defaults_and_descript
 
 
 def test_an_unknown_analysis_is_an_error_with_a_suggestion():
-    with pytest.raises(sz.InputError, match="no analysis 'embeding'; did you mean 'embedding'?"):
+    with pytest.raises(sz.InputError, match="no analysis 'embeding'. Did you mean 'embedding'?"):
         sz.describe_analyses("embeding")
+
+
+def test_analyses_and_their_options_are_tables():
+    table = sz.analyses()
+    assert {"embedding", "denoise", "motif-insertion", "ism", "batch-correction"} <= set(table.index)
+    assert table.loc["embedding", "computes"].startswith("Cell embeddings with neighbours")
+    assert (table["distribution"] != "").all()
+    options = sz.analyses("denoise")
+    assert options.loc["genome", "default"] == "required"
+    assert options.loc["strict", ["type", "default"]].tolist() == ["bool", "False"]
+    assert options["description"].str.endswith(".").all()
+    with pytest.raises(sz.InputError, match="Did you mean 'embedding'"):
+        sz.analyses("embeding")

@@ -7,8 +7,8 @@ import pytest
 from pydantic import Field
 
 from scbasset_zoo import Analysis
-from scbasset_zoo.analyses.command import command_of
 from scbasset_zoo.extend.analysis import Options
+from scbasset_zoo.running.command import command_of
 from scbasset_zoo.wording import command_line
 
 

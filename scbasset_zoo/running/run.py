@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scbasset_zoo import plugin_manager
-from scbasset_zoo.analyses.command import command_of
-from scbasset_zoo.analyses.libraries import default_style, prepare_libraries
-from scbasset_zoo.analyses.results import provenance_of, read_result, with_provenance, write_result
 from scbasset_zoo.errors import InputError, PluginError, ScbassetZooError
 from scbasset_zoo.extend.analysis import Analysis, Context
 from scbasset_zoo.extend.description import Description
 from scbasset_zoo.files import destination, new_file, new_folder, rewritten
 from scbasset_zoo.options import checked_options
 from scbasset_zoo.progress import say
+from scbasset_zoo.running.command import command_of
+from scbasset_zoo.running.libraries import default_style, prepare_libraries
+from scbasset_zoo.running.results import provenance_of, read_result, with_provenance, write_result
 from scbasset_zoo.wording import install_command, option
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def run(
     Parameters
     ----------
     name : str
-        Name of the analysis. :func:`scbasset_zoo.describe_analyses` lists the names.
+        Name of the analysis. :func:`scbasset_zoo.analyses` lists the names.
     model : Model, or a name, folder or URL as for :func:`scbasset_zoo.open_model`
     out : path, optional
         File to which the result is also written: .h5ad or .zarr for an AnnData, .nc or .zarr for a Dataset.
@@ -68,8 +68,8 @@ def run(
     quiet : bool
         Show no progress.
     **options
-        Options of the analysis, such as ``group_by="cell_type"``. ``scbasset_zoo.describe_analyses(name)`` prints all options of
-        an analysis, with their defaults.
+        Options of the analysis, such as ``group_by="cell_type"``. ``scbasset_zoo.analyses(name)`` is a table of all options of an
+        analysis, with their defaults.
 
     Returns
     -------
@@ -108,7 +108,7 @@ def _run(analysis: Analysis, opened: Model, checked: BaseModel, outputs: _Output
             figures = draw(analysis, result)
             _write_figures(figures, outputs)
             if outputs.report is not None:
-                from scbasset_zoo.analyses.report import write_report
+                from scbasset_zoo.running.report import write_report
 
                 with naming_plugin(analysis, provenance["plugin"]):
                     description = _describe(analysis, result, provenance["plugin"])
@@ -232,7 +232,7 @@ def _with_names_of(result: Result, read: Result) -> Result:
 
 
 def draw(analysis: Analysis, result: Result) -> Mapping[str, Figure]:
-    """Return the figures of a result by name. Draw in :func:`scbasset_zoo.analyses.libraries.default_style`."""
+    """Return the figures of a result by name. Draw in :func:`scbasset_zoo.running.libraries.default_style`."""
     plugin = plugin_manager.distribution_of(type(analysis))
     with naming_plugin(analysis, plugin):
         figures = analysis.plot(result)

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scbasset_zoo import plugin_manager
-from scbasset_zoo.analyses.figure_images import image_of, png_of
-from scbasset_zoo.analyses.libraries import default_style, prepare_libraries
-from scbasset_zoo.analyses.results import provenance_in, read_result
-from scbasset_zoo.analyses.run import draw, require_matplotlib
 from scbasset_zoo.errors import readable
+from scbasset_zoo.running.figure_images import image_of, png_of
+from scbasset_zoo.running.libraries import default_style, prepare_libraries
+from scbasset_zoo.running.results import provenance_in, read_result
+from scbasset_zoo.running.run import draw, require_matplotlib
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 import numpy as np
 
-from scbasset_zoo.analyses.figure_images import FigureImage, image_of
 from scbasset_zoo.extend.description import Description, described
 from scbasset_zoo.files import rewritten
 from scbasset_zoo.package.readme import baselines_text, verdict_of
+from scbasset_zoo.running.figure_images import FigureImage, image_of
 
 if TYPE_CHECKING:
     import pandas as pd

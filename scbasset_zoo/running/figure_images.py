@@ -7,7 +7,7 @@ import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from scbasset_zoo.analyses.libraries import default_style
+from scbasset_zoo.running.libraries import default_style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
