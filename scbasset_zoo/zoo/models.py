@@ -135,6 +135,21 @@ def search_models(words: str | Iterable[str]) -> list[Listing]:
     return [model for model in list_models() if all(word in _searched_text(model) for word in words)]
 
 
+def model_to_be_made(given: str) -> Listing | None:
+    """Return what its source says of a model that a recipe makes and that is not on this machine; None for any other model."""
+    if "://" in given or _is_folder(given):
+        return None
+    from scbasset_zoo.zoo.lookup import entry_named
+
+    found = entry_named(given)
+    return _listing(*found) if found and found[1].recipe and not _listing(*found).on_this_machine else None
+
+
+def _is_folder(given: str | os.PathLike[str]) -> bool:
+    path, text = files.checked_path(given), os.fspath(given)
+    return isinstance(given, os.PathLike) or path.is_absolute() or text.startswith(".") or (path / "card.yaml").is_file()
+
+
 def _folder_of_name_or_url(given: str | os.PathLike[str], *, check_hashes: bool = False) -> Path | None:
     """Return the package's folder of a name or URL, or None if `given` is itself a folder."""
     text = os.fspath(given)
@@ -142,8 +157,7 @@ def _folder_of_name_or_url(given: str | os.PathLike[str], *, check_hashes: bool 
         from scbasset_zoo.zoo.pulling import package_at_url
 
         return package_at_url(text, check_hashes=check_hashes).folder
-    path = files.checked_path(given)
-    if isinstance(given, os.PathLike) or path.is_absolute() or text.startswith(".") or (path / "card.yaml").is_file():
+    if _is_folder(given):
         return None
     from scbasset_zoo.zoo.lookup import package_named
 

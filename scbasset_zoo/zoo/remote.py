@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +20,7 @@ FIRST_PAUSE = 0.3
 CHUNK = 2**20
 SMALL_FILE_SECONDS = 180.0  # a whole index or card, however slowly its server sends
 STORE_BLOCK = 2**23
+_UNREACHABLE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN)
 T = TypeVar("T")
 
 
@@ -123,6 +126,8 @@ def stream(url: str, start: int) -> Iterator[tuple[int, Iterator[bytes]]]:
 
 def _is_temporary(error: BaseException) -> bool:
     """Return whether another attempt could succeed."""
+    if _failed_connection(error) is not None:
+        return True
     if isinstance(error, ScbassetZooError | FileNotFoundError | PermissionError | ValueError):
         return False
     status = getattr(error, "status", 0)
@@ -131,7 +136,23 @@ def _is_temporary(error: BaseException) -> bool:
     return isinstance(error, OSError) or type(error).__module__.startswith("aiohttp")
 
 
+def _failed_connection(error: BaseException | None) -> OSError | None:
+    """Return why no connection was made, or None. fsspec reports a failed connection as a missing file."""
+    import aiohttp
+
+    while error is not None:
+        if isinstance(error, aiohttp.ClientConnectorError):
+            return error.os_error
+        error = error.__cause__ or error.__context__
+    return None
+
+
 def _reason(error: Exception) -> str:
+    failed = _failed_connection(error)
+    if isinstance(failed, socket.gaierror) or getattr(failed, "errno", None) in _UNREACHABLE:
+        return "this machine is offline, or the address is wrong: the host cannot be found"
+    if isinstance(failed, ConnectionRefusedError):
+        return "the host refuses the connection: the server is down, or the address is wrong"
     status = getattr(error, "status", 0)
     if isinstance(error, FileNotFoundError):
         return "there is nothing at this address"

@@ -38,3 +38,11 @@ def test_verify_json_prints_json_also_for_errors(lab, tmp_path):
         assert result["ok"] is False
         assert result["findings"][0]["file"] == str(model)
         assert problem in result["findings"][0]["problem"]
+
+
+def test_info_of_a_model_that_a_recipe_makes_downloads_nothing(configure):
+    configure()
+    done, _ = command("info", "scbasset/buenrostro2018")
+    assert done.stdout.startswith("scbasset/buenrostro2018 1.0.0: The published scBasset model of 2,034")
+    assert "assembly hg19, licence NOASSERTION" in done.stdout
+    assert "scbasset-zoo pull scbasset/buenrostro2018" in done.stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import socket
 import time
 
 import pytest
@@ -80,3 +81,15 @@ def test_a_compressed_answer_is_not_unpacked_without_end(web):
     web.headers["Content-Encoding"] = "gzip"
     with pytest.raises((PackageError, SourceError)):
         remote.read(f"{web.url}/index.json", 2**20, attempts=1)
+
+
+@pytest.mark.parametrize("read", [lambda url: remote.read(url, 100, attempts=1), lambda url: remote.size(url)])
+def test_a_host_that_cannot_be_found_and_one_that_refuses_are_no_missing_files(read, monkeypatch):
+    monkeypatch.setattr(remote, "FIRST_PAUSE", 0.01)
+    with pytest.raises(SourceError, match="this machine is offline, or the address is wrong: the host cannot be found"):
+        read("http://no-such-host.invalid/index.json")
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+    with pytest.raises(SourceError, match="the host refuses the connection: the server is down, or the address is wrong"):
+        read(f"http://127.0.0.1:{port}/index.json")
