@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import inspect
 import numbers
+import os
 import typing
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
@@ -27,13 +29,13 @@ class Options(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _no_truth_value_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
-        """Refuse True and False where a number is expected. Pydantic takes them for 1 and 0."""
+    def _as_the_field_has_it(cls, value: Any, info: ValidationInfo) -> Any:
+        """Take a path as text where a text is expected. Refuse True and False, which pydantic takes for 1 and 0, as numbers."""
         annotation = cls.model_fields[str(info.field_name)].annotation
         kinds = {annotation, *typing.get_args(annotation)}
         if kinds & {int, float} and bool not in kinds and _is_truth_value(value):
             raise ValueError("must be a number")
-        return value
+        return os.fspath(value) if isinstance(value, os.PathLike) and str in kinds and not kinds & {Path, Any} else value
 
 
 def is_whole_number(value: object) -> bool:

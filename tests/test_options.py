@@ -1,6 +1,7 @@
 """Options are declared once: editors, `help` and checks of a function agree with its option model."""
 
 import inspect
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -127,3 +128,12 @@ def test_truth_values_are_truth_values():
 def test_a_number_of_thousands_of_digits_is_an_error_in_words():
     with pytest.raises(InputError, match="found a number of too many digits"):
         checked_options("predict", PredictOptions, {"batch_size": -(10**5000)})
+
+
+def test_a_path_is_taken_where_a_file_or_a_name_is_expected():
+    class Named(Options):
+        source: str | None = None
+        path: Path | None = None
+
+    assert Named(source=Path("a") / "b.meme").source == str(Path("a") / "b.meme")
+    assert Named(path=Path("c")).path == Path("c")
