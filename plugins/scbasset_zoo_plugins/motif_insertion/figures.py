@@ -47,11 +47,15 @@ def figures(result: ad.AnnData) -> Mapping[str, Figure]:
 
 
 def _heat_map(result: ad.AnnData) -> Figure:
-    """Draw mean z-scores of the factors that stand out most in each group, below their effects.
+    """Draw mean z-scores of factors, below their effects: those that stand out most in a group, then all others that respond.
 
     Factors are chosen by raw scores, since weak and strong factors have z-scores of the same size.
     """
-    outstanding = [*_outstanding(result, FACTORS_PER_GROUP, responding=True), *_outstanding(result, FACTORS_PER_GROUP)]
+    outstanding = [
+        *_outstanding(result, FACTORS_PER_GROUP, responding=True),
+        _responding(result),
+        *_outstanding(result, FACTORS_PER_GROUP),
+    ]
     chosen = list(dict.fromkeys(row for rows in outstanding for row in rows))[:MAX_FACTORS]
     means = result.uns["group_means"].iloc[chosen]
     motifs = result.var_names.get_indexer(means.index)
@@ -251,6 +255,13 @@ def _outstanding(result: ad.AnnData, n: int, *, responding: bool = False) -> lis
         above[is_ignored(result.var.loc[means.index])] = 0
     order = np.argsort(-above, axis=0, kind="stable")[:n]
     return [[int(row) for row in rows if above[row, group] > max(least, 0)] for group, rows in enumerate(order.T)]
+
+
+def _responding(result: ad.AnnData) -> list[int]:
+    """The rows of the group means whose motif the network does not ignore, largest deviation first."""
+    var = result.var.loc[result.uns["group_means"].index]
+    rows = np.argsort(-var["deviation"].to_numpy(), kind="stable")
+    return [int(row) for row in rows if not is_ignored(var)[row] and var["deviation"].iloc[row] > 0]
 
 
 def _scores(result: ad.AnnData, cells: np.ndarray, motif: int) -> np.ndarray:
