@@ -1,6 +1,7 @@
 # make install   a virtual environment in .venv with all that the tests need
 # make demo      simulate, prepare, train, export, verify and predict on two cores in minutes; SEED=1 for another seed
 # make test      the tests; make test-slow: the tests that take long; make lint: style, types and imports
+# make docs      the site, in build/docs; its tutorials are run
 # make benchmark speed and memory beside other software; writes docs/benchmarks.md
 # make clean     remove what these make
 #
@@ -20,7 +21,7 @@ INSTALL_lowest := $(BIN)/uv pip install --quiet --python $(BIN)/python --resolut
 INSTALL := $(INSTALL_$(DEPENDENCIES))
 RUNTIME := 'onnxruntime-gpu>=1.20'
 
-.PHONY: install demo test test-slow lint benchmark clean
+.PHONY: install demo test test-slow lint docs benchmark clean
 
 install: $(INSTALLED)
 
@@ -32,7 +33,7 @@ $(TRAINS): pyproject.toml constraints.txt
 	touch $@
 
 $(INSTALLED): $(TRAINS)
-	$(INSTALL) $(RUNTIME) --editable '.[train,analyses,remote,kipoi,dev]'
+	$(INSTALL) $(RUNTIME) --editable '.[train,analyses,remote,kipoi,docs,dev]'
 	touch $@
 
 demo: $(TRAINS)
@@ -49,6 +50,10 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(INSTALLED)
+	rm -rf build/docs build/tutorials
+	$(BIN)/sphinx-build --fresh-env --fail-on-warning --keep-going --quiet -d build/doctrees docs build/docs
 
 benchmark: $(INSTALLED)
 	$(BIN)/python -m benchmarks
