@@ -10,7 +10,12 @@ from scbasset_zoo.zoo.bundled import bundled_folder
 
 BIN = Path(sys.executable).parent
 GROUP = bundled_folder() / "scbasset"
-EXAMPLE = {"intervals_file": str(GROUP / "example/intervals.bed"), "fasta_file": str(GROUP / "example/genome.fa")}
+# The genome is a piece of the model's, so it has to be forced.
+EXAMPLE = {
+    "intervals_file": str(GROUP / "example/intervals.bed"),
+    "fasta_file": str(GROUP / "example/genome.fa"),
+    "force": True,
+}
 DESCRIPTION = 'Random # weights of "a toy" with {{ braces }}: a, b.'
 
 

@@ -9,7 +9,7 @@ pytest.importorskip("kipoi")
 STREAM = """
 import resource, sys, kipoi
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-loader = kipoi.get_model("scbasset/demo").default_dataloader(intervals_file=sys.argv[1], fasta_file=sys.argv[2])
+loader = kipoi.get_model("scbasset/demo").default_dataloader(intervals_file=sys.argv[1], fasta_file=sys.argv[2], force=True)
 next(loader.batch_iter(batch_size=64))
 before, n = peak(), 0
 for batch in loader.batch_iter(batch_size=64):

@@ -101,13 +101,13 @@ def test_kipoi_test_passes_and_fails_for_other_numbers(home, tmp_path):
 
 API = """
 import sys, kipoi, numpy as np, scbasset_zoo as sz
-data = dict(intervals_file=sys.argv[1], fasta_file=sys.argv[2])
+data = dict(intervals_file=sys.argv[1], fasta_file=sys.argv[2], force=True)
 model = kipoi.get_model("scbasset/demo")
 predictions = model.pipeline.predict(data, batch_size=4)
 ours = sz.open_model(sys.argv[3])
-np.testing.assert_allclose(predictions, ours.predict(sys.argv[1], sys.argv[2]).X.T, rtol=0, atol=2.5e-5)
+np.testing.assert_allclose(predictions, ours.predict(sys.argv[1], sys.argv[2], force=True).X.T, rtol=0, atol=2.5e-5)
 means = model.pipeline.predict(data, batch_size=4, layer="cell_type")
-groups = ours.predict(sys.argv[1], sys.argv[2], group_by="cell_type")
+groups = ours.predict(sys.argv[1], sys.argv[2], group_by="cell_type", force=True)
 np.testing.assert_allclose([means[name] for name in groups.obs_names], groups.X, rtol=0, atol=2.5e-5)
 loader = model.default_dataloader(**data)
 one, batch = loader[4], next(loader.batch_iter(batch_size=5))
@@ -120,4 +120,4 @@ np.testing.assert_array_equal(last["inputs"], model.default_dataloader(**data).l
 
 def test_the_python_api_gives_the_numbers_of_model_predict(home, demo, tmp_path):
     (tmp_path / "api.py").write_text(API)
-    run(home, "python", str(tmp_path / "api.py"), *EXAMPLE.values(), str(demo.folder))
+    run(home, "python", str(tmp_path / "api.py"), EXAMPLE["intervals_file"], EXAMPLE["fasta_file"], str(demo.folder))

@@ -42,8 +42,8 @@ print(device.name, session.get_providers())
     assert done.stdout.split() == ["cpu", "['CPUExecutionProvider']"]
     lines = done.stderr.splitlines()
     assert len(lines) == 1
-    assert lines[0].startswith("Running on cpu")
-    assert "NVIDIA" in lines[0]
+    # Without a driver there is no NVIDIA device, and no reason is given.
+    assert lines[0] == "Running on cpu." or lines[0].startswith("Running on cpu (no NVIDIA GPU is visible")
 
 
 @no_gpu

@@ -554,4 +554,5 @@ def test_manifest_records_the_options_that_were_used(toy, toy_matrix):
         "split_column": None,
         "sort_peaks": False,
         "seed": 3,
+        "force": False,
     }

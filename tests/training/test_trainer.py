@@ -441,5 +441,5 @@ def test_training_without_tensorflow_says_how_to_install_it(prepared, tmp_path):
         f"sz.train({str(prepared.folder)!r}, out={str(tmp_path / 'run')!r})"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=dict(os.environ), check=False)
-    assert "scbasset-zoo[train]" in done.stderr
+    assert "pip install '.[train]'" in done.stderr
     assert not (tmp_path / "run").exists()
