@@ -14,6 +14,7 @@ ROOT = HERE.parent
 sys.path.insert(0, str(HERE / "extensions"))
 # The kernel of a tutorial finds the command scbasset-zoo beside this Python, and works in this folder.
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(HERE / "extensions"), os.environ.get("PYTHONPATH")]))
 os.environ["TUTORIALS"] = str(ROOT / "build" / "tutorials")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
