@@ -44,17 +44,19 @@ def registered_group(
                 return None
             return _typer_command(kind, make_command(kind))
 
-    return typer.Typer(cls=Group, help=help, no_args_is_help=True, add_completion=False, callback=lambda: None)
+    return typer.Typer(
+        cls=Group, help=help, no_args_is_help=True, add_completion=False, rich_markup_mode=None, callback=lambda: None
+    )
 
 
 def _typer_command(kind: Any, command: Callable[..., None]) -> Any:
-    from scbasset_zoo.cli.options import from_model, markup_of
+    from scbasset_zoo.cli.options import from_model
     from scbasset_zoo.extend.description import described
     from scbasset_zoo.progress import say
 
-    app = typer.Typer(add_completion=False)
+    app = typer.Typer(add_completion=False, rich_markup_mode=None)
     try:
-        help = markup_of("\n\n".join(described(kind)))
+        help = "\n\n".join(described(kind))
         app.command(kind.name, cls=SuggestingCommand, help=help)(from_model(kind.Options)(command))
         return only_answers(typer.main.get_command(app))
     except Exception as error:  # Typer raises many kinds of errors on an option of a plugin that it cannot use

@@ -9,7 +9,11 @@ import typer
 from scbasset_zoo.cli.output import answer
 
 app = typer.Typer(
-    name="kipoi", help="Add the zoo to the sources of the kipoi command, or remove it.", no_args_is_help=True, add_completion=False
+    rich_markup_mode=None,
+    name="kipoi",
+    help="Add the zoo to the sources of the kipoi command, or remove it.",
+    no_args_is_help=True,
+    add_completion=False,
 )
 
 

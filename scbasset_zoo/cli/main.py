@@ -100,6 +100,8 @@ app = typer.Typer(
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
+    # Plain help: Rich's columns cut names off at 80 letters, and its markup takes brackets and words between colons away.
+    rich_markup_mode=None,
 )
 
 
@@ -126,7 +128,7 @@ def _own_command(module: str) -> Any:
     imported = importlib.import_module(f"scbasset_zoo.cli.{module}")
     group = getattr(imported, "app", None)
     if group is None:
-        group = typer.Typer(add_completion=False)
+        group = typer.Typer(add_completion=False, rich_markup_mode=None)
         group.command(cls=SuggestingCommand)(getattr(imported, module))
     command = typer.main.get_command(group)
     command.name = _command_name(module)

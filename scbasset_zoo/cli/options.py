@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import inspect
 import os
-import re
 import types
 import typing
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -85,21 +84,22 @@ def _parameter(name: str, field: FieldInfo, *, hidden: bool = False) -> inspect.
     """Make the parameter of a command from a field. Its default is None, which means that the user did not give it."""
     flag = "--" + name.replace("_", "-")
     kind = _command_line_type(field.annotation)
-    default = None if field.is_required() else field.get_default(call_default_factory=True)
     option = typer.Option(
         f"{flag}/--no-{flag[2:]}" if kind is bool else flag,
-        help=markup_of(" ".join(filter(None, [field.description, "Required." if field.is_required() else "", _of_list(kind)]))),
-        show_default=False if default is None else str(default).lower() if kind is bool else str(default),
+        help=" ".join(filter(None, [field.description, _of_list(kind), _default(field)])),
+        show_default=False,
         hidden=hidden,
     )
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option])
 
 
-def markup_of(text: str) -> str:
-    """Return the markup that Rich shows as this text: brackets are no tags, and words between colons no pictures."""
-    from rich.markup import escape
-
-    return re.sub(r":(?=[^\s:]+:)", ":[default][/default]", escape(text))
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "[required]"
+    default = field.get_default(call_default_factory=True)
+    if isinstance(default, bool):
+        return f"[default: {str(default).lower()}]"
+    return "" if default is None or default in ("", (), []) else f"[default: {default}]"
 
 
 def _of_list(kind: Any) -> str:

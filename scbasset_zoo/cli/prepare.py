@@ -25,7 +25,7 @@ def prepare(
         str, typer.Option(help="Name of the assembly, such as hg19. Chromosome lengths of common assemblies are checked.")
     ],
     out: Annotated[Path, typer.Option(help="Folder to make.")],
-    genome: Annotated[Path | None, typer.Option(help="FASTA of the genome, plain or bgzip. Required.")] = None,
+    genome: Annotated[Path | None, typer.Option(help="FASTA of the genome, plain or bgzip. [required]")] = None,
     fasta: Annotated[Path | None, typer.Option(hidden=True)] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier prepared peak set.")] = False,
     **options: Any,

@@ -30,7 +30,7 @@ _CPU: tuple[str, dict[str, str]] = ("CPUExecutionProvider", {})
 _FATAL, _ERROR, _WARNING = 4, 3, 2
 _announced: set[str] = set()
 THREADS = "SCBASSET_ZOO_THREADS"
-NO_DRIVER = "no NVIDIA driver is installed"
+NO_DRIVER, NO_GPU = "no NVIDIA driver is installed", "no NVIDIA GPU is visible"
 MOST_THREADS = 4096
 
 
@@ -89,8 +89,9 @@ def choose_device(device: DeviceName = "auto", threads: int | None = None) -> De
     chosen = replace(chosen, threads=None if threads is None else int(threads))
     if chosen.name not in _announced:
         _announced.add(chosen.name)
-        # Most machines without a GPU have no driver, and their users need no reason.
-        say(f"Running on {chosen.name}." if chosen.reason == NO_DRIVER else f"Running on {chosen.name} ({chosen.reason}).")
+        # Without an NVIDIA GPU there is nothing to solve, so no reason is given.
+        has_no_gpu = chosen.reason in (NO_DRIVER, NO_GPU)
+        say(f"Running on {chosen.name}." if has_no_gpu else f"Running on {chosen.name} ({chosen.reason}).")
     return chosen
 
 
@@ -163,7 +164,7 @@ def driver_problem() -> str | None:
         return NO_DRIVER
     count = ctypes.c_int(0)
     if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0 or count.value == 0:
-        return "no NVIDIA GPU is visible"
+        return NO_GPU
     return None
 
 

@@ -31,7 +31,7 @@ def run(*arguments):
         """Do something."""
         received.update(options)
 
-    app = typer.Typer()
+    app = typer.Typer(rich_markup_mode=None)
     app.command()(command)
     return CliRunner().invoke(app, list(map(str, arguments)), env={"COLUMNS": "200", "TERM": "dumb"}), received
 
@@ -47,7 +47,7 @@ def test_only_options_that_are_given_reach_the_command():
 
 def test_the_help_shows_descriptions_defaults_and_choices_but_no_earlier_names():
     shown = run("--help")[0].stdout
-    for words in ("Do something.", "FASTA of the assembly. Required.", "one|two", "--no-flag", "default: (true)"):
+    for words in ("Do something.", "FASTA of the assembly. [required]", "one|two", "--no-flag", "[default: true]"):
         assert words in shown
     assert "--fasta" not in shown
     assert "--cells" not in shown
