@@ -51,11 +51,12 @@ def test_every_analysis_runs_on_bm0828(prepared, shared_data, hg19_fasta, tmp_pa
         sz.export(tmp_path / f"run_{name}", out=tmp_path / name)
     motifs = str(shared_data / "motifs" / "cisbp_1.02_homo_sapiens.meme")
     peaks, plain = list(prepared.peaks["name"][:2]), tmp_path / "plain"
+    regions = {"genome": hg19_fasta, "region_names": peaks}
     analyses = {
         "embedding": (plain, ".h5ad", {"group_by": "cell_type"}),
         "denoise": (plain, ".h5ad", {"genome": hg19_fasta, "counts": counts, "group_by": "cell_type"}),
-        "motif-insertion": (plain, ".h5ad", {"genome": hg19_fasta, "motifs": motifs, "n_backgrounds": 4}),
-        "ism": (plain, ".nc", {"genome": hg19_fasta, "region_names": peaks, "group_by": "cell_type", "motifs": motifs}),
+        "motif-insertion": (plain, ".h5ad", {"genome": hg19_fasta, "motifs": motifs, "n_backgrounds": 4, "n_shuffles": 5}),
+        "ism": (plain, ".nc", {**regions, "group_by": "cell_type", "motifs": motifs, "n_controls": 5}),
         "batch-correction": (tmp_path / "corrected", ".h5ad", {"plain": plain, "counts": counts, "group_by": "cell_type"}),
     }
     for name, (model, suffix, options) in analyses.items():
