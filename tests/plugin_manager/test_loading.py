@@ -174,8 +174,8 @@ def test_register_importers_adds_a_command_with_the_importers_options(run, tmp_p
     ran = run("import", "toy", "--help")
     assert ran.returncode == 0, ran.stderr
     assert "Make a toy model." in ran.stdout
-    assert re.search(r"--n-cells .*How many cells. Required.", ran.stdout)
-    assert re.search(r"--seed .*Seed of the weights.*default: .3", ran.stdout)
+    assert re.search(r"--n-cells .*How many cells\. \[required\]", ran.stdout)
+    assert re.search(r"--seed .*Seed of the weights.*default: 3", ran.stdout)
     ran = run("import", "toy", "source", "--n-cells", 4, "--out", tmp_path / "package")
     assert ran.returncode == 0, ran.stderr
     assert "scbasset/toy 1.0.0: 4 cells, toy1" in ran.stdout
