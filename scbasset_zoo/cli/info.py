@@ -15,16 +15,15 @@ def info(model: Annotated[str, typer.Argument(help="Folder or URL of a model pac
     from rich.markdown import Markdown
 
     from scbasset_zoo.package.readme import describe
-    from scbasset_zoo.zoo.models import find_package, model_to_be_made
+    from scbasset_zoo.zoo.models import Listing, package_or_listing
 
-    unmade = model_to_be_made(model)
-    if unmade is not None:
-        answer(f"{unmade.id} {unmade.version}: {unmade.description}")
-        answer(f"assembly {unmade.assembly or 'not stated'}, licence {unmade.license}, tags {', '.join(unmade.tags) or 'none'}")
+    package = package_or_listing(model)
+    if isinstance(package, Listing):
+        answer(f"{package.id} {package.version}: {package.description}")
+        answer(f"assembly {package.assembly or 'not stated'}, licence {package.license}, tags {', '.join(package.tags) or 'none'}")
         answer(
-            f"A recipe makes this model from published weights, which are downloaded then: scbasset-zoo pull {unmade.id}. "
+            f"A recipe makes this model from published weights, which are downloaded then: scbasset-zoo pull {package.id}. "
             "Afterwards, info shows its card."
         )
         return
-    package = find_package(model)
     Console(file=answers()).print(Markdown(describe(package.card, package.cells()), hyperlinks=False))

@@ -59,15 +59,26 @@ def read_sources(only: str | None = None) -> SourceContents:
 
 def package_named(name: str, *, check_hashes: bool = False) -> Package:
     """Return the package of `ID` or `ID@VERSION`. See :func:`scbasset_zoo.zoo.models.find_package`."""
-    model_id, version = _id_and_version(name)
+    found = package_or_entry(name, check_hashes=check_hashes)
+    return found if isinstance(found, Package) else package_of_entry(*found, check_hashes=check_hashes)
+
+
+def package_or_entry(name: str, *, check_hashes: bool = False) -> Package | tuple[Source, Entry]:
+    """Return the entry of `ID` or `ID@VERSION` with its source, or its package if the cache alone has it."""
+    match = NAME.fullmatch(name)
+    if not match:
+        raise InputError(f"{name!r} is not the name of a model. A name is like scbasset/demo or scbasset/demo@0.1.0.")
+    model_id, version = match["id"], match["version"]
     local = _version_on_this_machine(model_id, version) if version else None
     if local:
-        return package_of_entry(*local, check_hashes=check_hashes)
+        return local
     contents = read_sources()
-    found = _first_entry(model_id, version, contents)
-    if found:
-        _report_unread_sources(name, found[0], contents)
-        return package_of_entry(*found, check_hashes=check_hashes)
+    matches = [(source, entry) for source, entry in contents.entries if entry.id == model_id and version in (None, entry.version)]
+    if matches:
+        first = matches[0][0]
+        _report_unread_sources(name, first, contents)
+        entries = [entry for source, entry in matches if source is first]
+        return first, _newest_entry(entries, prefer_cached=first.name in contents.outdated)
     cached = _newest_package([package for package in cache.named_packages(model_id) if version in (None, package.card.version)])
     if cached:
         say(f"{name}: no source that can be reached has it; using version {cached.card.version} from the cache")
@@ -75,28 +86,6 @@ def package_named(name: str, *, check_hashes: bool = False) -> Package:
             require_unchanged(cached)
         return cached
     raise _unknown_name(name, model_id, contents)
-
-
-def entry_named(name: str) -> tuple[Source, Entry] | None:
-    """Return the entry that a name means, with its source; None if no source that can be read has it."""
-    return _first_entry(*_id_and_version(name), read_sources())
-
-
-def _id_and_version(name: str) -> tuple[str, str | None]:
-    match = NAME.fullmatch(name)
-    if not match:
-        raise InputError(f"{name!r} is not the name of a model. A name is like scbasset/demo or scbasset/demo@0.1.0.")
-    return match["id"], match["version"]
-
-
-def _first_entry(model_id: str, version: str | None, contents: SourceContents) -> tuple[Source, Entry] | None:
-    """Return the newest entry of the first source that has the model."""
-    matches = [(source, entry) for source, entry in contents.entries if entry.id == model_id and version in (None, entry.version)]
-    if not matches:
-        return None
-    first = matches[0][0]
-    entries = [entry for source, entry in matches if source is first]
-    return first, _newest_entry(entries, prefer_cached=first.name in contents.outdated)
 
 
 def _version_on_this_machine(model_id: str, version: str) -> tuple[Source, Entry] | None:

@@ -135,14 +135,17 @@ def search_models(words: str | Iterable[str]) -> list[Listing]:
     return [model for model in list_models() if all(word in _searched_text(model) for word in words)]
 
 
-def model_to_be_made(given: str) -> Listing | None:
-    """Return what its source says of a model that a recipe makes and that is not on this machine; None for any other model."""
+def package_or_listing(given: str) -> Package | Listing:
+    """Return a package as :func:`find_package` does, but what its source says of it if a recipe would have to make it first."""
     if "://" in given or _is_folder(given):
-        return None
-    from scbasset_zoo.zoo.lookup import entry_named
+        return find_package(given)
+    from scbasset_zoo.zoo.lookup import package_or_entry
+    from scbasset_zoo.zoo.pulling import is_on_this_machine, package_of_entry
 
-    found = entry_named(given)
-    return _listing(*found) if found and found[1].recipe and not _listing(*found).on_this_machine else None
+    found = package_or_entry(given)
+    if isinstance(found, Package):
+        return found
+    return _listing(*found) if found[1].recipe and not is_on_this_machine(*found) else package_of_entry(*found)
 
 
 def _is_folder(given: str | os.PathLike[str]) -> bool:
