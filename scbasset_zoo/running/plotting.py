@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import html
 import os
 from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scbasset_zoo import plugin_manager
-from scbasset_zoo.errors import readable
 from scbasset_zoo.running.figure_images import image_of, png_of
 from scbasset_zoo.running.libraries import default_style, prepare_libraries
-from scbasset_zoo.running.results import provenance_in, read_result
+from scbasset_zoo.running.results import opened, provenance_in
 from scbasset_zoo.running.run import draw, require_matplotlib
 
 if TYPE_CHECKING:
@@ -61,16 +58,12 @@ def plot(result: Result | str | os.PathLike[str]) -> Mapping[str, Figure]:
     PluginError
         Several plugins register the analysis, or it breaks its contract.
     """
-    if isinstance(result, str | os.PathLike):
-        with readable(str(result)):
-            opened = read_result(Path(result))
-        with contextlib.closing(getattr(opened, "file", opened)):
-            return plot(opened)
-    analysis = plugin_manager.analyses().get(provenance_in(result)["analysis"])()
-    require_matplotlib()
-    prepare_libraries()
-    with default_style():
-        figures = Figures(draw(analysis, result))
+    with opened(result) as read:
+        analysis = plugin_manager.analyses().get(provenance_in(read)["analysis"])()
+        require_matplotlib()
+        prepare_libraries()
+        with default_style():
+            figures = Figures(draw(analysis, read))
     for figure in figures.values():
         # Notebooks show a figure as an image only after an import of pyplot, unless it has this method.
         vars(figure)["_repr_png_"] = partial(png_of, figure)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
 from scbasset_zoo import plugin_manager
-from scbasset_zoo.errors import InputError, PluginError
+from scbasset_zoo.errors import InputError, PluginError, readable
 from scbasset_zoo.extend.analysis import SUFFIXES, Analysis
 from scbasset_zoo.runtime.hdf5_writing import new_hdf5
 from scbasset_zoo.runtime.storable import storable
@@ -58,6 +61,24 @@ def with_provenance(analysis: Analysis, result: Result, provenance: dict[str, st
     else:
         result.attrs["scbasset_zoo"] = json.dumps(provenance)
     return result
+
+
+@contextlib.contextmanager
+def opened(result: Result | str | os.PathLike[str]) -> Iterator[Result]:
+    """Yield a result, or what its file holds; the file is closed afterwards.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read.
+    """
+    if not isinstance(result, str | os.PathLike):
+        yield result
+        return
+    with readable(str(result)):
+        read = read_result(Path(result))
+    with contextlib.closing(getattr(read, "file", read)):
+        yield read
 
 
 def provenance_in(result: Result) -> dict[str, str]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scbasset_zoo import plugin_manager
-from scbasset_zoo.errors import InputError, readable
-from scbasset_zoo.running.results import provenance_in, read_result
+from scbasset_zoo.errors import InputError
+from scbasset_zoo.running.results import opened, provenance_in
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,13 +34,9 @@ def read_tables(result: Result | str | os.PathLike[str]) -> dict[str, pd.DataFra
     InputError
         The file cannot be read, no analysis made the result, or the analysis is not installed.
     """
-    if isinstance(result, str | os.PathLike):
-        with readable(str(result)):
-            opened = read_result(Path(result))
-        with contextlib.closing(getattr(opened, "file", opened)):
-            return read_tables(opened)
-    analysis = plugin_manager.analyses().get(provenance_in(result)["analysis"])()
-    return dict(analysis.tables(result))
+    with opened(result) as read:
+        analysis = plugin_manager.analyses().get(provenance_in(read)["analysis"])()
+        return dict(analysis.tables(read))
 
 
 def read_matches(result: Result | str | os.PathLike[str]) -> pd.DataFrame:
