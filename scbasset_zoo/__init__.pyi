@@ -22,6 +22,8 @@ from .running.plotting import plot as plot
 from .running.run import run as run
 from .running.tables import read_matches as read_matches
 from .running.tables import read_tables as read_tables
+from .runtime.adding_gauge import add_gauge as add_gauge
+from .runtime.comparison import compare_models as compare_models
 from .runtime.model import Model as Model
 from .simulation.simulate import simulate as simulate
 from .training.dataset import open_prepared as open_prepared

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.extend.about import About, read_about
 from scbasset_zoo.files import checked_path, destination
-from scbasset_zoo.graph.head import read_head
-from scbasset_zoo.graph.trunk import extract_trunk
+from scbasset_zoo.graph.gauge import gauge_of, with_gauge
 from scbasset_zoo.inputs import dna
+from scbasset_zoo.package.card import TRAINING_PEAKS
 from scbasset_zoo.package.integrity import files_of_package
 from scbasset_zoo.package.reading import Package
 from scbasset_zoo.package.writing import write_package
@@ -84,18 +85,30 @@ def _model_of_run(
     network = restore_network(record, prepared, weights)
     # These modules import TensorFlow and scikit-learn.
     from scbasset_zoo_export.agreement import check_agreement
-    from scbasset_zoo_export.evaluation import depth_correlation, evaluate_held_out
+    from scbasset_zoo_export.evaluation import depth_correlations, evaluate_held_out
     from scbasset_zoo_export.onnx_graph import to_onnx
+    from scbasset_zoo_export.peak_embeddings import PeakEmbedder
     from scbasset_zoo_export.run_card import card_of_run
 
     model = to_onnx(network)
     windows = prepared.sequences[:, prepared.flank : prepared.flank + prepared.sequence_length]
-    held_out = {split: windows[prepared.rows(split)] for split in ("validation", "test")}
-    all_n = np.full_like(held_out["test"][:1], dna.N)
-    check_agreement(network, model.SerializeToString(), np.concatenate([held_out["test"][:N_COMPARED], all_n]))
-    evaluation, verdict = evaluate_held_out(prepared, held_out, extract_trunk(model).SerializeToString(), network)
-    evaluation += depth_correlation(prepared.cells, read_head(model)[1])
-    return card_of_run(run, record, fields, best_epoch, evaluation, verdict, prepared), model
+    compared = windows[prepared.rows("test")[:N_COMPARED]]
+    check_agreement(network, model.SerializeToString(), np.concatenate([compared, np.full_like(compared[:1], dna.N)]))
+    embedder = PeakEmbedder(model)
+
+    def embed(split: str) -> NDArray[np.float32]:
+        rows = prepared.rows(split)
+        return embedder.embed(len(rows), lambda first, last: windows[rows[first:last]], f"{split} peaks")
+
+    evaluation, verdict = evaluate_held_out(prepared, {split: embed(split) for split in ("validation", "test")}, network)
+    gauge = gauge_of(embed("train"))
+    # The labels include batch effects, so the depth that explains them does as well.
+    embedding, intercept = network.head()
+    depth = intercept + embedding @ gauge.mean
+    evaluation += depth_correlations(prepared.cells, {"cell intercept": network.cell_head.bias.numpy(), "cell depth": depth})
+    source = {"n_peaks": len(prepared.rows("train")), "peaks": TRAINING_PEAKS}
+    card = card_of_run(run, record, fields, best_epoch, evaluation, verdict, source, prepared)
+    return card, with_gauge(model, gauge)
 
 
 def restore_network(record: dict[str, Any], prepared: PreparedPeaks, weights: Arrays) -> Network:

@@ -22,6 +22,7 @@ def card_of_run(
     best_epoch: int,
     evaluation: list[dict[str, Any]],
     verdict: dict[str, Any] | None,
+    gauge: dict[str, Any],
     prepared: PreparedPeaks,
 ) -> dict[str, Any]:
     """Return the fields of the card.
@@ -38,6 +39,8 @@ def card_of_run(
         The epoch of the exported weights.
     evaluation : list of dict
     verdict : dict or None
+    gauge : dict
+        The card's gauge: which peaks it was computed from.
     prepared : PreparedPeaks
 
     Raises
@@ -51,6 +54,7 @@ def card_of_run(
         "training": _training(record, prepared.manifest, best_epoch),
         "evaluation": evaluation,
         "verdict": verdict,
+        "gauge": gauge,
         **_batch_correction(record),
     }
     in_both = sorted(set(about) & set(recorded))

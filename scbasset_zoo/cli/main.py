@@ -31,6 +31,7 @@ COMMANDS = (
     "run",
     "verify",
     "seal",
+    "add_gauge",
     "info",
     "list_",
     "search",
@@ -121,7 +122,7 @@ def _before_command(
 
 
 def _command_name(module: str) -> str:
-    return module.rstrip("_")
+    return module.rstrip("_").replace("_", "-")
 
 
 def _own_command(module: str) -> Any:

@@ -10,6 +10,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from scbasset_zoo.graph.contract import INPUT_NAME, Contract
+from scbasset_zoo.graph.gauge import COVARIANCE, MEAN, gauge_problems
 from scbasset_zoo.graph.graph_builder import value_info
 from scbasset_zoo.graph.head import BATCH_INITIALIZERS
 from scbasset_zoo.graph.model_proto import all_attributes, all_nodes, all_tensors
@@ -241,6 +242,10 @@ def _initializer_problems(model: onnx.ModelProto, contract: Contract) -> Iterato
             yield f"has no initializer {name!r}"
         elif initializers[name] != (shape, TensorProto.FLOAT):
             yield f"initializer {name} must be float32 of shape {shape}; found shape {initializers[name][0]}"
+    if contract.has_gauge:
+        yield from gauge_problems(model, size)
+    elif found := [name for name in (MEAN, COVARIANCE) if name in initializers]:
+        yield f"has the initializer {found[0]!r}, but the card has no section 'gauge'"
 
 
 def _metadata_problems(model: onnx.ModelProto, contract: Contract) -> Iterator[str]:

@@ -22,6 +22,8 @@ class Contract:
     n_batches : int or None
         None for a model without the output `batch_logits`.
     opset : int
+    has_gauge : bool
+        Whether the model has the mean and the covariance of its peak embeddings, see :mod:`scbasset_zoo.graph.gauge`.
     metadata : mapping of str to str
         The `metadata_props` that model.onnx must have. They show if files of two packages were mixed.
     """
@@ -31,6 +33,7 @@ class Contract:
     embedding_size: int
     n_batches: int | None
     opset: int
+    has_gauge: bool
     metadata: Mapping[str, str]
 
     @property

@@ -33,6 +33,8 @@ from scbasset_zoo.package.card_fields import (
 from scbasset_zoo.validation import field_problems
 
 UNKNOWN_ASSEMBLY = "unknown"
+# What the gauge of a model is computed from, unless its user names other peaks.
+TRAINING_PEAKS = "the training peaks: those of peaks.parquet with split train"
 SPLITS = ("train", "validation", "test")
 REQUIRED_FILES = ("model.onnx", "cells.parquet", "tests/sequences.txt", "tests/expected.npz", "README.md")
 MAX_BYTES = 4 * 2**20
@@ -139,6 +141,16 @@ class Peaks(_Section):
     columns: dict[Text, Text]
 
 
+class Gauge(_Section):
+    """The peaks that mean and covariance of the peak embeddings in model.onnx are computed from.
+
+    With them, the depth of a cell and the distance between two cells have units, the same for every fit.
+    """
+
+    n_peaks: Annotated[int, Field(ge=2, lt=2**53)]
+    peaks: Text
+
+
 class BatchCorrection(_Section):
     """The batches of a batch-corrected model (scBasset-BC), with the L2 penalties on its cell path and its batch path.
 
@@ -229,7 +241,7 @@ class FileEntry(_Section):
 class Card(_Section):
     """A model card, the file card.yaml of a package."""
 
-    schema_version: Literal["1.2"]
+    schema_version: Literal["1.3"]
     id: ModelId
     version: Version
     created: date
@@ -245,6 +257,7 @@ class Card(_Section):
     genome: GenomeReference
     cells: Cells
     peaks: Peaks | None = None
+    gauge: Gauge | None = None
     batch_correction: Annotated[BatchCorrection | None, Field(validate_default=True)] = None
     training: Training | None = None
     evaluation: Annotated[tuple[Evaluation, ...], Strict(False)] = ()
@@ -301,6 +314,7 @@ class Card(_Section):
             embedding_size=self.architecture.embedding_size,
             n_batches=None if batches is None else batches.n_batches,
             opset=self.architecture.opset,
+            has_gauge=self.gauge is not None,
             metadata={
                 "id": self.id,
                 "version": self.version,

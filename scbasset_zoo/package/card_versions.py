@@ -8,7 +8,7 @@ from typing import Any
 
 from scbasset_zoo.errors import PackageError
 
-CURRENT = "1.2"
+CURRENT = "1.3"
 
 
 def to_current(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -60,8 +60,19 @@ def _from_1_1(fields: dict[str, Any]) -> dict[str, Any]:
     return fields | {"schema_version": "1.2"}
 
 
+def _from_1_2(fields: dict[str, Any]) -> dict[str, Any]:
+    """1.3 may have a gauge."""
+    if "gauge" in fields:
+        raise PackageError(_new_key("gauge", "1.2"))
+    return fields | {"schema_version": "1.3"}
+
+
 # The converter from each earlier version to the next one.
-_CONVERTERS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {"1.0": _from_1_0, "1.1": _from_1_1}
+_CONVERTERS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "1.0": _from_1_0,
+    "1.1": _from_1_1,
+    "1.2": _from_1_2,
+}
 
 
 def _new_key(place: str, version: str) -> str:

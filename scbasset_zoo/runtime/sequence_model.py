@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from scbasset_zoo.errors import InputError, PackageError
 from scbasset_zoo.graph.checks import bytes_of_sequence
+from scbasset_zoo.graph.gauge import read_gauge
 from scbasset_zoo.graph.head import read_batch_path, read_head
 from scbasset_zoo.graph.trunk import extract_trunk
 from scbasset_zoo.inputs import dna
@@ -20,6 +21,7 @@ from scbasset_zoo.options import is_whole_number
 from scbasset_zoo.package.card import Card
 from scbasset_zoo.package.reading import FETCH_AGAIN, Package
 from scbasset_zoo.package.readme import NO_VERDICT
+from scbasset_zoo.runtime.canonical_space import CanonicalSpace
 from scbasset_zoo.runtime.devices import choose_device, open_session
 from scbasset_zoo.runtime.options import DeviceName
 from scbasset_zoo.wording import option
@@ -73,6 +75,8 @@ class SequenceModel:
         The device that the model runs on.
     cell_embedding : float32 array of shape (n_cells, embedding_size)
     cell_intercept : float32 array of shape (n_cells,)
+    gauge : Gauge or None
+        Mean and covariance of the peak embeddings over the training peaks, which `depth` and `canonical_embedding` need.
     batches : BatchPath or None
         The effects of batches that a batch-corrected model has learnt. The cell embedding does not contain them.
 
@@ -92,6 +96,7 @@ class SequenceModel:
         expected = (self.card.cells.n_cells, self.card.architecture.embedding_size)
         if self.cell_embedding.shape != expected:
             raise PackageError(f"{package.folder}: the cell embedding is {self.cell_embedding.shape}, the card says {expected}.")
+        self.gauge = read_gauge(proto)
         self.batches = read_batch_path(proto)
         self._trunk = extract_trunk(proto)
         # All values of a batch are counted as if they existed at once, so this is an upper bound.
@@ -135,6 +140,49 @@ class SequenceModel:
     def cells(self) -> pd.DataFrame:
         """Table of the cells in the model's order, indexed by barcode. It is read when first used."""
         return self.package.cells()
+
+    @functools.cached_property
+    def canonical_space(self) -> CanonicalSpace:
+        """The space in which depth is apart, and distances between cells are differences of logits. It is made when first used.
+
+        Raises
+        ------
+        InputError
+            The package has no gauge.
+        """
+        if self.gauge is None:
+            raise InputError(
+                f"{self.card.id} {self.card.version} has no gauge (mean and covariance of its peak embeddings), which depth and "
+                "canonical embedding need. Add it to a copy: scbasset-zoo add-gauge PACKAGE --genome FASTA --out FOLDER"
+            )
+        return CanonicalSpace.of(self.gauge, self.cell_embedding)
+
+    @functools.cached_property
+    def canonical_embedding(self) -> Array:
+        """The embedding of the cells in units of logits, float32 (n_cells, embedding_size).
+
+        The distance between two cells is the root mean square difference, over the training peaks, of their logits without depth.
+        It is the same for all weights that give the same predictions. Columns are the principal axes of the cells, the one along
+        which they vary most first; the sum of cubed deviations along each is not negative. A batch-corrected model's has no batch
+        effects. :mod:`scbasset_zoo.runtime.canonical_space` has the formula.
+
+        Raises
+        ------
+        InputError
+            The package has no gauge.
+        """
+        return self.canonical_space.embedding(self.cell_embedding)
+
+    @functools.cached_property
+    def depth(self) -> Array:
+        """The depth of the cells, float32 (n_cells,): the mean logit of each over the training peaks, without batch effects.
+
+        Raises
+        ------
+        InputError
+            The package has no gauge.
+        """
+        return self.canonical_space.depth(self.cell_embedding, self.cell_intercept)
 
     def embed(self, sequences: Sequences, *, batch_size: int | None = None) -> Array:
         """Return the peak embedding of sequences: their position in the latent space that they share with the cells.

@@ -8,7 +8,7 @@ ENTRY = {"bytes": 1, "sha256": "a" * 64}
 def card_fields(**changes):
     """Plain values as `Card.from_fields` takes them, with some of them changed."""
     return {
-        "schema_version": "1.2",
+        "schema_version": "1.3",
         "id": "scbasset/blood",
         "version": "1.2.0",
         "created": datetime.date(2026, 1, 31),
