@@ -41,6 +41,7 @@ def card_fields(**changes):
         "genome": {"assembly": "hg19", "naming": "ucsc", "chromosome_sizes": {"chr1": 249_250_621}},
         "cells": {"n_cells": 5, "order_sha256": "b" * 64, "columns": {"cell_type": "type"}, "default_group": "cell_type"},
         "peaks": {"n_peaks": 9, "order_sha256": "c" * 64, "columns": {"chrom": "chromosome"}},
+        "gauge": {"n_peaks": 7, "peaks": "the training peaks"},
         "batch_correction": {"column": "batch", "n_batches": 2, "l2_cell": 1e-6, "l2_batch": 0.0},
         "training": {
             "sources": [{"name": "x.h5ad", "bytes": 3, "sha256": "d" * 64}],

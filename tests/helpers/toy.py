@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,10 @@ import onnx
 import pandas as pd
 from onnx import TensorProto, helper, numpy_helper
 
+from scbasset_zoo.graph.gauge import gauge_of, with_gauge
 from scbasset_zoo.graph.head import BatchPath
 from scbasset_zoo.graph.model_building import with_head
+from scbasset_zoo.graph.plain_run import run_plainly
 from scbasset_zoo.graph.trunk import extract_trunk
 from scbasset_zoo.inputs import dna
 from scbasset_zoo.package.reading import Package
@@ -19,6 +22,7 @@ from scbasset_zoo.package.writing import write_package
 LENGTH = 1344
 CHROMOSOME_SIZES = {"chr1": 20_000, "chr2": 9_000}
 KERNELS = (17, 5, 5, 5, 5, 5, 5, 1)
+N_GAUGE_SEQUENCES = 64
 POOLS = (3, 2, 2, 2, 2, 2, 2, 1)
 
 
@@ -120,14 +124,28 @@ def toy_peaks(n_peaks=12, seed=0) -> pd.DataFrame:
     return pd.DataFrame({"chrom": chrom, "start": start, "end": start + 500, "split": split})
 
 
+@functools.cache
+def toy_gauge(widths=(8,) * 8, embedding_size=32, seed=0):
+    """Return the gauge of a toy model, of random sequences in place of training peaks."""
+    trunk = extract_trunk(toy_model(1, widths, embedding_size, seed)).SerializeToString()
+    sequences = dna.one_hot(dna.as_codes(random_sequences(N_GAUGE_SEQUENCES)))
+    return gauge_of(run_plainly(trunk, sequences)["peak_embedding"])
+
+
+GAUGE_FIELDS = {"n_peaks": N_GAUGE_SEQUENCES, "peaks": "random sequences"}
+
+
 def toy_package(
-    folder, n_cells=7, widths=(8,) * 8, embedding_size=32, seed=0, overwrite=False, cells=None, **card_fields
+    folder, n_cells=7, widths=(8,) * 8, embedding_size=32, seed=0, overwrite=False, cells=None, gauge=True, **card_fields
 ) -> Package:
     """Write a package of a toy model to `folder`."""
+    model = toy_model(n_cells, widths, embedding_size, seed)
+    if gauge:
+        model, card_fields = with_gauge(model, toy_gauge(widths, embedding_size, seed)), {"gauge": GAUGE_FIELDS, **card_fields}
     return write_package(
         folder,
         card=toy_card(**card_fields),
-        model=toy_model(n_cells, widths, embedding_size, seed),
+        model=model,
         cells=toy_cells(n_cells) if cells is None else cells,
         peaks=toy_peaks(),
         overwrite=overwrite,
@@ -140,8 +158,12 @@ def toy_corrected_package(folder, n_cells=7, seed=0, **card_fields) -> Package:
     by_cell = np.array([cells["batch"] == "b1", cells["batch"] == "b2"], dtype=np.float32)
     head = _normal(rng, (32, n_cells), 0.5), _normal(rng, n_cells, 0.5)
     batches = BatchPath(_normal(rng, (32, 2), 1.0), _normal(rng, 2, 1.0), by_cell)
-    model = with_head(extract_trunk(toy_model(n_cells, seed=seed)), *head, batches)
-    fields = {"batch_correction": {"column": "batch", "n_batches": 2}, "architecture": {"name": "toy", "producer": "toy"}}
+    model = with_gauge(with_head(extract_trunk(toy_model(n_cells, seed=seed)), *head, batches), toy_gauge(seed=seed))
+    fields = {
+        "batch_correction": {"column": "batch", "n_batches": 2},
+        "architecture": {"name": "toy", "producer": "toy"},
+        "gauge": GAUGE_FIELDS,
+    }
     card = toy_card(**fields, **card_fields)
     return write_package(folder, card=card, model=model, cells=cells, peaks=toy_peaks())
 

@@ -1,0 +1,47 @@
+"""The space in which an analysis compares cells: the canonical one, in units of logits, or the published one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from scbasset_zoo.progress import say
+from scbasset_zoo.runtime.sequence_model import Array, SequenceModel
+
+Space = Literal["canonical", "published"]
+SPACE_HELP = (
+    "Embedding in which cells are compared: canonical (distances are differences of logits) or published (the weights of the last "
+    "layer). By default canonical, or published for a model without a gauge."
+)
+
+
+def choose_space(models: Sequence[SequenceModel], space: Space | None) -> Space:
+    """Return the space to use: the one that was asked for, or canonical if all models have a gauge.
+
+    If one has none, the published space is used and a line on standard error says so.
+
+    Raises
+    ------
+    InputError
+        The canonical space was asked for, and a model has no gauge.
+    """
+    without = [model for model in models if model.gauge is None]
+    if space == "canonical" and without:
+        without[0].canonical_space  # noqa: B018  raises the error that says what to do
+    if space is None and without:
+        card = without[0].card
+        say(
+            f"{card.id} {card.version} has no gauge, so cells are compared in the published space. To compare them in units of "
+            "logits, add it: scbasset-zoo add-gauge PACKAGE --genome FASTA --out FOLDER"
+        )
+    return space or ("published" if without else "canonical")
+
+
+def cells_in(model: SequenceModel, space: Space) -> Array:
+    """Return the cell embedding of a model in a space, float32 (n_cells, embedding_size)."""
+    return model.canonical_embedding if space == "canonical" else model.cell_embedding
+
+
+def depth_in(model: SequenceModel, space: Space) -> Array:
+    """Return the depth of the cells, float32 (n_cells,): their mean logit, or the intercept in the published space."""
+    return model.depth if space == "canonical" else model.cell_intercept
