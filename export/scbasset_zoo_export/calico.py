@@ -14,9 +14,11 @@ from scbasset_zoo.errors import InputError
 from scbasset_zoo.extend.about import chromosome_naming, default_card_fields, default_group_column, read_about
 from scbasset_zoo.extend.importer import Importer
 from scbasset_zoo.files import destination, sha256
+from scbasset_zoo.graph.gauge import gauge_of, with_gauge
 from scbasset_zoo.graph.head import BatchPath
 from scbasset_zoo.graph.model_building import build_trunk, with_head
 from scbasset_zoo.inputs.assemblies import assembly_sizes, same_assembly
+from scbasset_zoo.inputs.windows import Windows, peak_windows
 from scbasset_zoo.options import Options
 from scbasset_zoo.package.card import UNKNOWN_ASSEMBLY
 from scbasset_zoo.package.integrity import files_of_package
@@ -24,8 +26,9 @@ from scbasset_zoo.package.reading import Package
 from scbasset_zoo.package.writing import write_package
 from scbasset_zoo.progress import say
 from scbasset_zoo.wording import option
-from scbasset_zoo_export.calico_network import PublishedNetwork, read_network
+from scbasset_zoo_export.calico_network import SEQUENCE_LENGTH, PublishedNetwork, read_network
 from scbasset_zoo_export.cell_tables import read_batches, read_cells
+from scbasset_zoo_export.peak_embeddings import PeakEmbedder
 
 _NOT_STATED = "Not stated by the weights."
 
@@ -36,6 +39,8 @@ class CalicoOptions(Options):
     cells: Path | None = Field(None, description="Table of the cells in output order: .csv, .tsv, .parquet, or .obs of .h5ad.")
     batches: Path | None = Field(None, description="Table of cells x batches, 0 or 1, for a batch-corrected model.")
     assembly: str | None = Field(None, description="Assembly of the genome that the model was fitted to, such as hg19.")
+    peaks: Path | None = Field(None, description="BED file of the training peaks, from which the gauge is computed.")
+    genome: Path | None = Field(None, description="FASTA of the assembly, plain or bgzip, for the peaks.")
 
 
 class Calico(Importer):
@@ -59,7 +64,8 @@ class Calico(Importer):
         default, and with them by ``model.accessibility(sequences, batch_effects=True)``. See
         :meth:`scbasset_zoo.Importer.convert`.
         """
-        with destination(out, overwrite=overwrite, replaceable=files_of_package, inputs=[source, options.cells, options.batches]):
+        inputs = [source, options.cells, options.batches, options.peaks, options.genome]
+        with destination(out, overwrite=overwrite, replaceable=files_of_package, inputs=inputs):
             return self._convert(source, options, out, about, overwrite)
 
     def _convert(
@@ -78,6 +84,10 @@ class Calico(Importer):
             given = fields.get("batch_correction", {})
             card["batch_correction"] = {**given, "column": column, "n_batches": len(batches.intercept)}
         model = with_head(build_trunk(network.trunk), *network.cell_head, batches)
+        if (windows := _windows(options, genome)) is not None:
+            embedded = PeakEmbedder(model).embed(len(windows), windows.read, "training peaks")
+            model = with_gauge(model, gauge_of(embedded))
+            card["gauge"] = {"n_peaks": len(windows), "peaks": "peaks that were given at import"}
         return write_package(out, card=card, model=model, cells=cells, overwrite=overwrite)
 
 
@@ -115,6 +125,21 @@ def _genome(assembly: str | None, fields: Mapping[str, Any]) -> dict[str, Any]:
         say(f"The weights do not say which genome they were fitted to. Better name it, such as {option('assembly', 'hg19')}.")
     sizes = fields.get("chromosome_sizes") or ({} if name == UNKNOWN_ASSEMBLY else assembly_sizes(name))
     return {"naming": chromosome_naming(sizes), **fields, "assembly": name, "chromosome_sizes": sizes}
+
+
+def _windows(options: CalicoOptions, genome: Mapping[str, Any]) -> Windows | None:
+    """Return the windows of the training peaks; None, with a line that says what is missing for it, if no peaks are given."""
+    if (options.peaks is None) != (options.genome is None):
+        given, missing = ("peaks", "genome") if options.genome is None else ("genome", "peaks")
+        raise InputError(f"{option(given)} was given without {option(missing)}; the gauge needs both.")
+    if options.peaks is None or options.genome is None:
+        say(
+            "The package has no gauge, so its depth and its canonical embedding cannot be computed. With the training peaks and "
+            f"their genome ({option('peaks')} and {option('genome')}) it has one; scbasset-zoo add-gauge can add it later."
+        )
+        return None
+    sizes = genome["chromosome_sizes"]
+    return peak_windows(options.peaks, options.genome, SEQUENCE_LENGTH, assembly=genome["assembly"], chromosome_sizes=sizes)
 
 
 def _batches(

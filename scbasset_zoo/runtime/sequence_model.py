@@ -252,6 +252,17 @@ class SequenceModel:
         batch_of_cell = self.batches.by_cell[:, positions].T
         return embedding + batch_of_cell @ self.batches.embedding.T, intercept + batch_of_cell @ self.batches.intercept
 
+    def canonical_head(
+        self, positions: NDArray[np.intp] | slice = slice(None), *, batch_effects: bool = False
+    ) -> tuple[Array, Array]:
+        """Return the canonical embedding and the depth of cells; parameters and errors are those of :meth:`head`.
+
+        With batch effects, the depth of a cell is its mean logit with the effect of its batch, and its embedding is what is left of
+        its logits, along the same axes as without.
+        """
+        embedding, intercept = self.head(positions, batch_effects=batch_effects)
+        return self.canonical_space.embedding(embedding), self.canonical_space.depth(embedding, intercept)
+
     def logits(self, sequences: Sequences, cells: Cells | None = None, *, batch_effects: bool = False) -> Array:
         """Return the logit (log odds) of the accessibility of each sequence in each cell.
 

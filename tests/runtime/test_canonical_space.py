@@ -106,6 +106,23 @@ def test_distances_are_root_mean_square_differences_of_logits_without_depth(with
     np.testing.assert_allclose(np.linalg.norm(canonical, axis=1), free.std(axis=0), rtol=1e-5)
 
 
+def test_batch_effects_move_into_depth_and_embedding_likewise(genome, tmp_path):
+    package = toy.toy_corrected_package(tmp_path / "corrected", n_cells=12, gauge=False)
+    model = sz.open_model(sz.add_gauge(package.folder, genome=genome).folder, "cpu")
+    peaks = package.peaks()
+    windows = model.peak_windows(peaks[peaks["split"] == "train"], genome)
+    codes = windows.read(0, len(windows))
+    for batch_effects in (False, True):
+        embedding, depth = model.canonical_head(batch_effects=batch_effects)
+        logits = model.logits(codes, batch_effects=batch_effects).astype(float)
+        np.testing.assert_allclose(depth, logits.mean(axis=0), rtol=1e-4, atol=1e-5)
+        free = logits - logits.mean(axis=0)
+        np.testing.assert_allclose(embedding.astype(float) @ embedding.T, free.T @ free / len(codes), rtol=1e-4, atol=1e-5)
+    embedding, depth = model.canonical_head()
+    np.testing.assert_array_equal(depth, model.depth)
+    np.testing.assert_array_equal(embedding, model.canonical_embedding)
+
+
 def test_canonical_axes_are_the_principal_axes_of_the_cells(model):
     canonical = model.canonical_embedding.astype(float)
     assert canonical.shape == (N_CELLS, 32)
