@@ -55,7 +55,7 @@ def test_the_examples_of_the_page_are_a_plugin_that_works(tmp_path):
             .integrate(np.array([[1.0], [3], [9]]), np.array(["a", "a", "b"]), seed=0)
         )
         assert moved.tolist() == [[-1], [1], [0]]
-        model = toy.toy_package(tmp_path / "toy").folder / "model.onnx"
+        model = toy.toy_package(tmp_path / "toy", gauge=False).folder / "model.onnx"
         importer = plugin_manager.importers().get("onnx")
         package = importer().convert(model, importer.Options(n_cells=7), out=tmp_path / "out", about=toy.toy_card(cells={}))
         assert verify_package(package.folder) == []
