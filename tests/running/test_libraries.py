@@ -45,8 +45,8 @@ def expected(package, tmp_path_factory):
 
 @pytest.mark.parametrize(
     "variables",
-    [{"MPLBACKEND": "nonsense"}, {"MPLBACKEND": "TkAgg", "DISPLAY": ""}, NO_HOME],
-    ids=["no backend", "a backend for windows", "no home"],
+    [{"MPLBACKEND": "nonsense"}, {"MPLBACKEND": "TkAgg", "DISPLAY": "", **NO_HOME}],
+    ids=["no backend", "a backend for windows, and no home"],
 )
 def test_the_environment_does_not_change_figures(variables, package, expected, settings, tmp_path):
     assert len(expected) == 1
