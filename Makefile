@@ -40,7 +40,7 @@ demo: $(TRAINS)
 	$(BIN)/python examples/demo.py $(SEED)
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m slow

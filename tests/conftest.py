@@ -168,6 +168,27 @@ def blood_model(shared_data, hg19_fasta, tmp_path_factory):
     return open_model(package.folder, "cpu")
 
 
+# The files that take longest, longest first.
+LONGEST_FILES = (
+    "docs/test_new_user.py",
+    "training/test_trainer.py",
+    "training/test_learning.py",
+    "plugins/test_ism.py",
+    "test_real_data.py",
+    "plugins/test_embedding.py",
+    "running/test_libraries.py",
+    "export/test_export.py",
+    "plugins/test_motif_insertion.py",
+)
+
+
+def pytest_collection_modifyitems(items):
+    """Run the longest files first, so that no worker of pytest-xdist begins one when the others have nothing left to do."""
+    order = {Path(__file__).parent / name: position for position, name in enumerate(LONGEST_FILES)}
+    assert all(path.is_file() for path in order), "LONGEST_FILES names a file that does not exist"
+    items.sort(key=lambda item: order.get(item.path, len(order)))
+
+
 def pytest_make_parametrize_id(val):
     """Name a function among the parameters of a test by its name: its address differs between the processes of pytest-xdist."""
     return getattr(val, "__qualname__", None) if callable(val) else None

@@ -17,8 +17,10 @@ from helpers.rounding import ROUNDING
 from scbasset_zoo_export.calico import Calico, CalicoOptions
 from scbasset_zoo_export.calico_network import KERNELS_AND_POOLS
 from scipy.special import expit
+from typer.testing import CliRunner
 
 import scbasset_zoo as sz
+from scbasset_zoo.cli.main import app
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.graph.folding import fold_batch_normalisation
 from scbasset_zoo.graph.layer_reader import read_layers
@@ -546,9 +548,9 @@ def test_the_command_imports_without_tensorflow(weights, tmp_path):
     assert ran.returncode == 0, ran.stderr
     assert "lab/model 0.1.0: 6 cells, hg19" in ran.stdout
     assert verify_package(tmp_path / "package") == []
-    again = command("import", "calico", *arguments, "--out", tmp_path / "package")
-    assert again.returncode == 1
-    assert "already exists" in again.stderr
+    again = CliRunner().invoke(app, ["import", "calico", *map(str, arguments), "--out", str(tmp_path / "package")])
+    assert isinstance(again.exception, InputError)
+    assert "already exists" in str(again.exception)
     code = (
         "import sys\nfrom pathlib import Path\nfrom scbasset_zoo.plugin_manager import importers\n"
         "calico = importers().get('calico')\n"
@@ -559,8 +561,8 @@ def test_the_command_imports_without_tensorflow(weights, tmp_path):
 
 
 def test_help_shows_the_importers_options():
-    ran = command("import", "calico", "--help")
-    assert ran.returncode == 0
+    ran = CliRunner().invoke(app, ["import", "calico", "--help"])
+    assert ran.exit_code == 0
     for option in ("--cells", "--batches", "--assembly", "--out", "--about", "--overwrite"):
         assert option in ran.stdout
-    assert command("import", "unknown").returncode == 2
+    assert CliRunner().invoke(app, ["import", "unknown"]).exit_code == 2

@@ -291,9 +291,9 @@ def test_a_run_without_a_finished_epoch_cannot_be_exported(run, tmp_path):
 
 
 def test_the_model_runs_in_an_environment_with_onnxruntime_alone(package, prepared, tmp_path):
-    venv.create(tmp_path / "venv", with_pip=True)
+    venv.create(tmp_path / "venv")
     python = tmp_path / "venv" / "bin" / "python"
-    subprocess.run([python, "-m", "pip", "install", "--quiet", "onnxruntime"], check=True)
+    subprocess.run([sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "onnxruntime"], check=True)
     sequence = dna.one_hot(windows(prepared, "test")[:3])
     np.save(tmp_path / "sequence.npy", sequence)
     code = """
@@ -318,10 +318,12 @@ numpy.savez(out, accessibility=accessibility, logits=logits, peak_embedding=peak
 
 
 def test_exporting_from_the_command_line_names_the_next_step(run, tmp_path):
-    command = [sys.executable, "-m", "scbasset_zoo.cli.main", "export", str(run.folder), "--out", str(tmp_path / "package")]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    arguments = ["export", str(run.folder), "--out", str(tmp_path / "package")]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
     assert "AUROC per cell, mean" in done.stdout
     assert f"scbasset-zoo predict {tmp_path / 'package'}" in done.stdout
+    command = [sys.executable, "-m", "scbasset_zoo.cli.main", *arguments]
     again = subprocess.run(command, capture_output=True, text=True, check=False)
     assert again.returncode == 1
     assert again.stderr.startswith("error:")

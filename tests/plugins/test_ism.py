@@ -348,7 +348,7 @@ def test_figures_show_a_logo_for_each_group_with_matches_marked(planted_options,
     figures = Ism().plot(result)
     assert len(figures) == 2
     figure = next(iter(figures.values()))
-    figure.savefig(tmp_path / "f.png")
+    figure.draw_without_rendering()
     *logos, marks = figure.axes
     assert [ax.get_ylabel() for ax in logos] == list(simulation.cells["cell_type"].cat.categories)
     written = [text.get_text() for text in marks.texts]
@@ -390,7 +390,8 @@ def test_regions_with_planted_motifs_exceed_shuffled_regions(compared):
     effects = Ism().tables(result)["effects"]
     assert effects["group"].tolist() == result["group"].to_numpy().tolist()
     np.testing.assert_allclose(effects["times_spread"], effects["largest"] / effects["spread"])
-    assert described.captions.keys() >= Ism().plot(result).keys() | Ism().tables(result).keys()
+    few = result.isel(region=slice(0, 2))  # each takes seconds to draw
+    assert described.captions.keys() >= Ism().plot(few).keys() | Ism().tables(result).keys()
 
 
 def test_matches_have_scores_in_units_of_the_spread_and_a_place_on_the_genome(compared):
@@ -413,7 +414,10 @@ def test_effects_of_random_weights_are_within_the_spread_of_random_positions(mod
     assert float(read["random_p_overall"]) == float(result["random_p_overall"]) > 0.05
     assert Ism().describe(read).findings[0].startswith(sentence)
     assert sentence in (tmp_path / "r.html").read_text()
-    assert "not compared" in Ism().describe(run(model, **{**options, "n_controls": 0})).findings[0]
+    assert (
+        "not compared"
+        in Ism().describe(run(model, **{**options, "n_controls": 0, "sequences": options["sequences"][:1]})).findings[0]
+    )
     latent = run(model, sequences=options["sequences"][:1], n_controls=6)
     assert "random_spread" not in latent
     assert "latent" in Ism().describe(latent).findings[0]
@@ -478,11 +482,11 @@ def test_what_cannot_be_done_is_refused_before_any_work(genome, tmp_path, monkey
 
 
 def test_a_result_larger_than_memory_is_refused_unless_streamed(model, monkeypatch, tmp_path):
-    monkeypatch.setattr("scbasset_zoo.runtime.memory.available_memory", lambda: 100_000)
-    options = {"sequences": toy.random_sequences(2), "group_by": "cell_type"}
+    monkeypatch.setattr("scbasset_zoo.runtime.memory.available_memory", lambda: 50_000)
+    options = {"sequences": toy.random_sequences(1), "group_by": "cell_type"}
     with pytest.raises(InputError, match="Give out=FILE.zarr"):
         run(model, **options)
-    assert run(model, **options, out=tmp_path / "r.zarr").sizes["region"] == 2
+    assert run(model, **options, out=tmp_path / "r.zarr").sizes["region"] == 1
 
 
 def test_it_runs_from_the_command_line(package, genome, tmp_path):

@@ -10,6 +10,8 @@ from scbasset_zoo.simulation.control import shuffle_labels
 from scbasset_zoo.training.checkpoint import read_arrays
 
 # A lower rate than the paper's: with few cells, narrow networks dwell on the plateau that training starts on.
+# Windows of 576 bp hold all motifs of a simulated peak, and take less than half the time of 1,344 bp.
+LENGTH = 576
 SMALL = {"width": 0.25, "batch_size": 16, "learning_rate": 0.003, "precision": "float32", "quiet": True}
 
 
@@ -32,7 +34,7 @@ def same_type_share(embedding, cell_type, k=10):
 def fitted(simulation, matrix, folder, epochs, validation_auroc=0.0):
     """Train up to each number of `epochs` in turn, until the validation AUROC is high enough, and export."""
     prepared = sz.prepare(
-        matrix, genome=simulation.genome, assembly="simulated", out=folder / "prepared", split="70/10/20", quiet=True
+        matrix, genome=simulation.genome, assembly="simulated", out=folder / "prepared", split="70/10/20", length=LENGTH, quiet=True
     )
     for number, n in enumerate(epochs):
         run = sz.train(prepared.folder, out=folder / "run", epochs=n, resume=number > 0, **SMALL)
@@ -43,7 +45,7 @@ def fitted(simulation, matrix, folder, epochs, validation_auroc=0.0):
 
 def test_signal_is_learnt_and_cell_types_separate(simulated, tmp_path):
     # When the plateau ends depends on the order of sums, which differs between processors: mostly after 6 to 10 epochs.
-    package = fitted(simulated, simulated.matrix, tmp_path, epochs=(8, 12, 16, 20, 24), validation_auroc=0.68)
+    package = fitted(simulated, simulated.matrix, tmp_path, epochs=(8, 10, 12, 15, 19, 24), validation_auroc=0.61)
     # The shuffled labels below stay within 0.05 of 0.5.
     assert held_out_auroc(package).value > 0.57
     assert package.card.verdict.learnt == "sequence"
