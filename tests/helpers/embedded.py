@@ -7,6 +7,7 @@ import pandas as pd
 
 import scbasset_zoo as sz
 from helpers import toy
+from scbasset_zoo.graph.gauge import Gauge, with_gauge
 from scbasset_zoo.graph.head import BatchPath
 from scbasset_zoo.graph.model_building import with_head
 from scbasset_zoo.graph.trunk import extract_trunk
@@ -18,10 +19,12 @@ SIZE = 8
 PENALTY = 1e-6
 
 
-def embedded_package(folder, embedding, cells, *, batch: str | None = None, penalty=PENALTY, **card) -> Package:
+def embedded_package(
+    folder, embedding, cells, *, batch: str | None = None, penalty=PENALTY, gauge: Gauge | None = None, **card
+) -> Package:
     """Write a complete package: a toy trunk, and cells with the given embedding of shape (n_cells, 8).
 
-    If `batch` names a column of the cells, the model is batch-corrected.
+    If `batch` names a column of the cells, the model is batch-corrected. Without `gauge`, the model has none.
     """
     rng = np.random.default_rng(0)
     path = None
@@ -34,10 +37,13 @@ def embedded_package(folder, embedding, cells, *, batch: str | None = None, pena
     trunk = extract_trunk(whole)
     trunk.producer_name, trunk.producer_version = whole.producer_name, whole.producer_version
     intercept = rng.normal(size=len(cells)).astype(np.float32)
+    model = with_head(trunk, np.ascontiguousarray(embedding.T, dtype=np.float32), intercept, path)
+    if gauge is not None:
+        model, card["gauge"] = with_gauge(model, gauge), toy.GAUGE_FIELDS
     return write_package(
         folder,
         card=toy.toy_card(cells={}) | card,
-        model=with_head(trunk, np.ascontiguousarray(embedding.T, dtype=np.float32), intercept, path),
+        model=model,
         cells=cells,
         peaks=toy.toy_peaks(),
     )

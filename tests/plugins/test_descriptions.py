@@ -46,6 +46,14 @@ def test_clusters_and_scores_of_an_embedding_are_said():
     assert "Of the 10 nearest neighbours of a cell, 65.8% have its type." in text, "that at 50 is undefined"
 
 
+def test_a_result_of_0_1_0_names_no_space_and_is_in_the_published_one():
+    result = embedded(scores(score=[0.5, 0.6, 0.7]))
+    assert "space" not in result.uns["embedding"]
+    text = text_of(Embedding().describe(result))
+    assert "Cells are compared in the published space, since the model has no gauge." in text
+    assert "canonical" not in text
+
+
 @pytest.mark.parametrize(
     ("score", "words"), [(0.9, "(0.500 ± 0.020 with permuted labels)"), (0.53, "no better than with permuted")]
 )

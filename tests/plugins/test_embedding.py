@@ -8,13 +8,17 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
-from helpers.embedded import SIZE, embedded_package, fitted, groups, nearest
+from helpers.embedded import SIZE, distances, embedded_package, fitted, groups, nearest
 from scbasset_zoo_plugins.embedding.analysis import Embedding
 from scbasset_zoo_plugins.embedding.leiden import search_resolution
+from scbasset_zoo_plugins.neighbours import add_neighbours
 from sklearn.metrics import adjusted_rand_score
+from typer.testing import CliRunner
 
 import scbasset_zoo as sz
 from scbasset_zoo import InputError
+from scbasset_zoo.cli.run import app
+from scbasset_zoo.graph.gauge import Gauge
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +126,132 @@ def test_columns_of_the_model_are_kept_beside_ours(tmp_path):
     assert (result.obs["depth_intercept_of_model"] == 7).all()
     assert adjusted_rand_score(result.obs["leiden"], cells["leiden"]) == 1
     assert not result.obs["leiden"].isin(cells["leiden"]).any()
+
+
+@pytest.fixture(scope="module")
+def gauged(tmp_path_factory):
+    """Cells of four types that lie apart in the canonical space; the published one stretches two directions without types.
+
+    In the canonical space the distances are those of `groups`. n_open_peaks is the exponential of the depth.
+    """
+    embedding, cells = groups()
+    stretch = np.diag([1.0, 1, 1, 1, 0.01, 0.01, 1, 1])
+    mean = np.full(SIZE, 0.5)
+    published = embedding.astype(float) @ np.linalg.inv(stretch)
+    folder = tmp_path_factory.mktemp("gauged")
+    gauge = Gauge(mean, stretch @ stretch)
+    model = sz.open_model(embedded_package(folder / "model", published, cells, gauge=gauge).folder, "cpu")
+    cells = cells.assign(n_open_peaks=np.exp(model.depth.astype(float)), depth="a column of the model", depth_of_model=1)
+    return sz.open_model(embedded_package(folder / "counted", published, cells, gauge=gauge).folder, "cpu"), embedding
+
+
+@pytest.fixture(scope="module")
+def in_both(gauged):
+    """Results in the canonical space, which is the default, and in the published one."""
+    return [sz.run("embedding", gauged[0], group_by="cell_type", quiet=True, **options) for options in ({}, {"space": "published"})]
+
+
+def expected_graph(embedding, umap=False):
+    cells = ad.AnnData(obsm={"X": np.asarray(embedding)})
+    add_neighbours(cells, "X", 15, 0, umap=umap)
+    return cells
+
+
+def test_a_model_with_a_gauge_has_both_embeddings_and_its_depth(gauged, in_both):
+    model, embedding = gauged
+    for result in in_both:
+        np.testing.assert_array_equal(result.obsm["X_scbasset"], model.cell_embedding)
+        np.testing.assert_array_equal(result.obsm["X_scbasset_canonical"], model.canonical_embedding)
+        np.testing.assert_array_equal(result.obs["depth"], model.depth)
+        np.testing.assert_array_equal(result.obs["depth_intercept"], model.cell_intercept)
+        assert (result.obs["depth_of_model_"] == "a column of the model").all()
+        assert (result.obs["depth_of_model"] == 1).all()
+        assert not result.obs.columns.duplicated().any()
+    canonical = in_both[0].obsm["X_scbasset_canonical"]
+    np.testing.assert_allclose(distances(canonical), distances(embedding), rtol=1e-3)
+
+
+def test_neighbours_map_and_clusters_are_those_of_the_space(gauged, in_both):
+    model, _ = gauged
+    for result, space, embedding in zip(
+        in_both, ("canonical", "published"), (model.canonical_embedding, model.cell_embedding), strict=True
+    ):
+        graph = expected_graph(embedding, umap=True)
+        assert result.uns["embedding"]["space"] == space
+        assert (result.obsp["distances"] != graph.obsp["distances"]).nnz == 0
+        np.testing.assert_array_equal(result.obsm["X_umap"], graph.obsm["X_umap"])
+        assert result.uns["metrics"]["score"]["label score at 10"] == pytest.approx(
+            (model.cells["cell_type"].to_numpy()[nearest(embedding, 10)] == model.cells["cell_type"].to_numpy()[:, None]).mean()
+        )
+
+
+def test_scores_in_both_spaces_stand_beside_each_other_with_chance(in_both):
+    canonical, published = (result.uns["metrics"] for result in in_both)
+    assert (canonical["space"] == "canonical").all()
+    assert (published["space"] == "published").all()
+    for table, other, space in ((canonical, published, "published"), (published, canonical, "canonical")):
+        for column in ("score", "chance", "chance_sd", "note"):
+            assert table[f"{column}_{space}"].tolist() == other[column].tolist()
+    assert (canonical["score"] > canonical["score_published"]).all()
+    assert canonical["score"]["ARI"] > 0.99
+    assert (canonical["chance"] < canonical["score"]).all()
+
+
+def test_the_report_says_which_space_and_how_depth_follows_the_open_peaks(gauged, in_both):
+    model, _ = gauged
+    canonical, published = (" ".join(Embedding().describe(result).findings) for result in in_both)
+    assert "in the canonical space, since the model has a gauge" in canonical
+    assert "in the published space, because of space='published'" in published
+    label_score = in_both[1].uns["metrics"]["score"]["label score at 50"]
+    assert f" In the published space it is {label_score:.1%}." in canonical
+    log_n_open = np.log(model.cells["n_open_peaks"])
+    r = np.corrcoef(log_n_open, model.cell_intercept)[0, 1]
+    assert r < 0.9
+    sentence = f"The correlation with the log number of open peaks of a cell is 1.00 for the depth and {r:.2f} for the intercept."
+    assert sentence in canonical
+    assert sentence in published
+    for result in in_both:
+        bar = Embedding().plot(result)["umap_depth"].axes[1]
+        assert bar.get_ylabel() == "depth (mean logit)"
+
+
+def test_open_peaks_that_are_no_counts_are_not_compared(in_both):
+    result = in_both[0].copy()
+    for values in ("many", 7, [np.nan, 0.0] * 120):
+        result.obs["n_open_peaks"] = values
+        assert "open peaks" not in " ".join(Embedding().describe(result).findings)
+
+
+def test_a_model_without_a_gauge_is_in_the_published_space_which_a_line_says(model, capsys):
+    result = sz.run("embedding", model, group_by="cell_type", quiet=True)
+    assert capsys.readouterr().err.count("has no gauge, so cells are compared in the published space") == 1
+    assert result.uns["embedding"]["space"] == "published"
+    assert list(result.obsm) == ["X_scbasset", "X_umap"]
+    assert "depth" not in result.obs
+    assert list(result.uns["metrics"]) == ["score", "chance", "chance_sd", "n_cells", "note", "space"]
+    assert "since the model has no gauge" in " ".join(Embedding().describe(result).findings)
+    assert Embedding().plot(result)["umap_depth"].axes[1].get_ylabel() == "intercept (log depth)"
+    explicit = sz.run("embedding", model, group_by="cell_type", umap=False, space="published", quiet=True)
+    assert "gauge" not in capsys.readouterr().err
+    assert (explicit.obsp["distances"] != result.obsp["distances"]).nnz == 0
+
+
+def test_the_command_takes_a_space_and_refuses_one_that_a_model_does_not_have(package, gauged, tmp_path):
+    out = tmp_path / "cells.h5ad"
+    common = ["--no-umap", "--device", "cpu", "--out", str(out)]
+    ran = CliRunner().invoke(app, ["embedding", str(gauged[0].package.folder), "--space", "published", *common])
+    assert ran.exit_code == 0, ran.output
+    result = ad.read_h5ad(out)
+    assert result.uns["embedding"]["space"] == "published"
+    assert (result.obsp["distances"] != expected_graph(gauged[0].cell_embedding).obsp["distances"]).nnz == 0
+    out.unlink()
+    refused = CliRunner().invoke(app, ["embedding", str(package.folder), "--space", "canonical", *common])
+    assert refused.exit_code != 0
+    assert not out.exists()
+    with pytest.raises(InputError, match="no gauge.*scbasset-zoo add-gauge"):
+        sz.run("embedding", package.folder, space="canonical", device="cpu")
+    with pytest.raises(InputError, match="space"):
+        sz.run("embedding", package.folder, space="canonicle", device="cpu")
 
 
 def test_the_seed_decides(model):

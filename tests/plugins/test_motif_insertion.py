@@ -27,6 +27,7 @@ from scbasset_zoo_plugins.motif_insertion.significance import (
     shuffle_tests,
 )
 from scbasset_zoo_plugins.motifs.loading import load_motifs
+from scbasset_zoo_plugins.neighbours import add_neighbours
 from scbasset_zoo_plugins.palette import GREY
 from scipy import sparse, stats
 from scipy.special import expit
@@ -379,6 +380,42 @@ def test_a_given_umap_is_drawn(model, files):
     np.testing.assert_array_equal(run(model, files[1], umap=given).obsm["X_umap"], points[::-1])
     with pytest.raises(InputError, match="X_umap"):
         run(model, files[1], umap=given[:5].copy())
+
+
+def test_the_space_changes_the_map_and_no_effect(model, files, capsys):
+    results = {space: run(model, files[1], space=space) for space in (None, "canonical", "published")}
+    maps = {}
+    for space, result in results.items():
+        np.testing.assert_array_equal(result.X, results[None].X)
+        np.testing.assert_array_equal(result.obsm["X_scbasset"], model.cell_embedding)
+        np.testing.assert_array_equal(result.obsm["X_scbasset_canonical"], model.canonical_embedding)
+        assert result.uns["motif_insertion"]["space"] == (space or "canonical")
+        dots = MotifInsertion().plot(result)["umap"].axes[0].collections[0]
+        maps[space] = np.sort(np.asarray(dots.get_offsets()), axis=0)
+    for space, embedding in ((None, model.canonical_embedding), ("published", model.cell_embedding)):
+        cells = ad.AnnData(obsm={"X": embedding})
+        add_neighbours(cells, "X", 6, 0)
+        np.testing.assert_allclose(maps[space], np.sort(cells.obsm["X_umap"], axis=0), rtol=1e-5)
+    np.testing.assert_array_equal(maps["canonical"], maps[None])
+    assert np.abs(maps["published"] - maps[None]).max() > 0.01
+    assert "gauge" not in capsys.readouterr().err
+    description = MotifInsertion().describe(results[None])
+    assert "similar canonical embeddings" in description.captions["umap"]
+    assert any("the same in the canonical and in the published space" in line for line in description.how_to_read)
+
+
+def test_a_model_without_a_gauge_has_the_published_embedding_alone(files, tmp_path, capsys):
+    bare = sz.open_model(toy.toy_package(tmp_path / "toy", gauge=False).folder, "cpu")
+    result = run(bare, files[1])
+    assert list(result.obsm) == ["X_scbasset"]
+    assert result.uns["motif_insertion"]["space"] == "published"
+    assert capsys.readouterr().err.count("has no gauge") == 1
+    assert "umap" in MotifInsertion().plot(result)
+    given = ad.AnnData(obs=pd.DataFrame(index=bare.cells.index), obsm={"X_umap": np.zeros((7, 2))})
+    run(bare, files[1], umap=given)
+    assert "gauge" not in capsys.readouterr().err, "no map is computed"
+    with pytest.raises(InputError, match="has no gauge"):
+        run(bare, files[1], space="canonical")
 
 
 QUIET = Context(None, True, {})

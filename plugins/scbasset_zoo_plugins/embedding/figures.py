@@ -10,15 +10,19 @@ from matplotlib.figure import Figure
 
 from scbasset_zoo_plugins.maps import draw_cells
 from scbasset_zoo_plugins.palette import label_column
+from scbasset_zoo_plugins.spaces import KEYS
 
 
 def figures(result: ad.AnnData) -> Mapping[str, Figure]:
     """Return the maps of a result by name; none if it has no UMAP."""
     if "X_umap" not in result.obsm:
         return {}
+    has_depth = KEYS["canonical"] in result.obsm
     coloured_by = {
         "umap_clusters": (label_column(result.obs, "leiden"), "Leiden cluster"),
-        "umap_depth": (result.obs["depth_intercept"], "intercept (log depth)"),
+        "umap_depth": (result.obs["depth"], "depth (mean logit)")
+        if has_depth
+        else (result.obs["depth_intercept"], "intercept (log depth)"),
     }
     group_by = result.uns["embedding"]["group_by"]
     if group_by:

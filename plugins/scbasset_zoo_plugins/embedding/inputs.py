@@ -14,6 +14,7 @@ from scbasset_zoo.extend.analysis import Options
 from scbasset_zoo.extend.cell_groups import labels_of
 from scbasset_zoo.extend.companion_data import CompanionData
 from scbasset_zoo.extend.console import option
+from scbasset_zoo.extend.space import SPACE_HELP, Space, choose_space
 from scbasset_zoo_plugins.neighbours import require_fewer_neighbours_than_cells
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class EmbeddingOptions(Options):
         None, description="RNA of the same cells (.h5ad) with an embedding in .obsm, for neighbour scores."
     )
     rna_key: str = Field("X_pca", description="Key of the RNA's embedding in .obsm.")
+    space: Space | None = Field(None, description=SPACE_HELP)
     n_neighbours: int = Field(15, ge=2, description="Neighbours of each cell in the graph for clusters and map.")
     resolution: float | None = Field(
         None, gt=0, description="Resolution of Leiden. By default, one that gives as many clusters as groups; 1 without groups."
@@ -44,6 +46,8 @@ class EmbeddingInputs:
 
     Attributes
     ----------
+    space : "canonical" or "published"
+        The space in which cells are compared.
     labels : array of n_cells texts, or None
         The group of each cell.
     rna : CompanionData or None
@@ -51,6 +55,7 @@ class EmbeddingInputs:
         In the order of ``rna.cells``.
     """
 
+    space: Space
     labels: NDArray[Any] | None
     rna: CompanionData | None
     rna_embedding: NDArray[Any] | None
@@ -60,12 +65,13 @@ def open_inputs(model: Model, options: EmbeddingOptions) -> EmbeddingInputs:
     """Open and check what the options name; raise InputError if it cannot be used."""
     require_fewer_neighbours_than_cells(options.n_neighbours, model)
     labels = None if options.group_by is None else labels_of(model, options.group_by)
+    space = choose_space([model], options.space)
     if options.rna is None:
-        return EmbeddingInputs(labels, None, None)
+        return EmbeddingInputs(space, labels, None, None)
     rna = CompanionData(options.rna, model.cells.index, "rna")
     if options.rna_key not in rna.adata.obsm:
         raise InputError(
             f"{option('rna')} has no .obsm {options.rna_key!r}; it has {', '.join(rna.adata.obsm) or 'none'}. "
             f"Choose one with {option('rna_key')}."
         )
-    return EmbeddingInputs(labels, rna, rna.obsm(options.rna_key, rna.cells))
+    return EmbeddingInputs(space, labels, rna, rna.obsm(options.rna_key, rna.cells))

@@ -65,6 +65,7 @@ def describe(result: xr.Dataset) -> Description:
         how_to_read=[
             "The importance of a base is the change of the logit that the base itself makes, against the mean of all four bases at "
             "its position. It is positive if the base opens the chromatin.",
+            *_same_in_any_space(dimension),
             "The spread is the root mean square of importance over all bases of shuffled regions. It says what bases do in "
             "sequences without function, so an effect of one or two spreads means little.",
             "Larger effects than in shuffled regions are no proof that the model learnt: shuffling breaks up runs of one base and "
@@ -80,6 +81,11 @@ def describe(result: xr.Dataset) -> Description:
         },
         units={"spread": "logit", "largest": "logit", "median": "logit", "median_of_others": "logit"},
     )
+
+
+def _same_in_any_space(dimension: str) -> Iterator[str]:
+    if dimension != "latent":
+        yield "Effects are changes of logits, so they are the same in the canonical and in the published space."
 
 
 def _findings(result: xr.Dataset, dimension: str) -> Iterator[str]:

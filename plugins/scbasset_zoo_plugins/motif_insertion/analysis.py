@@ -23,6 +23,7 @@ from scbasset_zoo_plugins.motif_insertion.factor_scores import compare_expressio
 from scbasset_zoo_plugins.motif_insertion.inputs import MotifInsertionInputs, MotifInsertionOptions, open_inputs
 from scbasset_zoo_plugins.motif_insertion.scores import Scores, score_motifs
 from scbasset_zoo_plugins.motif_insertion.significance import compare_with_shuffled_motifs
+from scbasset_zoo_plugins.spaces import add_embeddings
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -70,7 +71,8 @@ class MotifInsertion(Analysis):
         var["consensus"] = [dna.decode(motif.consensus) for motif in inputs.motifs]
         var["note"] = _notes(scores, var.index)
         result = ad.AnnData(obs=model.cells.copy(), var=var)
-        result.varm["latent"], result.obsm["X_scbasset"] = scores.latent, model.cell_embedding
+        result.varm["latent"] = scores.latent
+        add_embeddings(result, model)
         if inputs.umap is not None:
             result.obsm["X_umap"] = inputs.umap
         result.uns["motif_insertion"] = {
@@ -79,6 +81,7 @@ class MotifInsertion(Analysis):
             "show": ",".join(inputs.show),
             "scale": options.scale,
             "n_shuffles": options.n_shuffles,
+            "space": inputs.space or "",
         }
         if inputs.groups is not None:
             result.uns["group_means"] = _group_means(scores, var["tf"], inputs.groups)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import anndata as ad
 import numpy as np
@@ -48,8 +48,8 @@ def describe(result: ad.AnnData) -> Description:
             "factors_by_group": f"Below, the mean activity of each {group_by}, as z-scores over cells; numbers are the difference "
             f"of its effect from the mean over cells ({unit}). Above, the same effects in {unit}: the line is the mean over cells, "
             f"each dot is one {group_by}, and the band is where shuffled motifs lie (mean ± 2 SD).{grey}",
-            "umap": f"Each point is a cell, coloured by its z-score. Titles have the deviation of the effect over cells ({unit}): "
-            f"if it is small, the colours show small differences.{grey}",
+            "umap": f"Each point is a cell, coloured by its z-score.{_map_space(settings)} Titles have the deviation of the "
+            f"effect over cells ({unit}): if it is small, the colours show small differences.{grey}",
             "precision_recall": f"How well a factor's activity finds the cells of the first group.{grey}",
             "expression": "Correlation over cells of each factor's activity with the expression of its gene.",
             "factors": f"Effect of each motif: mean and standard deviation over cells ({unit}), the mean effect of its shuffles, "
@@ -62,6 +62,7 @@ def describe(result: ad.AnnData) -> Description:
         how_to_read=[
             f"The effect of a motif in a cell is the change of the {unit} when the motif replaces the centre of a background, as a "
             "mean over backgrounds. 0.1 logit multiplies the odds of an open peak by 1.1; 0.7 doubles them.",
+            *_same_in_any_space(unit),
             "A z-score is an effect less its mean over cells, divided by its deviation over cells. Weak and strong motifs have "
             "z-scores of the same size, so look at the deviation beside it.",
             "Each motif is compared with motifs that have its positions in random order. p_mean tests the mean effect over cells, "
@@ -77,6 +78,20 @@ def describe(result: ad.AnnData) -> Description:
         units=dict.fromkeys(("mean", "deviation", "difference"), unit)
         | dict.fromkeys(("shuffled_mean", "shuffled_deviation"), "logit"),
     )
+
+
+def _map_space(settings: Mapping[str, object]) -> str:
+    """Return in which space the cells of the map are compared; nothing if the map was given."""
+    space = str(settings.get("space", ""))
+    return f" Cells near each other have similar {space} embeddings." if space else ""
+
+
+def _same_in_any_space(unit: str) -> Iterator[str]:
+    if unit == "logit":
+        yield (
+            "Effects are changes of logits, so they are the same in the canonical and in the published space. The space matters "
+            "for the map alone."
+        )
 
 
 def _findings(result: ad.AnnData, unit: str) -> Iterator[str]:

@@ -18,6 +18,7 @@ from scbasset_zoo_plugins.motif_insertion.factor_scores import parse_contrast
 from scbasset_zoo_plugins.motif_insertion.significance import is_ignored
 from scbasset_zoo_plugins.neighbours import add_neighbours
 from scbasset_zoo_plugins.palette import BLUE, COLOURS, DIVERGING, GREY, VERMILION, centred_limits, ordered_values
+from scbasset_zoo_plugins.spaces import KEYS, recorded_space
 
 MAX_CELLS = 20_000
 FACTORS_PER_GROUP, MAX_FACTORS = 4, 40
@@ -135,8 +136,9 @@ def _maps(result: ad.AnnData, motifs: list[int]) -> Figure:
     if "X_umap" in result.obsm:
         points = np.asarray(result.obsm["X_umap"])[cells]
     else:
-        embedded = ad.AnnData(obsm={"X_scbasset": np.asarray(result.obsm["X_scbasset"])[cells]})
-        add_neighbours(embedded, "X_scbasset", min(15, len(cells) - 1), 0)
+        key = KEYS[recorded_space(result.uns["motif_insertion"])]
+        embedded = ad.AnnData(obsm={"X": np.asarray(result.obsm[key])[cells]})
+        add_neighbours(embedded, "X", min(15, len(cells) - 1), 0)
         points = embedded.obsm["X_umap"]
     columns = min(3, len(motifs))
     rows = -(-len(motifs) // columns)

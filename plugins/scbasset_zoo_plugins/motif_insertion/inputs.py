@@ -17,6 +17,7 @@ from scbasset_zoo.extend.cell_groups import CellGroups
 from scbasset_zoo.extend.companion_data import CompanionData
 from scbasset_zoo.extend.console import option, say
 from scbasset_zoo.extend.sequences import Genome, Windows
+from scbasset_zoo.extend.space import SPACE_HELP, Space, choose_space
 from scbasset_zoo_plugins.motif_insertion.factor_scores import Contrast, check_contrast, positions_by_name
 from scbasset_zoo_plugins.motifs.loading import choose_motifs, load_motifs
 from scbasset_zoo_plugins.motifs.motif import Motif
@@ -57,6 +58,7 @@ class MotifInsertionOptions(Options):
     umap: Path | Any | None = Field(
         None, description="Result of the analysis embedding (.h5ad) with the UMAP to draw; by default one is computed for figures."
     )
+    space: Space | None = Field(None, description=f"{SPACE_HELP} Only the UMAP that is computed uses it.")
     show: list[str] | None = Field(None, description="Factors of the UMAPs and curves; by default those that differ most.")
     seed: int = Field(0, ge=0, description="Seed of the backgrounds, the sampled instances and the shuffled motifs.")
 
@@ -98,6 +100,8 @@ class MotifInsertionInputs:
     contrast : Contrast or None
     rna, other_scores : CompanionData or None
     umap : array (n_cells, 2), or None
+    space : "canonical" or "published", or None
+        The space of the UMAP that figures compute; None if a UMAP is given.
     """
 
     motifs: list[Motif]
@@ -108,6 +112,7 @@ class MotifInsertionInputs:
     rna: CompanionData | None
     other_scores: CompanionData | None
     umap: NDArray[Any] | None
+    space: Space | None
 
 
 def open_inputs(model: Model, options: MotifInsertionOptions) -> MotifInsertionInputs:
@@ -128,7 +133,8 @@ def open_inputs(model: Model, options: MotifInsertionOptions) -> MotifInsertionI
     for companion in (rna, other):
         if companion is not None:
             companion.require_finite()
-    return MotifInsertionInputs(motifs, show, windows, groups, contrast, rna, other, umap)
+    space = choose_space([model], options.space) if umap is None else None
+    return MotifInsertionInputs(motifs, show, windows, groups, contrast, rna, other, umap, space)
 
 
 def _groups(model: Model, column: str | None) -> CellGroups | None:
