@@ -145,7 +145,8 @@ def compare_expression(
     Returns
     -------
     DataFrame
-        tf, r, kind, and r_other if there are other scores; a row for each motif whose factor is expressed and varies.
+        tf, r, kind, and r_other if there are other scores; a row for each motif whose factor is expressed and varies. `chance` and
+        `chance_sd` are mean and standard deviation of r over all permutations of the cells. `responds` is that of `factors`.
     DataFrame or None
         For each kind: n, median |r| of both, and statistic and p of the two-sided Wilcoxon signed-rank test of |r| against
         |r_other|. None without other scores. The column `note` says why a test is NaN.
@@ -170,7 +171,11 @@ def compare_expression(
         )
     table = table[~is_undefined]
     mean_r = table[["r", "r_other"]].mean(axis=1) if other is not None else table["r"]
-    table = table.assign(kind=np.where(mean_r > 0, "activating", "repressive"))
+    # Over all permutations of n values, r has mean 0 and variance 1 / (n - 1).
+    kind = np.where(mean_r > 0, "activating", "repressive")
+    table = table.assign(kind=kind, chance=0.0, chance_sd=(len(cells) - 1) ** -0.5)
+    if "responds" in factors:
+        table["responds"] = factors["responds"].loc[table.index].astype(bool)
     table = table.sort_values("r", ascending=False)
     return table, signed_rank(table) if other is not None else None
 
