@@ -51,14 +51,14 @@ def describe(result: ad.AnnData) -> Description:
             "umap": f"Each point is a cell, coloured by its z-score. Titles have the deviation of the effect over cells ({unit}): "
             f"if it is small, the colours show small differences.{grey}",
             "precision_recall": f"How well a factor's activity finds the cells of the first group.{grey}",
-            "expression": "Correlation over cells of each factor's activity with the expression of its gene. The band is where it lies "
-            f"if expression is exchanged between cells at random (mean ± 2 SD).{grey}",
+            "expression": "Correlation over cells of each factor's activity with the expression of its gene. The band is where it "
+            f"lies if expression is exchanged between cells at random (mean ± 2 SD).{grey}",
             "factors": f"Effect of each motif: mean and standard deviation over cells ({unit}), the mean effect of its shuffles, "
             "and the tests against them (logit). Ignored motifs are last.",
             "group_means": f"Mean z-score of each motif in each {group_by}. Motifs whose effects differ most come first.",
             "group_effects": f"Mean effect of each motif in each {group_by} ({unit}), in the same order.",
             "contrast": f"How well each activity finds the cells of the first group. The difference is that of mean "
-            f"effects ({unit}). By chance the AUROC is 0.5.",
+            f"effects ({unit}).",
         },
         how_to_read=[
             f"The effect of a motif in a cell is the change of the {unit} when the motif replaces the centre of a background, as a "
@@ -73,7 +73,7 @@ def describe(result: ad.AnnData) -> Description:
         next_steps=list(_next_steps(result)),
         key_columns={
             "factors": ["tf", "mean", "deviation", "q", "responds", "p_mean", "p_spread"],
-            "contrast": ["tf", "auroc", "difference", "aupr", "aupr_by_chance", "responds"],
+            "contrast": ["tf", "auroc", "auroc_by_chance", "difference", "aupr", "aupr_by_chance", "responds"],
             "expression": ["tf", "r", "r_other", "chance", "chance_sd", "kind", "responds"],
         },
         units=dict.fromkeys(("mean", "deviation", "difference"), unit)
