@@ -22,7 +22,7 @@ MOTIFS = ("ATGAGTCATC", "AGATAAGAGC")
 N_SITES = 6
 TINY = ["--width", "0.12", "--embedding-size", "8", "--batch-size", "16", "--precision", "float32", "--batch-key", "batch"]
 # The intercepts of the cells need some hundred steps to follow depth.
-N_EPOCHS = {"nothing": 2, "depth": 8, "sequence": 6}
+N_EPOCHS = {"nothing": 2, "depth": 6, "sequence": 5}
 REGIONS = [f"chr1:{peak * SPACING + 100}-{peak * SPACING + 100 + PEAK_WIDTH}" for peak in range(3)]
 ANALYSES = {
     "embedding": {"group_by": "cell_type", "umap": False},
@@ -90,6 +90,7 @@ def test_training_export_card_readme_and_info_give_the_verdict(fitted):
     assert (run.verdict["learnt"], run.verdict["split"]) == (learnt, "validation")
     assert (card.verdict.learnt, card.verdict.split) == (learnt, "test")
     assert run.verdict["statement"] in trained
+    assert all("chance" in row.baselines for row in card.evaluation)
     assert ("Train on before you use it" in trained) == (learnt != "sequence")
     texts = [trained, exported, (folder / "package/README.md").read_text(), said("info", folder / "package")]
     assert [verdicts_in(text) for text in texts] == [[learnt]] * 4
