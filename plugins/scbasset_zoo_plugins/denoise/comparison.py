@@ -32,7 +32,7 @@ mean, and whether the denoised value is lower than that of the counts, or within
 
 N_COMPONENTS = 50
 CELLS_PER_BATCH = 1024
-CELLS_FOR_CHANCE = 1_000
+CELLS_FOR_CHANCE = 500  # their pairs give chance to the third digit, in little memory for tens of thousands of genes
 RNA_OVER_GENES = "correlation with RNA over genes, mean over cells"
 RNA_OVER_CELLS = "correlation with RNA over cells, mean over genes"
 WORSE = "lower than for the counts"
