@@ -78,6 +78,7 @@ def depth_correlations(cells: pd.DataFrame, depths: Mapping[str, NDArray[Any]]) 
             "split": "all",
             "value": float(np.corrcoef(np.log(n_open[has_peaks]), depth[has_peaks])[0, 1]),
             "n": int(has_peaks.sum()),
+            "baselines": {"chance": 0.0},
         }
         for name, depth in depths.items()
         if np.ptp(depth[has_peaks]) > 0

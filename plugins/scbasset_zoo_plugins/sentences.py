@@ -21,15 +21,15 @@ def score_of(table: pd.DataFrame, metric: str, column: str) -> float | None:
     return None if np.isnan(score) else score
 
 
-def beside_chance(table: pd.DataFrame, metric: str, column: str, chance_column: str = CHANCE) -> str:
-    """Return what a score is for permuted labels, as the end of a sentence; "" if the table does not have it."""
+def beside_chance(table: pd.DataFrame, metric: str, column: str, chance_column: str = CHANCE, permuted: str = "labels") -> str:
+    """Return what a score is for permuted labels or cells, as the end of a sentence; "" if the table does not have it."""
     score, chance, deviation = (score_of(table, metric, name) for name in (column, chance_column, CHANCE_SD))
     if score is None or chance is None:
         return ""
     by_chance = f"{chance:.3f}" + (f" ± {deviation:.3f}" if deviation is not None else "")
     if deviation is not None and score <= chance + N_SD * deviation:
-        return f", which is no better than with permuted labels ({by_chance})"
-    return f" ({by_chance} with permuted labels)"
+        return f", which is no better than with permuted {permuted} ({by_chance})"
+    return f" ({by_chance} with permuted {permuted})"
 
 
 def warnings_in(recorded: Mapping[str, Any]) -> list[str]:

@@ -1,6 +1,7 @@
 """Denoised accessibility is the logits without the intercept; its agreement with labels and RNA is what others compute."""
 
 import gzip
+from itertools import permutations
 
 import anndata as ad
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from helpers import toy
 from helpers.gtf import GTF_LINE
 from helpers.planted import planted_package
-from scbasset_zoo_plugins.denoise.agreement import Correlations, Profiles, rank_distances
+from scbasset_zoo_plugins.denoise.agreement import Correlations, Profiles, chance_of_mean_correlation, rank_distances
 from scbasset_zoo_plugins.denoise.analysis import Denoise
 from scipy import sparse
 from scipy.spatial.distance import pdist, squareform
@@ -221,6 +222,28 @@ def test_correlations_of_blocks_are_those_of_the_whole():
     np.testing.assert_allclose(found.per_gene(), [pearsonr(x, y)[0] for x, y in zip(a.T, b.T, strict=True)])
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+def test_chance_of_a_mean_correlation_is_that_over_all_permutations(axis):
+    rng = np.random.default_rng(axis)
+    levels = rng.normal(size=7)  # of genes, so that cells correlate by chance
+    first, second = (levels + rng.normal(size=(6, 7)) for _ in range(2))
+    lines = lambda matrix: matrix if axis else matrix.T  # noqa: E731
+    correlated = lambda order: [pearsonr(a, b)[0] for a, b in zip(lines(first), lines(second[list(order)]), strict=True)]  # noqa: E731
+    means = [np.mean(correlated(order)) for order in permutations(range(6))]
+    chance = chance_of_mean_correlation(first, second, axis, 6)
+    assert chance == pytest.approx((np.mean(means), np.std(means)), abs=1e-9)
+    assert chance_of_mean_correlation(first, second, axis, 501).deviation == pytest.approx(chance.deviation / 10)
+    assert np.isnan(chance_of_mean_correlation(np.ones((6, 7)), second, axis, 6)).all()
+    assert np.isnan(chance_of_mean_correlation(first[:2, :2], second[:2, :2], axis, 2)).all()
+
+
+def test_a_gene_that_does_not_vary_is_left_out_of_chance():
+    first, second = np.random.default_rng(0).normal(size=(2, 6, 7))
+    without = chance_of_mean_correlation(first, second, 0, 6)
+    more = np.column_stack([first, np.full(6, 0.1)]), np.column_stack([second, second[:, 0]])
+    assert chance_of_mean_correlation(*more, 0, 6) == pytest.approx(without)
+
+
 def test_correlations_of_what_does_not_vary_or_of_two_values_are_undefined():
     rng = np.random.default_rng(3)
     a, b = np.repeat([[0.1, 0.3, 0.7]], 1_000, axis=0), rng.random((1_000, 3))
@@ -348,6 +371,21 @@ def test_a_model_of_known_truth_is_nearer_to_labels_and_rna_than_the_counts(tmp_
     assert len(metrics) == 6
     assert (metrics["denoised"] > metrics["counts"]).all(), metrics
     assert len(result.uns["denoise"]["warnings"]) == 0
+    of_rna = [name for name in metrics.index if name.startswith("correlation with RNA")]
+    for side in ("counts", "denoised"):
+        above = metrics.loc[of_rna, side] - metrics.loc[of_rna, f"chance_{side}"]
+        assert (above > 3 * metrics.loc[of_rna, "chance_sd"]).all()
+    # The same RNA, of other cells.
+    rna.obs_names = np.random.default_rng(1).permutation(rna.obs_names)
+    permuted = sz.run("denoise", model, genome=simulation.genome, counts=simulation.matrix, **options)
+    assert permuted.uns["metrics"].loc[of_rna, "note"].str.contains("within 3 standard deviations of chance").all()
+    assert permuted.uns["denoise"]["warnings"].tolist() == [f"The denoised values are no better than chance: {', '.join(of_rna)}."]
+    said = Denoise().describe(permuted).findings
+    assert sum("no better than with permuted cells" in sentence for sentence in said) == 2
+    chance = permuted.uns["metrics"].loc[of_rna, ["chance_counts", "chance_denoised"]].to_numpy()
+    for ax, expected in zip(Denoise().plot(permuted)["correlation_with_RNA"].axes, chance, strict=True):
+        dashed = [line.get_segments()[0][0, 1] for line in ax.collections]
+        assert dashed == pytest.approx(expected.tolist())
 
 
 def test_counts_are_compared_at_their_own_peaks_or_at_those_that_are_given(model, genome, counts, peaks, capsys):

@@ -122,12 +122,14 @@ def test_agreement_with_rna_is_said_and_what_was_not_compared_too():
     assert "was not compared" in text_of(denoised())
 
 
-def compared(rows, warnings=()):
+def compared(rows, warnings=(), chance=None):
     result = embedded()
     result.obs["batch"] = np.where(np.arange(60) % 3 == 0, "one", "two")
     result.uns = {"batch_correction": {"group_by": "type", "batch_key": "batch", "warnings": np.array(warnings, dtype=object)}}
     table = pd.DataFrame.from_dict(rows, orient="index", columns=["kind", "iLISI, rescaled", "label score at 50"])
     result.uns["comparison"] = table.rename_axis("method")
+    if chance is not None:
+        result.uns["chance"] = pd.DataFrame({"chance": chance, "chance_sd": 0.01})
     return BatchCorrection().describe(result)
 
 
@@ -143,6 +145,9 @@ def test_the_best_correction_a_change_and_warnings_are_said():
     assert "harmony on scBasset keeps type apart best (label score at 50: 0.820)." in text
     assert "From scBasset to scBasset-BC, the iLISI, rescaled fell from 0.410 to 0.090, and the label score at 50 fell" in text
     assert text.endswith("Mixing fell.")
+    text = text_of(compared(rows, chance={"iLISI, rescaled": 0.95, "label score at 50": 0.3}))
+    assert "mixes the batches best (iLISI, rescaled: 0.690, 0.950 with permuted batches and groups)." in text
+    assert "keeps type apart best (label score at 50: 0.820, 0.300 with permuted batches and groups)." in text
 
 
 def test_a_model_alone_has_its_scores_and_is_told_what_to_compare_with():

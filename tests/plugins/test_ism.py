@@ -423,6 +423,30 @@ def test_effects_of_random_weights_are_within_the_spread_of_random_positions(mod
     assert "latent" in Ism().describe(latent).findings[0]
 
 
+@pytest.mark.parametrize("p", [0.0008, 0.5])
+@pytest.mark.parametrize("learnt", ["", "nothing", "depth", "sequence"])
+def test_the_comparison_with_shuffled_regions_defers_to_the_verdict(compared, learnt, p):
+    _, _, result = compared
+    result = result.assign(random_p_overall=p).assign_attrs(model_learnt=learnt)
+    described = Ism().describe(result)
+    sentence = described.findings[0]
+    defers = sentence.startswith(f"The comparison with shuffled regions (p {p:.2g}) is no evidence, because")
+    assert defers == (learnt in ("nothing", "depth"))
+    assert ("larger effects" in sentence) == (not defers)
+    assert any(step.startswith("Train the model on") for step in described.next_steps) == defers
+
+
+def test_the_result_has_what_the_model_learnt(tmp_path):
+    verdict = {"learnt": "depth", "split": "test", "p_sequence": 0.5, "p_cells": 0.001, "p_depth": 0.5, "statement": "Depth."}
+    model = sz.open_model(toy.toy_package(tmp_path / "toy", verdict=verdict).folder, "cpu")
+    options = {"sequences": toy.random_sequences(1), "group_by": "cell_type", "n_controls": 2}
+    assert run(model, **options).attrs["model_learnt"] == "depth"
+    for suffix in (".nc", ".zarr"):
+        run(model, **options, out=tmp_path / f"r{suffix}")
+        read = xr.open_zarr(tmp_path / "r.zarr") if suffix == ".zarr" else xr.open_dataset(tmp_path / "r.nc")
+        assert "is no evidence" in Ism().describe(read).findings[0]
+
+
 def test_a_group_without_effects_has_no_unit_and_is_not_tested(tmp_path):
     cells = pd.DataFrame({"cell_type": ["a", "a", "b"]}, index=["1", "2", "3"])
     embedding = np.array([[0.0] * SIZE, [0.0] * SIZE, [1.0] * SIZE])

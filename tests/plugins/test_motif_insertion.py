@@ -14,6 +14,7 @@ import scanpy as sc
 from helpers import toy
 from helpers.embedded import SIZE, embedded_package, groups
 from helpers.rounding import ROUNDING
+from matplotlib.colors import to_rgba
 from scbasset_zoo_plugins.motif_insertion import analysis as motif_insertion
 from scbasset_zoo_plugins.motif_insertion.analysis import MotifInsertion
 from scbasset_zoo_plugins.motif_insertion.backgrounds import shuffled_backgrounds
@@ -264,6 +265,28 @@ def test_expression_is_correlated_and_tested_against_other_scores(planted_result
     alone = run(model, options, rna=rna).uns["expression"]
     assert (alone["kind"] == np.where(alone["r"] > 0, "activating", "repressive")).all()
     assert "HNF4A" in alone.index
+    gene = rna.to_df()["Spi1"].to_numpy()
+    permuted = [np.corrcoef(scores["SPI1"], rng.permutation(gene))[0, 1] for _ in range(2_000)]
+    assert [*alone.loc["SPI1", ["chance", "chance_sd"]]] == pytest.approx([np.mean(permuted), np.std(permuted)], abs=0.01)
+    by_chance = tests["median_abs_r_by_chance"].to_numpy()
+    assert by_chance == pytest.approx(np.median(np.abs(permuted)), abs=0.01)
+
+
+def test_ignored_factors_are_grey_in_the_figure_of_expression(planted_result):
+    simulation, model, options, _ = planted_result
+    factors = ["SPI1", "CEBPA", "GATA1", "HNF4A", "SOX2"]
+    noise = np.random.default_rng(0).normal(size=(len(simulation.cells), len(factors)))
+    rna = measured(simulation.cells.index, simulation.activities[factors] + noise, factors)
+    for more in ({}, {"compare_with": measured(rna.obs_names, rna.X + noise, factors)}):
+        result = run(model, options, rna=rna, **more)
+        assert result.uns["expression"]["responds"].to_dict() == {factor: factor not in ("HNF4A", "SOX2") for factor in factors}
+        ax = MotifInsertion().plot(result)["expression"].axes[0]
+        grey, *others = ax.collections
+        assert (grey.get_label(), len(grey.get_offsets())) == ("ignored by the network (2)", 2)
+        assert tuple(grey.get_facecolor()[0]) == pytest.approx(to_rgba(GREY))
+        assert sum(len(points.get_offsets()) for points in others) == 3
+        assert all((text.get_color() == GREY) == (text.get_text() in ("HNF4A", "SOX2")) for text in ax.texts)
+    assert "Grey: factors that the network ignores" in MotifInsertion().describe(result).captions["expression"]
 
 
 @pytest.fixture(scope="module")

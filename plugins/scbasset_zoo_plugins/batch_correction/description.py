@@ -60,11 +60,17 @@ def _findings(result: ad.AnnData, table: pd.DataFrame, batch_key: str, group_by:
     scores += [(LABEL_SCORE, f"keeps {group_by} apart best")] if group_by and has_values(table, LABEL_SCORE) else []
     for score, best in scores:
         if len(table) == 1:
-            yield f"Its {score} is {table[score].iloc[0]:.3f}."
+            yield f"Its {score} is {table[score].iloc[0]:.3f}{_beside_chance(result, score)}."
         else:
-            yield f"{table[score].idxmax()} {best} ({score}: {table[score].max():.3f})."
+            yield f"{table[score].idxmax()} {best} ({score}: {table[score].max():.3f}{_beside_chance(result, score)})."
     yield from _against_uncorrected(table, [score for score, _ in scores])
     yield from warnings_in(result.uns["batch_correction"])
+
+
+def _beside_chance(result: ad.AnnData, score: str) -> str:
+    """Return what a score is if batches and groups are exchanged at random, after a comma; "" if it is not known."""
+    chance = score_of(result.uns[CHANCE], score, CHANCE) if CHANCE in result.uns else None
+    return "" if chance is None else f", {chance:.3f} with permuted batches and groups"
 
 
 def _against_uncorrected(table: pd.DataFrame, scores: list[str]) -> Iterator[str]:

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scbasset_zoo.extend.chance import NO_CHANCE, Chance
+
 Array = NDArray[np.float64]
 
 # A variance below this share of the mean square is rounding error of the sums.
@@ -38,6 +40,36 @@ class Correlations:
         """Return the correlation over all cells of each gene; NaN for a gene that does not vary, or with fewer than three cells."""
         assert isinstance(self._sums, np.ndarray)
         return _pearson(self._sums, self._n)
+
+
+def chance_of_mean_correlation(first: NDArray[Any], second: NDArray[Any], axis: int, n_cells: int) -> Chance:
+    """Return what the mean correlation of two matrices is if rows of the second move to other cells at random.
+
+    Mean and standard deviation are those over all permutations (Hoeffding 1951): the mean of products[i, order[i]] over i has the
+    mean of all products. Its variance is their mean square, without the means of rows and columns, over the number of cells less 1.
+
+    Parameters
+    ----------
+    first, second : arrays (cells, genes)
+        Cells may be a random part of all cells.
+    axis : 0 or 1
+        Correlate over cells (0), for the mean over genes; or over genes (1), for the mean over cells.
+    n_cells : int
+        Number of all cells. The standard deviation is that of a mean correlation of so many cells.
+
+    Returns
+    -------
+    Chance
+        Genes or cells whose correlation is undefined are left out. NaN if fewer than two cells or no gene are left.
+    """
+    a, b = (_unit_vectors(matrix.astype(np.float64), axis) for matrix in (first, second))
+    defined = np.isfinite(a).all(axis=axis) & np.isfinite(b).all(axis=axis)
+    if first.shape[axis] < 3 or defined.sum() < 1 + axis:
+        return NO_CHANCE
+    a, b = (matrix.compress(defined, axis=1 - axis) for matrix in (a, b))
+    products = a @ b.T if axis else a @ b.T * (len(a) / a.shape[1])
+    centred = products - products.mean(axis=0) - products.mean(axis=1, keepdims=True) + products.mean()
+    return Chance(float(products.mean()), float(np.sqrt(np.square(centred).mean() / (n_cells - 1))))
 
 
 class Profiles:
@@ -116,6 +148,15 @@ def rank_distances(first: NDArray[Any], second: NDArray[Any], cells: NDArray[np.
         nearer = (distances < own).sum(axis=1) + ((distances == own).sum(axis=1) - 1) / 2
         ranks.append(nearer / (len(second) - 1))
     return np.concatenate(ranks)
+
+
+def _unit_vectors(matrix: Array, axis: int) -> Array:
+    """Return a matrix whose lines along an axis have mean 0 and length 1; NaN for a line that does not vary."""
+    centred = matrix - matrix.mean(axis=axis, keepdims=True)
+    squares = np.square(centred).sum(axis=axis, keepdims=True)
+    varies = squares > _ROUNDING * np.square(matrix).sum(axis=axis, keepdims=True)
+    unit: Array = centred / np.sqrt(np.where(varies, squares, np.nan))
+    return unit
 
 
 def _sums(a: Array, b: Array, axis: int) -> Array:

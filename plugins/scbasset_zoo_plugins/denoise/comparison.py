@@ -15,7 +15,7 @@ from scbasset_zoo.extend.analysis import Context
 from scbasset_zoo.extend.chance import AT_CHANCE, N_DEVIATIONS, NO_CHANCE, Chance, chance_of
 from scbasset_zoo.extend.companion_data import CompanionData
 from scbasset_zoo.extend.embedding import EmbeddedCells, UndefinedScore, reasons_of_undefined
-from scbasset_zoo_plugins.denoise.agreement import Correlations, Profiles, rank_distances
+from scbasset_zoo_plugins.denoise.agreement import Correlations, Profiles, chance_of_mean_correlation, rank_distances
 from scbasset_zoo_plugins.denoise.denoised import Denoised
 from scbasset_zoo_plugins.denoise.inputs import JOINT_KEYS, DenoiseInputs, DenoiseOptions
 from scbasset_zoo_plugins.metrics import LabelScore, problem_of_labels
@@ -32,6 +32,9 @@ mean, and whether the denoised value is lower than that of the counts, or within
 
 N_COMPONENTS = 50
 CELLS_PER_BATCH = 1024
+CELLS_FOR_CHANCE = 500  # their pairs give chance to the third digit, in little memory for tens of thousands of genes
+RNA_OVER_GENES = "correlation with RNA over genes, mean over cells"
+RNA_OVER_CELLS = "correlation with RNA over cells, mean over genes"
 WORSE = "lower than for the counts"
 HEAT_MAP_CELLS, HEAT_MAP_PEAKS = 200, 300
 
@@ -47,7 +50,7 @@ def add_metrics(
     rows: list[MetricRow] = []
     if inputs.rna is not None:
         assert genes is not None
-        rows += _compare_with_rna(result, inputs, genes, context)
+        rows += _compare_with_rna(result, inputs, genes, options.seed, context)
     if inputs.labels is not None:
         rows += _compare_with_labels(inputs, peaks, options.max_cells, rng)
     if inputs.joint is not None:
@@ -82,20 +85,17 @@ def _rank_distances(result: ad.AnnData, joint: CompanionData, max_cells: int, rn
     return "RNA/ATAC rank distance, mean over cells", np.nan, mean, np.nan, *chance, len(sample), note
 
 
-def _compare_with_rna(result: ad.AnnData, inputs: DenoiseInputs, genes: Denoised, context: Context) -> list[MetricRow]:
+def _compare_with_rna(result: ad.AnnData, inputs: DenoiseInputs, genes: Denoised, seed: int, context: Context) -> list[MetricRow]:
     """Correlate gene scores with expression, for each cell over genes and for each gene over cells."""
     assert inputs.rna is not None
-    assert inputs.weights is not None
     cells = inputs.rna.cells if inputs.counts is None else np.intersect1d(inputs.rna.cells, inputs.counts.cells)
-    weights = inputs.weights[inputs.scored_genes]
     sides = {side: Correlations() for side in ("counts", "denoised") if side == "denoised" or inputs.counts is not None}
     with context.progress("comparing with RNA", len(cells)) as advance:
         for start in range(0, len(cells), CELLS_PER_BATCH):
             batch = cells[start : start + CELLS_PER_BATCH]
-            expression = _dense(inputs.rna.read(batch)[:, inputs.expressed])
-            sides["denoised"].add(genes.values(batch, inputs.scored_genes), expression)
-            if inputs.counts is not None:
-                sides["counts"].add(_dense(_open(inputs.counts.read(batch)) @ weights.T), expression)
+            expression, scores = _expression_and_scores(inputs, genes, batch)
+            for side, correlations in sides.items():
+                correlations.add(scores[side], expression)
             advance(len(batch))
     per_gene = inputs.genes.iloc[inputs.scored_genes][["gene_name", "n_peaks"]].copy()
     per_cell = pd.DataFrame(np.nan, index=result.obs_names, columns=list(sides))
@@ -105,14 +105,25 @@ def _compare_with_rna(result: ad.AnnData, inputs: DenoiseInputs, genes: Denoised
         result.obs[f"rna_correlation_{side}"] = per_cell[side].to_numpy()
     result.uns["correlation_with_RNA"] = per_gene
     of_cells = per_cell.iloc[cells]
-    no_chance = (np.nan,) * 3
-    return [
-        (f"correlation with RNA over {over}, mean over {rows}", *_means(table), *no_chance, len(cells), note)
-        for over, rows, table, note in (
-            ("genes", "cells", of_cells, _left_out(of_cells, sides, "cells")),
-            ("cells", "genes", per_gene, _left_out(per_gene, sides, "genes")),
-        )
-    ]
+    expression, scores = _expression_and_scores(inputs, genes, _sample(cells, CELLS_FOR_CHANCE, np.random.default_rng(seed)))
+    rows = []
+    for metric, axis, table, lines in ((RNA_OVER_GENES, 1, of_cells, "cells"), (RNA_OVER_CELLS, 0, per_gene, "genes")):
+        chance = {side: chance_of_mean_correlation(scores[side], expression, axis, len(cells)) for side in sides}
+        means = {side: float(table[side].mean()) for side in sides}
+        rows.append(_row(metric, means, chance, len(cells), [_left_out(table, sides, lines)]))
+    return rows
+
+
+def _expression_and_scores(
+    inputs: DenoiseInputs, genes: Denoised, cells: NDArray[np.intp]
+) -> tuple[NDArray[Any], dict[str, NDArray[Any]]]:
+    """Return expression, and gene scores by counts (if there are any) and by denoised values: each (cells, genes)."""
+    assert inputs.rna is not None
+    assert inputs.weights is not None
+    scores = {"denoised": genes.values(cells, inputs.scored_genes)}
+    if inputs.counts is not None:
+        scores["counts"] = _dense(_open(inputs.counts.read(cells)) @ inputs.weights[inputs.scored_genes].T)
+    return _dense(inputs.rna.read(cells)[:, inputs.expressed]), scores
 
 
 def _compare_with_labels(inputs: DenoiseInputs, peaks: Denoised, max_cells: int, rng: np.random.Generator) -> list[MetricRow]:
@@ -132,25 +143,29 @@ def _compare_with_labels(inputs: DenoiseInputs, peaks: Denoised, max_cells: int,
     chance: dict[str, dict[str, Chance]] = {}
     for side, profiles in sides.items():
         compared = _Compared(profiles.take(varies), inputs.labels[cells[varies]])
-        scores[side] = compared.scores(compared.cells)
-        chance[side] = chance_of(compared.scores, compared.cells, ["labels"])
-    return [_label_row(metric, scores, chance, int(varies.sum()), left_out) for metric in scores["denoised"]]
+        for metric, score in compared.scores(compared.cells).items():
+            scores.setdefault(metric, {})[side] = score
+        for metric, by_chance in chance_of(compared.scores, compared.cells, ["labels"]).items():
+            chance.setdefault(metric, {})[side] = by_chance
+    rows = []
+    for metric, of_sides in scores.items():
+        notes = [*dict.fromkeys(reasons_of_undefined(of_sides).values()), left_out]
+        rows.append(_row(metric, of_sides, chance.get(metric, {}), int(varies.sum()), notes, note_if_worse=True))
+    return rows
 
 
-def _label_row(
-    metric: str, scores: dict[str, dict[str, float]], chance: dict[str, dict[str, Chance]], n_cells: int, left_out: str
+def _row(
+    metric: str, scores: dict[str, float], chance: dict[str, Chance], n_cells: int, notes: list[str], *, note_if_worse: bool = False
 ) -> MetricRow:
-    before, after = (scores.get(side, {}).get(metric, np.nan) for side in ("counts", "denoised"))
-    of_counts, of_denoised = (chance.get(side, {}).get(metric, NO_CHANCE) for side in ("counts", "denoised"))
+    """Return the row of a metric, by its scores and their chance for the counts, if there are any, and the denoised values."""
+    before, after = (float(scores.get(side, np.nan)) for side in ("counts", "denoised"))
+    of_counts, of_denoised = (chance.get(side, NO_CHANCE) for side in ("counts", "denoised"))
     deviation = float(np.fmax(of_counts.deviation, of_denoised.deviation))
-    reasons = reasons_of_undefined({"counts": before, "denoised": after}).values()
-    notes = [*dict.fromkeys(reasons), left_out]
-    if after < before - N_DEVIATIONS * deviation:
-        notes.append(WORSE)
+    if note_if_worse and after < before - N_DEVIATIONS * deviation:
+        notes = [*notes, WORSE]
     if of_denoised.covers(after):
-        notes.append(AT_CHANCE)
-    note = "; ".join(filter(None, notes))
-    return metric, float(before), float(after), of_counts.mean, of_denoised.mean, deviation, n_cells, note
+        notes = [*notes, AT_CHANCE]
+    return metric, before, after, of_counts.mean, of_denoised.mean, deviation, n_cells, "; ".join(filter(None, notes))
 
 
 class _Compared:
@@ -222,11 +237,6 @@ def _open(counts: sparse.csr_matrix | NDArray[Any]) -> sparse.csr_matrix:
 def _dense(values: Any) -> NDArray[Any]:
     """Return a sparse or dense array as a dense one."""
     return values.toarray() if sparse.issparse(values) else np.asarray(values)
-
-
-def _means(table: pd.DataFrame) -> tuple[float, float]:
-    """Return the mean of the column counts, NaN if there is none, and of the column denoised. Missing values are left out."""
-    return (float(table["counts"].mean()) if "counts" in table else np.nan), float(table["denoised"].mean())
 
 
 def _left_out(table: pd.DataFrame, sides: Iterable[str], rows: str) -> str:

@@ -9,12 +9,12 @@ import pandas as pd
 
 from scbasset_zoo.extend.console import option
 from scbasset_zoo.extend.description import Description
+from scbasset_zoo_plugins.denoise.comparison import RNA_OVER_CELLS, RNA_OVER_GENES
 from scbasset_zoo_plugins.sentences import CHANCE_SD, beside_chance, change, score_of, warnings_in
 
 CHANCE_COUNTS, CHANCE_DENOISED = "chance_counts", "chance_denoised"
 SILHOUETTE = "silhouette width of labels"
 LABEL_SCORES = ("label score at 50", "label score at 10")
-RNA = ("correlation with RNA over genes, mean over cells", "correlation with RNA over cells, mean over genes")
 RANK_DISTANCE = "RNA/ATAC rank distance, mean over cells"
 
 
@@ -30,12 +30,15 @@ def describe(result: ad.AnnData) -> Description:
             f"cells. Both are ordered by clustering of the denoised values.{coloured} Red: more open than the peak's mean; blue: "
             "less.",
             "correlation_with_RNA": "Correlation of gene scores with expression: for each cell over genes (left), and for each "
-            "gene over cells (right). A box spans the middle half, the line is the median.",
+            "gene over cells (right). A box spans the middle half, the line is the median. Dashed: the mean by chance, if the RNA "
+            "of the cells is exchanged at random.",
             "rank_distance": "How many other cells have RNA that is nearer to a cell's ATAC than its own RNA, as a share. 0 is "
             "best, and 0.5 is chance.",
             "genes_by_correlation_with_RNA": "Correlation over cells of a gene's score, the mean over its n_peaks peaks, with its "
-            "expression. Genes that follow their expression best come first.",
-            "metrics": "Agreement of the counts and of the denoised values with groups and RNA.",
+            "expression. Genes that follow their expression best come first. By chance a correlation is 0, with a standard "
+            "deviation of 1 / sqrt(number of cells - 1).",
+            "metrics": "Agreement of the counts and of the denoised values with groups and RNA, and what it would be by chance: if "
+            "groups, or the RNA of cells, are exchanged between cells at random.",
         },
         how_to_read=[
             "Denoised values are the model's logits without the intercept of the cell, so that cells of any depth can be compared. "
@@ -86,9 +89,11 @@ def _groups(table: pd.DataFrame) -> Iterator[str]:
 
 
 def _rna(table: pd.DataFrame) -> Iterator[str]:
-    for name in RNA:
+    for name in (RNA_OVER_GENES, RNA_OVER_CELLS):
         before, after = score_of(table, name, "counts"), score_of(table, name, "denoised")
         if after is not None:
-            yield f"The {name}, {change(before, after)} by denoising." if before is not None else f"The {name}, is {after:.3f}."
+            by_chance = beside_chance(table, name, "denoised", CHANCE_DENOISED, "cells")
+            changed = f"is {after:.3f}" if before is None else f"{change(before, after)} by denoising"
+            yield f"The {name}, {changed}{by_chance}."
     if (distance := score_of(table, RANK_DISTANCE, "denoised")) is not None:
         yield f"For a cell, {distance:.1%} of the other cells have RNA that is nearer to its ATAC than its own (chance 50%)."

@@ -11,8 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
+from scbasset_zoo_plugins.denoise.comparison import RNA_OVER_CELLS, RNA_OVER_GENES
 from scbasset_zoo_plugins.legends import add_legend, make_room, style_handles
 from scbasset_zoo_plugins.palette import DIVERGING, GREY, SKY_BLUE, VERMILION, Style, centred_limits, label_column, styles
+from scbasset_zoo_plugins.sentences import score_of
 
 COLOUR_OF_SIDE = {"counts": GREY, "denoised": SKY_BLUE}
 HEIGHT = 5.0  # inches
@@ -66,11 +68,14 @@ def _label_strip(figure: Figure, ax: Axes, labels: list[str], style_of_label: di
 
 
 def _correlations(result: ad.AnnData) -> Figure:
-    """Draw the correlations with RNA, per cell and per gene, as box plots."""
+    """Draw the correlations with RNA, per cell and per gene, as box plots, and their means by chance as dashed lines."""
     per_cell = result.obs.filter(like="rna_correlation_").rename(columns=lambda name: name.removeprefix("rna_correlation_"))
-    panels = {"of each cell, over genes": per_cell, "of each gene, over cells": result.uns["correlation_with_RNA"]}
+    panels = (
+        ("of each cell, over genes", per_cell, RNA_OVER_GENES),
+        ("of each gene, over cells", result.uns["correlation_with_RNA"], RNA_OVER_CELLS),
+    )
     figure = Figure(figsize=(7, 3.5), layout="constrained")
-    for ax, (title, table) in zip(figure.subplots(1, 2), panels.items(), strict=True):
+    for ax, (title, table, metric) in zip(figure.subplots(1, 2), panels, strict=True):
         sides = [side for side in ("counts", "denoised") if side in table]
         values = [table[side].dropna().to_numpy() for side in sides]
         plot = ax.boxplot(values, tick_labels=sides, widths=0.5, showfliers=False, patch_artist=True)
@@ -78,8 +83,13 @@ def _correlations(result: ad.AnnData) -> Figure:
             box.set_facecolor(COLOUR_OF_SIDE[side])
             median.set_color("black")
         ax.axhline(0, color="0.7", linewidth=0.8, zorder=0)
+        for place, side in enumerate(sides, 1):
+            if (chance := score_of(result.uns["metrics"], metric, f"chance_{side}")) is not None:
+                ax.hlines(chance, place - 0.4, place + 0.4, color=VERMILION, linestyle="--", zorder=3, label="mean by chance")
         ax.set(title=f"{title} (n = {len(values[-1]):,})", ylabel="Pearson r with RNA")
         ax.spines[["top", "right"]].set_visible(False)
+    if lines := figure.axes[0].get_legend_handles_labels()[0]:
+        figure.legend(handles=lines[:1], loc="outside upper right", frameon=False)
     return figure
 
 

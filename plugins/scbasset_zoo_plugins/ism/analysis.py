@@ -57,7 +57,7 @@ class Ism(Analysis):
 
         shapes = _shapes(inputs, model.sequence_length)
         to_zarr = context.out is not None and context.out.suffix == ".zarr"
-        head = _coordinates(inputs, model.sequence_length)
+        head = _coordinates(inputs, model)
         if to_zarr:
             assert context.out is not None
             head = head.assign_attrs(scbasset_zoo=json.dumps(context.provenance))
@@ -85,7 +85,7 @@ class Ism(Analysis):
             tables["largest_importance"] = ("region", inputs.dimension), largest
             if options.n_controls:
                 tables = tables.assign(compare_with_controls(model, inputs, options.n_controls, options.seed, stretches, context))
-            say(verdict(tables))
+            say(verdict(tables.assign_attrs(head.attrs)))
         if to_zarr:
             assert context.out is not None
             head.merge(tables).to_zarr(context.out, mode="a", zarr_format=_ZARR_FORMAT, consolidated=True)
@@ -118,11 +118,11 @@ def _shapes(inputs: IsmInputs, length: int) -> dict[str, tuple[dict[str, int], t
     }
 
 
-def _coordinates(inputs: IsmInputs, length: int) -> xr.Dataset:
-    """Return the coordinates of the result, without its arrays."""
+def _coordinates(inputs: IsmInputs, model: Model) -> xr.Dataset:
+    """Return the coordinates and attributes of the result, without its arrays."""
     import xarray as xr
 
-    var = inputs.windows.var
+    var, length = inputs.windows.var, model.sequence_length
     coordinates: dict[str, Any] = {
         "region": var.index.to_numpy(str),
         "position": np.arange(length),
@@ -142,7 +142,11 @@ def _coordinates(inputs: IsmInputs, length: int) -> xr.Dataset:
         "random_p_overall": "the same for the largest sum over all groups or cells, in units of the spread",
         "window_start": "first base of the region's window, from 0",
     }
-    attributes = {"meaning": json.dumps(meaning), "measure": inputs.search.measure if inputs.search is not None else ""}
+    attributes = {
+        "meaning": json.dumps(meaning),
+        "measure": inputs.search.measure if inputs.search is not None else "",
+        "model_learnt": model.card.verdict.learnt if model.card.verdict is not None else "",
+    }
     return xr.Dataset(coords=coordinates, attrs=attributes)
 
 

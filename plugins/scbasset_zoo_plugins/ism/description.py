@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
 MAX_P = 0.05
+# What a model may have learnt, by the verdict of its card, without the sequence.
+WITHOUT_SEQUENCE = ("depth", "nothing")
 
 
 def verdict(result: xr.Dataset) -> str:
@@ -27,6 +29,11 @@ def verdict(result: xr.Dataset) -> str:
             "The effects were not compared with those in shuffled sequences, so they may be within the spread of random positions."
         )
     p, largest = float(result["random_p_overall"]), float(np.nan_to_num(in_spreads(result)).max())
+    if result.attrs.get("model_learnt") in WITHOUT_SEQUENCE:
+        return (
+            f"The comparison with shuffled regions (p {p:.2g}) is no evidence, because the model learnt nothing about sequence. "
+            "Shuffling breaks up repeats, to which any network responds."
+        )
     if p > MAX_P:
         return (
             "The effects are within the spread of random positions: the strongest 10 bp of the regions have no larger effects than "
@@ -69,7 +76,7 @@ def describe(result: xr.Dataset) -> Description:
             "The spread is the root mean square of importance over all bases of shuffled regions. It says what bases do in "
             "sequences without function, so an effect of one or two spreads means little.",
             "Larger effects than in shuffled regions are no proof that the model learnt: shuffling breaks up runs of one base and "
-            "other repeats, to which any network responds. Compare the model's AUROC with chance.",
+            "other repeats, to which any network responds. The verdict on the model, above, says whether it did.",
             "p of a match is the share of places of the shuffled scores where its PWM scores as high. q is Benjamini and "
             "Hochberg's over all matches that were tested. The relative score is the score divided by the spread.",
         ],
@@ -118,6 +125,8 @@ def _place(result: xr.Dataset, region: int, position: int) -> str:
 def _next_steps(result: xr.Dataset, dimension: str) -> Iterator[str]:
     if dimension != "latent" and "match" not in result.dims:
         yield f"Give {option('motifs')}, to name the motifs that the important bases are part of."
-    if "random_spread" in result and float(result["random_p_overall"]) > MAX_P:
+    if result.attrs.get("model_learnt") in WITHOUT_SEQUENCE:
+        yield "Train the model on, or on more cells or peaks, before you interpret effects of bases."
+    elif "random_spread" in result and float(result["random_p_overall"]) > MAX_P:
         yield "Compare the model's AUROC with chance, in its card or by the command info, and try regions that it predicts well."
     yield "Run motif-insertion with the same motifs, to see their effect in sequences other than these."

@@ -51,7 +51,8 @@ def describe(result: ad.AnnData) -> Description:
             "umap": f"Each point is a cell, coloured by its z-score.{_map_space(settings)} Titles have the deviation of the "
             f"effect over cells ({unit}): if it is small, the colours show small differences.{grey}",
             "precision_recall": f"How well a factor's activity finds the cells of the first group.{grey}",
-            "expression": "Correlation over cells of each factor's activity with the expression of its gene.",
+            "expression": "Correlation over cells of each factor's activity with the expression of its gene. The band is where it "
+            f"lies if expression is exchanged between cells at random (mean ± 2 SD).{grey}",
             "factors": f"Effect of each motif: mean and standard deviation over cells ({unit}), the mean effect of its shuffles, "
             "and the tests against them (logit). Ignored motifs are last.",
             "group_means": f"Mean z-score of each motif in each {group_by}. Motifs whose effects differ most come first.",
@@ -73,7 +74,8 @@ def describe(result: ad.AnnData) -> Description:
         next_steps=list(_next_steps(result)),
         key_columns={
             "factors": ["tf", "mean", "deviation", "q", "responds", "p_mean", "p_spread"],
-            "contrast": ["tf", "auroc", "difference", "aupr", "responds"],
+            "contrast": ["tf", "auroc", "auroc_by_chance", "difference", "aupr", "aupr_by_chance", "responds"],
+            "expression": ["tf", "r", "r_other", "chance", "chance_sd", "kind", "responds"],
         },
         units=dict.fromkeys(("mean", "deviation", "difference"), unit)
         | dict.fromkeys(("shuffled_mean", "shuffled_deviation"), "logit"),
@@ -114,7 +116,7 @@ def _findings(result: ad.AnnData, unit: str) -> Iterator[str]:
         best = table[~ignored[var.index.get_indexer(table.index)]].iloc[0]
         yield (
             f"{result.uns['motif_insertion']['contrast']}: {best['tf']} tells the groups apart best, with an AUROC of "
-            f"{best['auroc']:.3f} and a difference of {best['difference']:+.3g} {unit}."
+            f"{best['auroc']:.3f} (chance 0.500) and a difference of {best['difference']:+.3g} {unit}."
         )
 
 

@@ -116,7 +116,7 @@ class Contrast:
         table = pd.DataFrame(rows, columns=["auroc", "aupr", "difference"], index=factors.index)
         table["difference"] *= factors["deviation"]
         table.insert(0, "tf", factors["tf"])
-        table["aupr_by_chance"] = self.is_first.mean()
+        table["auroc_by_chance"], table["aupr_by_chance"] = 0.5, self.is_first.mean()
         responds = factors.get("responds", pd.Series(True, factors.index)).astype(bool)
         if "responds" in factors:
             table["responds"] = responds
@@ -145,10 +145,11 @@ def compare_expression(
     Returns
     -------
     DataFrame
-        tf, r, kind, and r_other if there are other scores; a row for each motif whose factor is expressed and varies.
+        tf, r, kind, and r_other if there are other scores; a row for each motif whose factor is expressed and varies. `chance` and
+        `chance_sd` are mean and standard deviation of r over all permutations of the cells. `responds` is that of `factors`.
     DataFrame or None
-        For each kind: n, median |r| of both, and statistic and p of the two-sided Wilcoxon signed-rank test of |r| against
-        |r_other|. None without other scores. The column `note` says why a test is NaN.
+        For each kind: n, median |r| of both and by chance, and statistic and p of the two-sided Wilcoxon signed-rank test of |r|
+        against |r_other|. None without other scores. The column `note` says why a test is NaN.
     """
     cells = rna.cells if other is None else np.intersect1d(rna.cells, other.cells)
     genes = positions_by_name(rna.adata.var_names, factors["tf"])
@@ -170,9 +171,18 @@ def compare_expression(
         )
     table = table[~is_undefined]
     mean_r = table[["r", "r_other"]].mean(axis=1) if other is not None else table["r"]
-    table = table.assign(kind=np.where(mean_r > 0, "activating", "repressive"))
+    # Over all permutations of n values, r has mean 0 and variance 1 / (n - 1).
+    kind = np.where(mean_r > 0, "activating", "repressive")
+    table = table.assign(kind=kind, chance=0.0, chance_sd=(len(cells) - 1) ** -0.5)
+    if "responds" in factors:
+        table["responds"] = factors["responds"].loc[table.index].astype(bool)
     table = table.sort_values("r", ascending=False)
-    return table, signed_rank(table) if other is not None else None
+    if other is None:
+        return table, None
+    tests = signed_rank(table)
+    # Half of the values of a normal distribution with mean 0 are further from 0 than this.
+    tests.insert(3, "median_abs_r_by_chance", stats.norm.ppf(0.75) * (len(cells) - 1) ** -0.5)
+    return table, tests
 
 
 def positions_by_name(names: pd.Index, factors: pd.Series) -> NDArray[np.intp]:

@@ -197,9 +197,12 @@ def _expression(table: pd.DataFrame) -> Figure:
     compared = "r_other" in table
     x = table["r_other"].abs().to_numpy() if compared else np.arange(len(table))
     y = (table["r"].abs() if compared else table["r"]).to_numpy()
-    for kind, colour in (("activating", VERMILION), ("repressive", BLUE)):
-        chosen = (table["kind"] == kind).to_numpy()
-        ax.scatter(x[chosen], y[chosen], s=18, color=colour, linewidths=0, label=f"{kind} ({chosen.sum():,})")
+    ignored = is_ignored(table)
+    kinds = {kind: (table["kind"] == kind).to_numpy() & ~ignored for kind in ("activating", "repressive")}
+    drawn = [(GREY, "ignored by the network", ignored)] * bool(ignored.any())
+    drawn += [(colour, kind, kinds[kind]) for colour, kind in ((VERMILION, "activating"), (BLUE, "repressive"))]
+    for colour, label, chosen in drawn:
+        ax.scatter(x[chosen], y[chosen], s=18, color=colour, linewidths=0, label=f"{label} ({chosen.sum():,})")
     if compared:
         top = float(max(x.max(initial=0.1), y.max(initial=0.1))) * 1.05
         ax.plot([0, top], [0, top], color="0.5", linestyle=":")
@@ -207,13 +210,16 @@ def _expression(table: pd.DataFrame) -> Figure:
     else:
         ax.axhline(0, color="0.7", linewidth=0.8)
         ax.set(xlabel="factors, by correlation", ylabel="correlation of activity and expression")
-    _name_points(ax, table, x, y)
+    if "chance_sd" in table and len(table):
+        reach = 2 * float(table["chance_sd"].iloc[0])
+        ax.axhspan(0 if compared else -reach, reach, color="0.9", linewidth=0, zorder=-1, label="by chance (± 2 SD)")
+    _name_points(ax, table, x, y, ignored)
     ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
     ax.spines[["top", "right"]].set_visible(False)
     return figure
 
 
-def _name_points(ax: Axes, table: pd.DataFrame, x: np.ndarray, y: np.ndarray) -> None:
+def _name_points(ax: Axes, table: pd.DataFrame, x: np.ndarray, y: np.ndarray, ignored: np.ndarray) -> None:
     """Write the names of the factors with the largest correlations beside their points, where names do not overlap."""
     points = np.stack([values / np.abs(values).max(initial=1e-9) for values in (x, y)], axis=1)
     named: list[int] = []
@@ -222,7 +228,13 @@ def _name_points(ax: Axes, table: pd.DataFrame, x: np.ndarray, y: np.ndarray) ->
         if is_apart and len(named) < MAX_NAMED_POINTS:
             named.append(int(row))
             ax.annotate(
-                label_text(table["tf"].iloc[row]), (x[row], y[row]), xytext=(4, 0), textcoords="offset points", va="center", size=8
+                label_text(table["tf"].iloc[row]),
+                (x[row], y[row]),
+                xytext=(4, 0),
+                textcoords="offset points",
+                va="center",
+                size=8,
+                color=GREY if ignored[row] else "black",
             )
 
 
