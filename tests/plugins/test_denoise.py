@@ -232,6 +232,12 @@ def test_chance_of_a_mean_correlation_is_that_over_all_permutations(axis):
     means = [np.mean(correlated(order)) for order in permutations(range(6))]
     chance = chance_of_mean_correlation(first, second, axis, 6)
     assert chance == pytest.approx((np.mean(means), np.std(means)), abs=1e-9)
+    if axis:
+        in_blocks = Correlations()
+        for part in (slice(2), slice(2, 6)):
+            in_blocks.add(first[part], second[part])
+        in_blocks.add(np.ones((1, 7)), second[:1])  # undefined, and left out
+        assert in_blocks.mean_over_pairs() == pytest.approx(np.mean(means), abs=1e-9)
     assert chance_of_mean_correlation(first, second, axis, 501).deviation == pytest.approx(chance.deviation / 10)
     assert np.isnan(chance_of_mean_correlation(np.ones((6, 7)), second, axis, 6)).all()
     assert np.isnan(chance_of_mean_correlation(first[:2, :2], second[:2, :2], axis, 2)).all()
@@ -349,7 +355,7 @@ def test_of_many_cells_a_seeded_draw_is_compared(model, genome):
     )
 
 
-def test_a_model_of_known_truth_is_nearer_to_labels_and_rna_than_the_counts(tmp_path):
+def test_a_model_of_known_truth_is_nearer_to_labels_and_rna_than_the_counts(tmp_path, monkeypatch):
     """RNA of each gene follows the true effect of its own peak's motifs; other peaks near its start are noise to it."""
     simulation = sz.simulate(tmp_path / "simulated", n_cells=200, n_peaks=300, density=0.08, quiet=True)
     model = sz.open_model(planted_package(tmp_path / "planted", simulation).folder, "cpu")
@@ -375,7 +381,8 @@ def test_a_model_of_known_truth_is_nearer_to_labels_and_rna_than_the_counts(tmp_
     for side in ("counts", "denoised"):
         above = metrics.loc[of_rna, side] - metrics.loc[of_rna, f"chance_{side}"]
         assert (above > 3 * metrics.loc[of_rna, "chance_sd"]).all()
-    # The same RNA, of other cells.
+    # The same RNA, of other cells. Chance is computed as for many cells.
+    monkeypatch.setattr("scbasset_zoo_plugins.denoise.comparison.CELLS_FOR_CHANCE", 60)
     rna.obs_names = np.random.default_rng(1).permutation(rna.obs_names)
     permuted = sz.run("denoise", model, genome=simulation.genome, counts=simulation.matrix, **options)
     assert permuted.uns["metrics"].loc[of_rna, "note"].str.contains("within 3 standard deviations of chance").all()

@@ -26,8 +26,9 @@ class Correlations:
 
     def __init__(self) -> None:
         self.per_cell: list[Array] = []
-        self._n = 0
+        self._n = self._n_defined = 0
         self._sums: Array | int = 0
+        self._sums_of_units: Array | int = 0
 
     def add(self, first: NDArray[Any], second: NDArray[Any]) -> None:
         """Add the next block of cells: two arrays (cells, genes)."""
@@ -35,11 +36,25 @@ class Correlations:
         self.per_cell.append(_pearson(_sums(a, b, axis=1), a.shape[1]))
         self._sums = self._sums + _sums(a, b, axis=0)
         self._n += len(a)
+        units = np.stack([_unit_vectors(a, axis=1), _unit_vectors(b, axis=1)])
+        units = units[:, np.isfinite(units).all(axis=(0, 2))]
+        self._sums_of_units = self._sums_of_units + units.sum(axis=1)
+        self._n_defined += units.shape[1]
 
     def per_gene(self) -> Array:
         """Return the correlation over all cells of each gene; NaN for a gene that does not vary, or with fewer than three cells."""
         assert isinstance(self._sums, np.ndarray)
         return _pearson(self._sums, self._n)
+
+    def mean_over_pairs(self) -> float:
+        """Return the mean of the correlation over genes of each row of the first matrix with each row of the second.
+
+        It is the mean over cells that is expected if rows of the second move to other cells at random.
+        """
+        assert isinstance(self._sums_of_units, np.ndarray)
+        first, second = self._sums_of_units
+        # The correlation of two pairs is 1 or -1.
+        return float(first @ second) / self._n_defined**2 if self._n_defined and len(first) > 2 else np.nan
 
 
 def chance_of_mean_correlation(first: NDArray[Any], second: NDArray[Any], axis: int, n_cells: int) -> Chance:
