@@ -19,7 +19,7 @@ OUT = Path("demo")
 STEPS = (
     "simulate demo/simulated --n-cells 400 --n-peaks 3000 --density 0.15",
     "prepare demo/simulated/matrix.h5ad --genome demo/simulated/genome.fa --assembly simulated --out demo/prepared",
-    "train demo/prepared --out demo/run --width 0.25 --epochs 16 --batch-size 32",
+    "train demo/prepared --out demo/run --width 0.25 --epochs 16 --batch-size 32 --precision float32",
     "export demo/run --out demo/model --about examples/demo.yaml",
     "verify demo/model",
     "predict demo/model --peaks demo/simulated/matrix.h5ad --genome demo/simulated/genome.fa --out demo/predicted.h5ad",
