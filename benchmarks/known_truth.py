@@ -57,12 +57,12 @@ class Experiment:
 LINEAGE = Experiment(
     "lineage",
     {"n_cells": 600, "n_peaks": 8_000, "density": 0.2, "signal": 1.5},
-    {"width": 0.25, "batch_size": 32, "learning_rate": 0.003, "epochs": 60},
+    {"width": 0.25, "batch_size": 32, "learning_rate": 0.003, "epochs": 60, "precision": "float32"},
 )
 BATCHES = Experiment(
     "batches",
     {"n_cells": 400, "n_peaks": 4_000, "density": 0.15, "signal": 1.5, "n_batches": 2},
-    {"width": 0.25, "batch_size": 32, "epochs": 24},
+    {"width": 0.25, "batch_size": 32, "epochs": 24, "precision": "float32"},
 )
 PENALTIES = (0.0, 1e-6, 1e-5)
 
@@ -82,17 +82,21 @@ def embedding(truth: Simulation, model: Any) -> None:
     """Measure how well cell types separate in the embedding."""
     result = sz.run("embedding", model, group_by="cell_type", **QUIET)
     _save("embedding", _figure("embedding", result, "umap_labels"))
-    rows = [(name, f"{score:.3f}") for name, score in result.uns["metrics"]["score"].items()]
-    _write("embedding", truth, model, markdown(("score", ""), rows))
+    columns = ["score", "chance", "score_published", "chance_published"]
+    rows = [(name, *map(_number, values)) for name, values in result.uns["metrics"][columns].T.items()]
+    header = ("score", "canonical space", "by chance", "published space", "by chance")
+    _write("embedding", truth, model, markdown(header, rows))
 
 
 def denoise(truth: Simulation, model: Any) -> None:
     """Compare counts and denoised values with the cell types and with the true effects of sequence."""
     result = sz.run("denoise", model, genome=truth.genome, counts=truth.matrix, group_by="cell_type", **QUIET)
     _save("denoise", _figure("denoise", result, "heat_map"))
-    rows = [(name, f"{row.counts:.3f}", f"{row.denoised:.3f}") for name, row in result.uns["metrics"].iterrows()]
-    rows.append(("correlation with the truth over cells, mean over peaks", *correlations_with_truth(truth, result)))
-    _write("denoise", truth, model, markdown(("", "counts", "denoised"), rows))
+    columns = ["counts", "chance_counts", "denoised", "chance_denoised"]
+    rows = [(name, *map(_number, values)) for name, values in result.uns["metrics"][columns].T.items()]
+    counts, denoised = correlations_with_truth(truth, result)
+    rows.append(("correlation with the truth over cells, mean over peaks", counts, "0", denoised, "0"))
+    _write("denoise", truth, model, markdown(("", "counts", "by chance", "denoised", "by chance"), rows))
 
 
 def correlations_with_truth(truth: Simulation, result: ad.AnnData) -> tuple[str, str]:
@@ -153,7 +157,9 @@ def ism(truth: Simulation, model: Any) -> None:
     figures = analyses().get("ism")().plot(result)
     _save("ism", figures[sorted(figures)[0]])
     rows = [(group, f"{auroc:.3f}") for group, auroc in importance_in_motifs(truth, result).items()]
-    _write("ism", truth, model, markdown(("cells", "AUROC of a base's importance for lying in a planted motif"), rows))
+    _write(
+        "ism", truth, model, markdown(("cells", "AUROC of a base's importance for lying in a planted motif (chance: 0.5)"), rows)
+    )
 
 
 def importance_in_motifs(truth: Simulation, result: Any) -> dict[str, float]:
@@ -191,11 +197,16 @@ def batch_correction(folder: Path) -> None:
     )
     _save("batch-correction", _figure("batch-correction", result, "trade_off"))
     shown = ["iLISI", "iLISI, rescaled", "kBET acceptance", "label score at 10", "label score at 50", "cell-type ASW"]
-    table = result.uns["comparison"]
+    table, chance = result.uns["comparison"], result.uns["chance"]["chance"]
     rows = [
         (name, *(f"{value:.2f}" for value in scores)) for name, scores in zip(table.index, table[shown].to_numpy(), strict=True)
     ]
+    rows.append(("scBasset, by chance", *(f"{chance[name]:.2f}" for name in shown)))
     _write("batch-correction", truth, plain, markdown(("method", *shown), rows))
+
+
+def _number(value: float) -> str:
+    return "" if np.isnan(value) else f"{value:.3f}"
 
 
 def _figure(name: str, result: Any, figure: str) -> Figure:
