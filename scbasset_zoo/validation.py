@@ -14,6 +14,28 @@ if TYPE_CHECKING:
 
 MAX_PROBLEMS = 20
 MAX_LETTERS = 300
+# What is wrong, by pydantic's type of error; other types keep pydantic's words.
+_WORDS = {
+    "greater_than": "must be more than {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be less than {lt}",
+    "less_than_equal": "must be at most {le}",
+    "finite_number": "must be a finite number",
+    "literal_error": "must be {expected}",
+    "string_pattern_mismatch": "must match the pattern {pattern}",
+    "string_too_short": "must have {min_length} or more letters",
+    "string_too_long": "must have {max_length} or fewer letters",
+    "too_short": "must have {min_length} or more entries",
+    "too_long": "must have {max_length} or fewer entries",
+    **dict.fromkeys(("int_type", "int_parsing", "int_parsing_size", "int_from_float"), "must be a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing"), "must be a number"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "must be true or false"),
+    **dict.fromkeys(("string_type", "string_sub_type", "string_unicode"), "must be a text"),
+    **dict.fromkeys(("list_type", "tuple_type"), "must be a list"),
+    **dict.fromkeys(("dict_type", "model_type", "model_attributes_type", "mapping_type"), "must be a mapping of names to values"),
+    **dict.fromkeys(("date_type", "date_parsing", "date_from_datetime_parsing"), "must be a date, such as 2026-01-31"),
+    "path_type": "must be a path",
+}
 
 
 def field_problems(error: ValidationError) -> list[str]:
@@ -90,5 +112,9 @@ def _shown(value: Any) -> str:
 def _message(entry: Any) -> str:
     if entry["type"] == "value_error":
         return str(entry["ctx"]["error"])
+    words = _WORDS.get(entry["type"])
+    if words is not None:
+        limits = entry.get("ctx", {}).items()
+        return words.format_map({name: f"{value:g}" if isinstance(value, float) else value for name, value in limits})
     message: str = entry["msg"]
     return message[:1].lower() + message[1:]

@@ -47,16 +47,16 @@ def error_of(values):
     ("values", "problem"),
     [
         ({}, "n_cells: is missing"),
-        ({"n_cells": 0}, "n_cells: input should be greater than or equal to 1; found 0"),
-        ({"n_cells": "5"}, "n_cells: input should be a valid integer; found '5'"),
-        ({"n_cells": [1]}, "n_cells: input should be a valid integer"),
+        ({"n_cells": 0}, "n_cells: must be at least 1; found 0"),
+        ({"n_cells": "5"}, "n_cells: must be a whole number; found '5'"),
+        ({"n_cells": [1]}, "n_cells: must be a whole number"),
         ({"n_cells": 1, "part": {"colour": "red"}}, "part.colour: unknown key; remove it or check its spelling"),
-        ({"n_cells": 1, "part": {"sizes": {"a": 1}}}, "part.sizes.a: string should have at least 2 characters; found 'a'"),
-        ({"n_cells": 1, "part": {"names": []}}, "part.names: list should have at least 1 item after validation, not 0"),
-        ({"n_cells": 1, "part": {"names": [7]}}, "part.names.0: input should be a valid string; found 7"),
+        ({"n_cells": 1, "part": {"sizes": {"a": 1}}}, "part.sizes.a: must have 2 or more letters; found 'a'"),
+        ({"n_cells": 1, "part": {"names": []}}, "part.names: must have 1 or more entries"),
+        ({"n_cells": 1, "part": {"names": [7]}}, "part.names.0: must be a text; found 7"),
         ({"n_cells": 1, "kind": "other"}, "kind: 'other' must be 'plain'"),
         ({"n_cells": 13}, "13 cells do not fit"),
-        ("text", "input should be a valid dictionary or instance of Whole; found 'text'"),
+        ("text", "must be a mapping of names to values; found 'text'"),
     ],
 )
 def test_a_problem_of_a_field(values, problem):
@@ -75,7 +75,7 @@ def test_a_file_that_is_not_json_is_not_shown():
     ("values", "in_python", "on_the_command_line"),
     [
         ({}, "n_cells must be given", "--n-cells must be given"),
-        ({"n_cells": 0}, "n_cells: input should be greater than or equal to 1; found 0", None),
+        ({"n_cells": 0}, "n_cells: must be at least 1; found 0", None),
         (
             {"n_cells": 1, "n_cell": 2},
             "n_cell is not an option; did you mean n_cells?",

@@ -7,12 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
-from scbasset_zoo.cli.options import from_model
+from scbasset_zoo.cli.options import earlier_names, from_model
 from scbasset_zoo.cli.output import answer
-from scbasset_zoo.progress import say
+from scbasset_zoo.errors import InputError
 from scbasset_zoo.training.prepare_options import PrepareOptions
 
 
+@earlier_names({"fasta": "genome"})
 @from_model(PrepareOptions)
 def prepare(
     matrix: Annotated[
@@ -26,27 +27,14 @@ def prepare(
     ],
     out: Annotated[Path, typer.Option(help="Folder to make.")],
     genome: Annotated[Path | None, typer.Option(help="FASTA of the genome, plain or bgzip. [required]")] = None,
-    fasta: Annotated[Path | None, typer.Option(hidden=True)] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier prepared peak set.")] = False,
     **options: Any,
 ) -> None:
     """Prepare peaks for training: filter cells and peaks, cut windows out of the genome, split."""
     import scbasset_zoo as sz
 
-    prepared = sz.prepare(matrix, genome=_genome(genome, fasta), assembly=assembly, out=out, overwrite=overwrite, **options)
+    if genome is None:
+        raise InputError("--genome must be given: the FASTA of the genome.")
+    prepared = sz.prepare(matrix, genome=genome, assembly=assembly, out=out, overwrite=overwrite, **options)
     answer(prepared.summary())
     answer(f"\nprepared in {out}; next: scbasset-zoo train {out} --out RUN")
-
-
-def _genome(genome: Path | None, fasta: Path | None) -> Path:
-    """Return the genome, which may still be given as --fasta."""
-    from scbasset_zoo.errors import InputError
-
-    if fasta is not None and genome is not None:
-        raise InputError("--fasta is the earlier name of --genome. Give --genome only.")
-    if fasta is not None:
-        say("--fasta is now --genome; the next release will not accept --fasta.")
-    given = genome or fasta
-    if given is None:
-        raise InputError("--genome must be given: the FASTA of the genome.")
-    return given

@@ -9,7 +9,7 @@ import typer
 from pydantic import Field
 from typer.testing import CliRunner
 
-from scbasset_zoo.cli.options import from_model
+from scbasset_zoo.cli.options import earlier_names, from_model
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.options import Options
 
@@ -19,14 +19,16 @@ class ExampleOptions(Options):
     kind: Literal["one", "two"] | None = Field(None, description="Which.")
     numbers: Sequence[int] | None = Field(None, description="Some numbers.")
     flag: bool = Field(True, description="On or off.")
-    cells: Any = Field(None, description="Not for the command line.")
+    cells: Sequence[str | int] | None = Field(None, description="Which cells.")
+    array: Any = Field(None, description="Not for the command line.")
 
 
 def run(*arguments):
     """Run a command with these options; the result and the options that the command was called with."""
     received = {}
 
-    @from_model(ExampleOptions, without=("cells",), hidden_aliases={"fasta": "genome"})
+    @earlier_names({"fasta": "genome"})
+    @from_model(ExampleOptions, without=("array",))
     def command(out: Annotated[Path, typer.Option(help="File.")] = Path("out"), **options: Any) -> None:
         """Do something."""
         received.update(options)
@@ -50,15 +52,28 @@ def test_the_help_shows_descriptions_defaults_and_choices_but_no_earlier_names()
     for words in ("Do something.", "FASTA of the assembly. [required]", "one|two", "--no-flag", "[default: true]"):
         assert words in shown
     assert "--fasta" not in shown
-    assert "--cells" not in shown
+    assert "--array" not in shown
 
 
 def test_an_earlier_name_is_accepted_in_place_of_the_new_one():
-    assert run("--fasta", "a.fa")[1] == {"genome": Path("a.fa")}
+    done, received = run("--fasta", "a.fa")
+    assert received == {"genome": Path("a.fa")}
+    assert "fasta is now genome; the next release will not accept fasta." in done.stderr
     done, received = run("--fasta", "a.fa", "--genome", "b.fa")
     assert received == {}
-    with pytest.raises(InputError, match="fasta is an earlier name of genome. Give one of them."):
+    with pytest.raises(InputError, match="fasta is the earlier name of genome. Give one of them."):
         raise done.exception
+
+
+def test_cells_are_repeated_separated_by_commas_or_in_a_file(tmp_path):
+    (tmp_path / "some.txt").write_text("c\nd\n")
+    for arguments in (
+        ["--cells", "a,b", "--cells", tmp_path / "some.txt"],
+        ["--cells", "a", "--cells", "b", "--cells", "c, d,"],
+    ):
+        done, received = run(*arguments)
+        assert done.exit_code == 0, done.output
+        assert received == {"cells": ["a", "b", "c", "d"]}
 
 
 def test_a_choice_that_does_not_exist_is_a_usage_error():

@@ -92,12 +92,12 @@ def test_options_that_do_not_go_together_are_refused(folder, genome, bed, tmp_pa
     out = ["--out", tmp_path / "p.h5ad"]
     for arguments, message in (
         ([], "Give either --peaks or --sequences; found neither"),
-        (["--peaks", bed, "--sequences", bed, "--genome", genome], "found --peaks and --sequences"),
-        (["--bed", bed, "--h5ad", bed, "--genome", genome], "found --bed and --h5ad"),
+        (["--peaks", bed, "--sequences", bed, "--genome", genome], "Give either --peaks or --sequences; found both"),
+        (["--bed", bed, "--h5ad", bed, "--genome", genome], "h5ad is the earlier name of peaks. Give one of them."),
         (["--peaks", bed], "--peaks needs the FASTA of the model's assembly: add --genome FASTA"),
-        (["--bed", bed], "--bed needs the FASTA"),
+        (["--bed", bed], "--peaks needs the FASTA"),
         (["--sequences", bed, "--genome", genome], "--sequences takes no --genome"),
-        (["--fasta-sequences", bed, "--genome", genome], "--fasta-sequences takes no --genome"),
+        (["--fasta-sequences", bed, "--genome", genome], "--sequences takes no --genome"),
         (["--peaks", tmp_path / "absent.bed", "--genome", genome], "absent.bed"),
         (["--peaks", bed, "--genome", tmp_path / "absent.fa"], "absent.fa"),
         (["--peaks", bed, "--genome", genome, "--cells", "nobody"], "no cell nobody"),
@@ -107,6 +107,21 @@ def test_options_that_do_not_go_together_are_refused(folder, genome, bed, tmp_pa
         assert message in str(done.exception)
     assert isinstance(command(tmp_path, "--peaks", bed, "--genome", genome, *out).exception, PackageError)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_genome_of_another_assembly_is_refused_unless_forced(folder, genome, bed, tmp_path):
+    other = tmp_path / "other.fa"
+    other.write_text(genome.read_text() + ">chr3\nACGT\n")
+    longer = tmp_path / "longer.fa"
+    longer.write_text(genome.read_text().replace(">chr2", "ACGT\n>chr2"))
+    arguments = [folder, "--peaks", bed, "--out", tmp_path / "p.h5ad", "--genome"]
+    assert command(*arguments, other, "--overwrite").exit_code == 0
+    refused = command(*arguments, longer, "--overwrite")
+    assert "chr1" in str(refused.exception)
+    assert "force" in str(refused.exception)
+    forced = command(*arguments, longer, "--overwrite", "--force")
+    assert forced.exit_code == 0, forced.output
+    assert "chr1" in forced.stderr
 
 
 def test_the_input_is_not_replaced_by_the_prediction(folder, genome, tmp_path):
@@ -136,6 +151,7 @@ def test_the_options_of_version_0_1_still_work_and_are_not_shown(folder, genome,
     ):
         done = command(folder, *arguments, "--out", tmp_path / f"{number}.h5ad")
         assert done.exit_code == 0, done.output
+        assert "is now" in done.stderr
     shown = command("--help").output
     assert "--peaks" in shown
     assert "--sequences" in shown

@@ -110,7 +110,7 @@ def test_mistakes_are_one_message(folder, tmp_path):
     out = ["--out", tmp_path / "r.h5ad"]
     for arguments, message in (
         ([folder, *out], "--count must be given"),
-        ([folder, *out, "--count", 0], "--count: .*greater than or equal to 1; found 0"),
+        ([folder, *out, "--count", 0], "--count: .*must be at least 1; found 0"),
         ([tmp_path / "nowhere", *out, "--count", 1], "nowhere"),
         ([folder, "--out", tmp_path / "r.csv", "--count", 1], r"written as .h5ad or .zarr"),
     ):

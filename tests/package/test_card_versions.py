@@ -123,7 +123,7 @@ def test_a_newer_card_asks_for_an_update(folder, version):
 
 @pytest.mark.parametrize("version", ["0.9", "1", "one", "", 1.0, 1.2, None, ["1.0"], {"1": 0}, "1.0\n", "9" * 5_000 + ".0"])
 def test_a_version_that_does_not_exist_is_a_problem_of_the_card(version):
-    with pytest.raises(PackageError, match=r"schema_version: input should be '1\.3'"):
+    with pytest.raises(PackageError, match=r"schema_version: must be '1\.3'"):
         Card.from_fields(card_fields(schema_version=version))
 
 

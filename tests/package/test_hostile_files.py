@@ -69,7 +69,7 @@ def test_a_card_that_names_files_elsewhere(folder, name):
 )
 def test_a_card_with_counts_that_nothing_can_have_or_tolerances_that_forgive_all(folder, path, value):
     change_card(folder, lambda card: card[path[0]].update({path[1]: value}))
-    refused(folder, f"{'.'.join(path)}: input should be less than or equal to")
+    refused(folder, f"{'.'.join(path)}: must be at most")
 
 
 def test_a_card_beyond_any_size_is_not_read(folder):

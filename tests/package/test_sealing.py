@@ -59,7 +59,7 @@ def test_a_missing_digest_line_and_a_changed_readme_are_replaced(folder, origina
         ("limits: Predicts nothing.", "limits: TODO", "placeholder"),
         ("  n_cells: 7", "  n_cells: 8", "has 7 cells; the card says 8"),
         ("assembly: toy1", "assembly: toy1\n  colour: blue", "genome.colour: unknown key"),
-        ("  rtol: 0.001", "  rtol: 1.0", "tests.rtol: input should be less than or equal to 0.01"),
+        ("  rtol: 0.001", "  rtol: 1.0", "tests.rtol: must be at most 0.01"),
     ],
 )
 def test_an_edit_that_contradicts_the_package_is_refused_and_changes_nothing(folder, old, new, reason):

@@ -309,7 +309,7 @@ def test_a_plugins_method_is_compared_and_one_that_fails_costs_only_itself(model
             {"counts": "all", "n_components": 240},
             "n_components must be less than the number of cells and of peaks in counts, 240; found 240",
         ),
-        ({"counts": "all", "n_components": 1}, "n_components: .*greater than or equal to 2"),
+        ({"counts": "all", "n_components": 1}, "n_components: .*must be at least 2"),
         ({"n_neighbours": 500}, "n_neighbours=500: the model has 240 cells; give a number below that"),
     ],
 )

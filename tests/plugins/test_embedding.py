@@ -294,7 +294,7 @@ def test_a_number_of_clusters_out_of_reach_is_reported(tmp_path, capsys):
         ({"group_by": "some"}, r"group_by: 1 of 240 cells have no some, such as 'cell7' \(row 8\)"),
         ({"group_by": "same"}, "group_by: all 240 cells have the same 'one'; expected two or more"),
         ({"n_neighbours": 240}, "n_neighbours=240: the model has 240 cells; give a number below that"),
-        ({"n_neighbours": 1}, "n_neighbours: .*greater than or equal to 2"),
+        ({"n_neighbours": 1}, "n_neighbours: .*must be at least 2"),
         ({"resolution": 0}, "resolution: .*greater than 0"),
         ({"rna": "missing.h5ad"}, "rna: there is no .h5ad or .zarr missing.h5ad"),
         ({"rna_key": "X_umap"}, "rna has no .obsm 'X_umap'; it has X_pca, X_holes. Choose one with rna_key"),

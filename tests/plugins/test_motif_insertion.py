@@ -397,12 +397,12 @@ def test_a_given_umap_is_drawn(model, files):
     points = np.random.default_rng(0).normal(size=(7, 2))
     cells = list(model.cells.index[::-1])
     given = ad.AnnData(obs=pd.DataFrame(index=cells), obsm={"X_umap": points})
-    result = run(model, files[1], umap=given)
+    result = run(model, files[1], umap_from=given)
     np.testing.assert_array_equal(result.obsm["X_umap"], points[::-1])
     given.obsm["X_umap"] = sparse.csr_matrix(points)
-    np.testing.assert_array_equal(run(model, files[1], umap=given).obsm["X_umap"], points[::-1])
+    np.testing.assert_array_equal(run(model, files[1], umap_from=given).obsm["X_umap"], points[::-1])
     with pytest.raises(InputError, match="X_umap"):
-        run(model, files[1], umap=given[:5].copy())
+        run(model, files[1], umap_from=given[:5].copy())
 
 
 def test_the_space_changes_the_map_and_no_effect(model, files, capsys):
@@ -435,7 +435,7 @@ def test_a_model_without_a_gauge_has_the_published_embedding_alone(files, tmp_pa
     assert capsys.readouterr().err.count("has no gauge") == 1
     assert "umap" in MotifInsertion().plot(result)
     given = ad.AnnData(obs=pd.DataFrame(index=bare.cells.index), obsm={"X_umap": np.zeros((7, 2))})
-    run(bare, files[1], umap=given)
+    run(bare, files[1], umap_from=given)
     assert "gauge" not in capsys.readouterr().err, "no map is computed"
     with pytest.raises(InputError, match="has no gauge"):
         run(bare, files[1], space="canonical")

@@ -216,7 +216,7 @@ class Page(HTMLParser):
 def test_all_unusable_options_are_named_before_the_model_is_opened():
     with pytest.raises(sz.InputError) as caught:
         sz.run("scaled", "no/such/model", scale=-1, colour="red", fail="perhaps")
-    for words in ("Options of scaled", "scale: ", "greater than 0; found -1", "colour is not an option", "fail: ", "'perhaps'"):
+    for words in ("Options of scaled", "scale: ", "more than 0; found -1", "colour is not an option", "fail: ", "'perhaps'"):
         assert words in str(caught.value)
     with pytest.raises(sz.InputError, match="scale must be given"):
         sz.run("scaled", "no/such/model")

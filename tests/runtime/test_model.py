@@ -77,7 +77,7 @@ def test_a_genome_that_shares_no_chromosome_with_the_card_is_known_by_its_assemb
 
 def test_unusable_options_are_refused(model, genome):
     for options, message in (
-        ({"output": "probability"}, "output: input should be 'accessibility', 'logits' or 'peak_embedding'; found 'probability'"),
+        ({"output": "probability"}, "output: must be 'accessibility', 'logits' or 'peak_embedding'; found 'probability'"),
         ({"group_by": "tissue"}, "group_by='tissue': the cells have no such column. Columns: cell_type, batch"),
         ({"cells": ["nobody"]}, "no cell nobody"),
     ):

@@ -365,7 +365,7 @@ def test_tensorboard_logs_on_request(prepared, tmp_path):
     [
         ({"batch_key": "plate"}, "have no such column. They have: .*cell_type"),
         ({"shift": 20}, "flank=20"),
-        ({"epochs": 0}, "epochs.*greater than or equal to 1"),
+        ({"epochs": 0}, "epochs.*must be at least 1"),
         ({"precision": "float16"}, "precision"),
         ({"learning_rate": float("inf")}, "learning_rate.*finite"),
         ({"learning_rate": float("nan")}, "learning_rate.*finite"),

@@ -14,7 +14,7 @@ from scbasset_zoo.zoo.models import find_package
     [
         ("sources: {lab: {place: x}}", "unknown key; remove it or check its spelling"),
         ("sources: {lab: x}", "sources.lab"),
-        ("sources: {'a b': {location: x}}", "should match pattern"),
+        ("sources: {'a b': {location: x}}", "must match the pattern"),
         ("sources: [", "is not valid YAML"),
         ("a: &a [x]\nsources: *a", "anchors and aliases"),
         ("sources: {}\nsources: {}", "the key 'sources' is given twice"),

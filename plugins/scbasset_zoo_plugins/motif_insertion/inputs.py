@@ -55,7 +55,7 @@ class MotifInsertionOptions(Options):
     contrast: str | None = Field(
         None, description="COLUMN:GROUP:OTHER, to measure how well each score tells cells of one group from cells of another."
     )
-    umap: Path | Any | None = Field(
+    umap_from: Path | Any | None = Field(
         None, description="Result of the analysis embedding (.h5ad) with the UMAP to draw; by default one is computed for figures."
     )
     space: Space | None = Field(None, description=f"{SPACE_HELP} Only the UMAP that is computed uses it.")
@@ -126,7 +126,7 @@ def open_inputs(model: Model, options: MotifInsertionOptions) -> MotifInsertionI
     if rna is not None:
         _require_expressed(motifs, rna)
         _require_three_cells(rna, other)
-    umap = _umap(options.umap, model) if options.umap is not None else None
+    umap = _umap(options.umap_from, model) if options.umap_from is not None else None
     windows = _windows(model, options)
     if not len(windows):
         raise InputError("There are no peaks: give at least one.")
@@ -190,9 +190,9 @@ def _require_three_cells(rna: CompanionData, other: CompanionData | None) -> Non
 
 def _umap(data: Any, model: Model) -> NDArray[Any]:
     """Read the UMAP of all cells, (n_cells, 2)."""
-    embedded = CompanionData(data, model.cells.index, "umap")
+    embedded = CompanionData(data, model.cells.index, "umap_from")
     if "X_umap" not in embedded.adata.obsm or len(embedded.cells) < model.n_cells:
         raise InputError(
-            f"{option('umap')} must have .obsm['X_umap'] of all {model.n_cells:,} cells. Give a result of the analysis embedding."
+            f"{option('umap_from')} must have .obsm['X_umap'] of all {model.n_cells:,} cells. Give a result of embedding."
         )
     return embedded.obsm("X_umap", np.arange(model.n_cells))
