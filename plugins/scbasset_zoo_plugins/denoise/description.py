@@ -42,9 +42,9 @@ def describe(result: ad.AnnData) -> Description:
             "genes_by_correlation_with_RNA": "Correlation over cells of a gene's score, the mean over its n_peaks peaks, with its "
             "expression. Genes that follow their expression best come first. By chance a correlation is 0, with a standard "
             "deviation of 1 / sqrt(number of cells - 1).",
-            "depth": "How far the mean over peaks of a cell follows its depth, which is the logarithm of its number of open peaks, or "
-            "that of the model if the number is not known: Pearson's r, and by how much the mean changes if depth rises by one "
-            "standard deviation. Means that hardly change may still correlate, for types of cells differ in depth.",
+            "depth": "How far the mean over peaks of a cell follows its depth: Pearson's r, and by how much the mean changes if "
+            "depth rises by one standard deviation. Depth is the logarithm of the number of open peaks, or that of the model if "
+            "the number is not known. Means that hardly change may still correlate, for types of cells differ in depth.",
             "metrics": "Agreement of the counts and of the denoised values with groups and RNA, and what it would be by chance: if "
             "groups, or the RNA of cells, are exchanged between cells at random.",
         },
@@ -81,10 +81,12 @@ def _depth(result: ad.AnnData) -> Iterator[str]:
     table, depth = result.uns.get("depth"), _left_out(result)
     if table is None or depth not in table.index:
         return
-    followed = {name: f"{row[CORRELATION]:.2f}, changing by {row[CHANGE]:.2g}" for name, row in table.iterrows()}
-    sentence = f"Without {LEFT_OUT[depth]}, the mean of a cell correlates with its depth at {followed.pop(depth)} per deviation."
-    others = [f"{'for the counts' if name == 'counts' else f'without {LEFT_OUT[name]}'} {text}" for name, text in followed.items()]
-    yield sentence + (f" It is {'; '.join(others)}." if others else "")
+    changes = {name: f"by {row[CHANGE]:.2g} (r = {row[CORRELATION]:.2f})" for name, row in table.iterrows()}
+    sentence = (
+        f"If depth rises by one standard deviation, the mean of a cell without {LEFT_OUT[depth]} changes {changes.pop(depth)}"
+    )
+    others = [f"; {'in the counts' if name == 'counts' else f'without {LEFT_OUT[name]}'} {text}" for name, text in changes.items()]
+    yield "".join([sentence, *others, "."])
 
 
 def _next_steps(result: ad.AnnData, group_by: str) -> Iterator[str]:
