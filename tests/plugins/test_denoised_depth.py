@@ -60,7 +60,7 @@ def counts():
 
 @pytest.mark.parametrize("output", ["logits", "accessibility"])
 def test_means_of_cells_follow_depth_less_than_by_the_published_recipe_and_types_stay_apart(fitted, simulation, output):
-    """Over all peaks, also those that were not trained on. Types differ in depth, so some correlation is left; its change is small."""
+    """Over all peaks, also those not trained on. Types differ in depth, so a correlation is left; means hardly change with it."""
     options = {"genome": simulation.genome, "counts": simulation.matrix, "group_by": "cell_type", "output": output}
     table = sz.run("denoise", fitted, quiet=True, **options).uns["depth"]
     canonical, published = table.loc["canonical"], table.loc["published"]
