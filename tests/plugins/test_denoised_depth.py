@@ -70,8 +70,8 @@ def test_means_of_cells_follow_depth_less_than_by_the_published_recipe_and_types
     if output == "logits":
         assert abs(canonical[CHANGE]) <= published[CHANGE] / 20
     for name in (SILHOUETTE, "label score at 10, PCA(50)", "label score at 50, PCA(50)"):
-        # 150 cells: by chance, a label score has a standard deviation of 0.02.
-        assert canonical[name] >= published[name] - 0.06, name
+        # By chance, these scores have a standard deviation of about 0.01. Probabilities lose more of what depth says about types.
+        assert canonical[name] >= published[name] - (0.02 if output == "logits" else 0.06), name
 
 
 def test_over_the_training_peaks_the_logits_of_all_cells_have_the_same_mean(fitted, simulation):
