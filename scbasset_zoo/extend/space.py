@@ -31,8 +31,8 @@ def choose_space(models: Sequence[SequenceModel], space: Space | None) -> Space:
     if space is None and without:
         card = without[0].card
         say(
-            f"{card.id} {card.version} has no gauge, so cells are compared in the published space. To compare them in units of "
-            "logits, add it: scbasset-zoo add-gauge PACKAGE --genome FASTA --out FOLDER"
+            f"{card.id} {card.version} has no gauge, so its published embedding and intercept are used. For distances and depth in "
+            "units of logits, add it: scbasset-zoo add-gauge PACKAGE --genome FASTA --out FOLDER"
         )
     return space or ("published" if without else "canonical")
 

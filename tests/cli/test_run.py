@@ -71,7 +71,7 @@ def test_the_group_lists_every_analysis():
     done = command("--help")
     assert done.exit_code == 0, done.output
     assert re.search(r"many\s+Options of every type", done.stdout)
-    assert re.search(r"denoise\s+Accessibility without the intercept", done.stdout)
+    assert re.search(r"denoise\s+Accessibility without the depth", done.stdout)
 
 
 def test_options_come_from_the_analysis():

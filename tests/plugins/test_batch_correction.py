@@ -1,5 +1,8 @@
 """The analysis `batch-correction`: what it compares, and that its scores follow what a correction does."""
 
+import subprocess
+import sys
+
 import anndata as ad
 import numpy as np
 import pandas as pd
@@ -14,6 +17,7 @@ from scipy import sparse
 import scbasset_zoo as sz
 from scbasset_zoo import InputError, hookimpl, plugin_manager
 from scbasset_zoo.extend.embedding import EmbeddedCells
+from scbasset_zoo.graph.gauge import Gauge
 from scbasset_zoo.running.embedding_scores import compare_with_chance, score_embedding
 
 SHIFT = 2.0
@@ -78,6 +82,90 @@ def test_everything_asked_for_is_compared_and_kept(result, model):
         assert result.obsm[key.replace("X_", "X_umap_", 1)].shape == (240, 2)
     np.testing.assert_array_equal(result.obsm["X_scbasset_bc"], model.cell_embedding)
     np.testing.assert_array_equal(result.obsm["X_scbasset"][:, :7], model.cell_embedding[:, :7])
+
+
+@pytest.fixture(scope="module")
+def gauged(folder, tmp_path_factory):
+    """The same plain and corrected models with a gauge of dimensions of different lengths."""
+    with_gauge = tmp_path_factory.mktemp("gauged")
+    scale = np.array([3.0, 3, 3, 3, 1, 1, 1, 0.5])
+    gauge = Gauge(np.arange(8.0), np.diag(scale**2))
+    for name, batch in (("plain", None), ("corrected", "batch")):
+        old = sz.open_model(folder / name, "cpu")
+        embedded_package(with_gauge / name, old.cell_embedding, old.cells, batch=batch, gauge=gauge)
+    return with_gauge
+
+
+@pytest.mark.parametrize("space", [None, "published"])
+def test_all_models_are_compared_in_one_space_and_kept_in_both(gauged, counts, tmp_path, space, capsys):
+    model, plain = (sz.open_model(gauged / name, "cpu") for name in ("corrected", "plain"))
+    options = {"plain": plain, "counts": counts, "group_by": "cell_type", "n_components": 10, "space": space, "umap": False}
+    out, report = tmp_path / "cells.h5ad", tmp_path / "report.html"
+    sz.run("batch-correction", model, out=out, report=report, quiet=True, **options)
+    assert "no gauge" not in capsys.readouterr().err
+    result = ad.read_h5ad(out)
+    chosen = space or "canonical"
+    assert result.uns["scbasset_zoo"]["space"] == result.uns["batch_correction"]["space"] == chosen
+    end = "_canonical" if chosen == "canonical" else ""
+    table, other = result.uns["comparison"], result.uns["other_space"]
+    assert table["obsm"].to_dict() == {
+        "LSI": "X_lsi",
+        "Harmony on LSI": "X_lsi_harmony",
+        "scBasset": f"X_scbasset{end}",
+        "Harmony on scBasset": f"X_scbasset{end}_harmony",
+        "scBasset-BC": f"X_scbasset_bc{end}",
+    }
+    assert table["space"].tolist() == ["", "", chosen, chosen, chosen]
+    order = plain.cells.index.get_indexer(model.cells.index)
+    np.testing.assert_array_equal(result.obsm["X_scbasset"], plain.cell_embedding[order])
+    np.testing.assert_array_equal(result.obsm["X_scbasset_canonical"], plain.canonical_embedding[order])
+    np.testing.assert_array_equal(result.obsm["X_scbasset_bc"], model.cell_embedding)
+    np.testing.assert_array_equal(result.obsm["X_scbasset_bc_canonical"], model.canonical_embedding)
+    harmony = Harmony().integrate(result.obsm[f"X_scbasset{end}"], result.obs["batch"].to_numpy(), seed=0)
+    np.testing.assert_allclose(result.obsm[f"X_scbasset{end}_harmony"], harmony, atol=1e-4)
+    assert other["space"].tolist() == ["published" if chosen == "canonical" else "canonical"] * 2
+    for rows in (table, other):
+        for _, row in rows.iterrows():
+            cells = EmbeddedCells(result.obsm[row["obsm"]], labels=result.obs["cell_type"], batches=result.obs["batch"])
+            for name, value in score_embedding(cells).items():
+                assert row[name] == pytest.approx(value), name
+    assert "in the canonical space, since all have a gauge" in report.read_text() or space == "published"
+    # The shift of the second batch is along the shortest dimension of the gauge.
+    by_space = {rows.loc["scBasset", "space"]: rows.loc["scBasset", "iLISI"] for rows in (table, other)}
+    assert by_space["canonical"] > by_space["published"]
+
+
+def test_the_published_space_gives_exactly_the_scores_without_a_gauge(gauged, folder, result):
+    options = {"group_by": "cell_type", "umap": False, "quiet": True}
+    published = sz.run("batch-correction", gauged / "corrected", plain=gauged / "plain", space="published", device="cpu", **options)
+    before = result.uns["comparison"].rename({"scBasset-BC, λ = 1e-06": "scBasset-BC"}).loc[published.uns["comparison"].index]
+    pd.testing.assert_frame_equal(published.uns["comparison"], before, check_exact=True, check_dtype=False)
+
+
+def test_one_model_without_a_gauge_puts_all_in_the_published_space_and_says_so(gauged, folder, capsys):
+    options = {"umap": False, "methods": [], "quiet": True, "device": "cpu"}
+    mixed = sz.run("batch-correction", gauged / "corrected", plain=folder / "plain", **options)
+    assert capsys.readouterr().err.count("has no gauge") == 1
+    assert mixed.uns["comparison"]["obsm"].tolist() == ["X_scbasset", "X_scbasset_bc"]
+    assert "other_space" not in mixed.uns
+    assert "X_scbasset_bc_canonical" in mixed.obsm
+    assert "X_scbasset_canonical" not in mixed.obsm
+    assert "since not all models have a gauge" in " ".join(BatchCorrection().describe(mixed).findings)
+    with pytest.raises(InputError, match="no gauge.*scbasset-zoo add-gauge"):
+        sz.run("batch-correction", gauged / "corrected", plain=folder / "plain", space="canonical", **options)
+
+
+def test_the_command_chooses_the_space(gauged, folder, tmp_path):
+    def run(model, *options):
+        command = [sys.executable, "-m", "scbasset_zoo", "run", "batch-correction", model, "--no-umap", "--device", "cpu", *options]
+        return subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
+
+    assert run(gauged / "corrected", "--space", "published", "--out", tmp_path / "cells.h5ad").returncode == 0
+    assert ad.read_h5ad(tmp_path / "cells.h5ad").uns["scbasset_zoo"]["space"] == "published"
+    refused = run(folder / "corrected", "--space", "canonical", "--out", tmp_path / "none.h5ad")
+    assert refused.returncode == 1
+    assert "no gauge" in refused.stderr
+    assert not (tmp_path / "none.h5ad").exists()
 
 
 def test_each_row_has_the_scores_of_its_embedding(result):

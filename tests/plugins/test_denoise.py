@@ -1,4 +1,4 @@
-"""Denoised accessibility is the logits without the intercept; its agreement with labels and RNA is what others compute."""
+"""Denoised accessibility is the logits without the depth; its agreement with labels and RNA is what others compute."""
 
 import gzip
 from itertools import permutations
@@ -43,12 +43,24 @@ def peaks():
 
 
 @pytest.fixture(scope="module")
-def logits(model, genome, peaks):
-    """Logits of plain ONNX Runtime less the intercept, (cells, peaks)."""
+def whole_logits(model, genome, peaks):
+    """Logits of plain ONNX Runtime, (cells, peaks)."""
     session = onnxruntime.InferenceSession(str(model.package.folder / "model.onnx"), providers=["CPUExecutionProvider"])
     centres = (peaks["start"] + peaks["end"]).to_numpy() // 2
     windows = Genome(genome).windows(peaks["chrom"].to_numpy(), centres - 672, 1344)
-    return session.run(["logits"], {"sequence": dna.one_hot(windows)})[0].T - model.cell_intercept[:, None]
+    return session.run(["logits"], {"sequence": dna.one_hot(windows)})[0].T
+
+
+@pytest.fixture(scope="module")
+def logits(model, whole_logits):
+    """Logits less the depth of the model, (cells, peaks)."""
+    return whole_logits - model.depth[:, None]
+
+
+@pytest.fixture(scope="module")
+def probabilities(model, logits):
+    """Probabilities in cells that all have the mean depth, (cells, peaks)."""
+    return expit(logits + model.depth.mean())
 
 
 @pytest.fixture(scope="module")
@@ -108,19 +120,28 @@ def naive_gene_scores(values, gtf, peaks):
 
 @pytest.mark.parametrize("suffix", [None, ".h5ad", ".zarr"])
 @pytest.mark.parametrize("output", ["logits", "accessibility"])
-def test_the_result_is_the_models_without_the_intercept(model, genome, peaks, logits, tmp_path, monkeypatch, suffix, output):
+@pytest.mark.parametrize("depth", [None, "published"])
+def test_the_result_is_the_models_without_depth(
+    model, genome, peaks, logits, probabilities, whole_logits, tmp_path, monkeypatch, suffix, output, depth
+):
     monkeypatch.setattr("scbasset_zoo_plugins.denoise.denoised.PEAK_STEP", 16)
     monkeypatch.setattr("scbasset_zoo_plugins.denoise.denoised.BLOCK_CELLS", 25)
     out = suffix and tmp_path / f"denoised{suffix}"
-    result = sz.run("denoise", model, genome=genome, peaks=peaks, output=output, out=out)
-    expected = logits if output == "logits" else expit(logits)
+    result = sz.run("denoise", model, genome=genome, peaks=peaks, output=output, out=out, depth=depth)
+    expected = logits if output == "logits" else probabilities
+    if depth == "published":
+        expected = whole_logits - model.cell_intercept[:, None]
+        expected = expected if output == "logits" else expit(expected)
     np.testing.assert_allclose(np.asarray(result.X[:]), expected, atol=1e-4)
     if out:
         read = ad.read_h5ad(out) if suffix == ".h5ad" else ad.read_zarr(out)
         np.testing.assert_allclose(read.X, expected, atol=1e-4)
         assert read.obs_names.tolist() == model.cells.index.tolist()
         assert read.uns["scbasset_zoo"]["card_sha256"] == model.card_sha256
-        np.testing.assert_allclose(read.obsm["X_scbasset"] @ read.varm["peak_embedding"].T, logits, atol=1e-4)
+        assert read.uns["scbasset_zoo"]["depth"] == read.uns["denoise"]["depth"] == (depth or "canonical")
+        np.testing.assert_array_equal(read.obs["model_depth"], model.depth if depth is None else model.cell_intercept)
+        products = read.obsm["X_scbasset"] @ read.varm["peak_embedding"].T
+        np.testing.assert_allclose(products + model.cell_intercept[:, None], whole_logits, atol=1e-4)
 
 
 def test_without_peaks_the_training_peaks_are_denoised(model, genome):
@@ -129,10 +150,10 @@ def test_without_peaks_the_training_peaks_are_denoised(model, genome):
 
 
 @pytest.mark.parametrize("output", ["logits", "accessibility"])
-def test_gene_scores_are_means_over_peaks_near_the_start(model, genome, peaks, logits, gtf, output, monkeypatch):
+def test_gene_scores_are_means_over_peaks_near_the_start(model, genome, peaks, logits, probabilities, gtf, output, monkeypatch):
     monkeypatch.setattr("scbasset_zoo_plugins.denoise.denoised.PEAK_STEP", 3)
     result = sz.run("denoise", model, genome=genome, peaks=peaks, gtf=gtf, columns="genes", output=output)
-    expected = naive_gene_scores(logits if output == "logits" else expit(logits), gtf, peaks)
+    expected = naive_gene_scores(logits if output == "logits" else probabilities, gtf, peaks)
     assert result.var["gene_name"].tolist() == expected.columns.tolist()
     assert result.var["n_peaks"].max() > 1
     np.testing.assert_allclose(result.X, expected, atol=1e-4)
@@ -166,12 +187,12 @@ def test_agreement_with_rna_is_pearsons_before_and_after(model, genome, counts, 
 
 
 @pytest.mark.parametrize("output", ["logits", "accessibility"])
-def test_agreement_with_labels_is_scikit_learns(model, genome, counts, logits, output):
+def test_agreement_with_labels_is_scikit_learns(model, genome, counts, logits, probabilities, output):
     result = sz.run("denoise", model, genome=genome, counts=counts, group_by="cell_type", output=output)
     position = np.sort(model.cells.index.get_indexer(counts.obs_names))
     labels = model.cells["cell_type"].iloc[position].astype(str).to_numpy()
     profiles = {
-        "denoised": (logits if output == "logits" else expit(logits))[position],
+        "denoised": (logits if output == "logits" else probabilities)[position],
         "counts": (counts[model.cells.index[position]].X.toarray() > 0).astype(float),
     }
     metrics = result.uns["metrics"]

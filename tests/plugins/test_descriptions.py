@@ -108,6 +108,21 @@ def test_scores_before_and_after_denoising_are_said_with_chance_and_warnings():
     assert "The label score at 50 is 0.210 in the denoised values." in alone
 
 
+def test_what_was_left_out_as_depth_is_said_and_how_far_the_values_follow_it():
+    result = embedded()
+    result.uns = {"denoise": {"group_by": "", "depth": "canonical"}, "heat_map": {"denoised": np.ones((60, 9))}}
+    rows = {"counts": (0.97, 0.08), "canonical": (0.5, 0.0012), "published": (0.9, 0.51)}
+    columns = ["correlation with depth", "change with depth"]
+    result.uns["depth"] = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+    description = Denoise().describe(result)
+    assert (
+        "the mean of a cell without the mean logit of the cell over the training peaks (canonical depth) changes by 0.0012 "
+        "(r = 0.50); in the counts by 0.08 (r = 0.97); without the intercept of the cell (published depth) by 0.51 (r = 0.90)."
+    ) in text_of(description)
+    assert "without the mean logit of the cell" in description.how_to_read[0]
+    assert "without the intercept of the cell" in denoised().how_to_read[0]
+
+
 def test_agreement_with_rna_is_said_and_what_was_not_compared_too():
     text = text_of(
         denoised(

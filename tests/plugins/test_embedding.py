@@ -224,7 +224,7 @@ def test_open_peaks_that_are_no_counts_are_not_compared(in_both):
 
 def test_a_model_without_a_gauge_is_in_the_published_space_which_a_line_says(model, capsys):
     result = sz.run("embedding", model, group_by="cell_type", quiet=True)
-    assert capsys.readouterr().err.count("has no gauge, so cells are compared in the published space") == 1
+    assert capsys.readouterr().err.count("has no gauge, so its published embedding and intercept are used") == 1
     assert result.uns["embedding"]["space"] == "published"
     assert list(result.obsm) == ["X_scbasset", "X_umap"]
     assert "depth" not in result.obs

@@ -14,6 +14,7 @@ from scbasset_zoo import compare_with_chance, integrate, score_embedding
 from scbasset_zoo.extend.analysis import Analysis, Context
 from scbasset_zoo.extend.console import say
 from scbasset_zoo.extend.embedding import EmbeddedCells, reasons_of_undefined
+from scbasset_zoo.extend.space import Space, cells_in
 from scbasset_zoo_plugins.batch_correction.inputs import (
     BatchCorrectionInputs,
     BatchCorrectionOptions,
@@ -23,6 +24,7 @@ from scbasset_zoo_plugins.batch_correction.inputs import (
 from scbasset_zoo_plugins.batch_correction.lsi import lsi, open_peaks
 from scbasset_zoo_plugins.batch_correction.warnings import warnings_of_inputs, warnings_of_mixing
 from scbasset_zoo_plugins.neighbours import add_neighbours
+from scbasset_zoo_plugins.spaces import spaces_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from scbasset_zoo.extend.description import Description
 
 Array = NDArray[Any]
+Models = dict[str, tuple[str, ModelOfSameCells]]
 
 
 class BatchCorrection(Analysis):
@@ -42,6 +45,9 @@ class BatchCorrection(Analysis):
     score that the cells do not define is NaN, and the column ``note`` says why. ``.uns["chance"]`` has what each score would be if
     batches and groups were exchanged between cells at random. ``.uns["batch_correction"]["warnings"]`` says what makes the
     comparison misleading.
+
+    All models are compared in one space: the canonical one if all have a gauge. ``.obsm`` has the published embedding of each, and
+    the canonical one of each that has a gauge. If all have one, ``.uns["other_space"]`` has the scores in the other space.
     """
 
     name = "batch-correction"
@@ -57,43 +63,50 @@ class BatchCorrection(Analysis):
 
         def add(name: str, key: str, embedding: Array, **columns: Any) -> None:
             result.obsm[f"X_{key}"] = embedding
-            cells = EmbeddedCells(embedding, labels=inputs.labels, batches=inputs.batches, seed=options.seed)
-            scores = score_embedding(cells)
-            note = "; ".join(f"{score}: {reason}" for score, reason in reasons_of_undefined(scores).items())
-            rows[name] = {"obsm": f"X_{key}", **columns, "n_cells": len(cells.sample), **scores, "note": note}
+            rows[name] = {"obsm": f"X_{key}", **columns, **_scores(embedding, inputs, options.seed)}
             if options.umap:
                 mapped = ad.AnnData(obs=pd.DataFrame(index=result.obs_names), obsm={"X": embedding})
                 add_neighbours(mapped, "X", options.n_neighbours, options.seed)
                 result.obsm[f"X_umap_{key}"] = mapped.obsm["X_umap"]
 
+        corrected = _corrected(model, inputs)
+        plain = {} if inputs.plain is None else {"scBasset": ("scbasset", inputs.plain)}
+        for key, other in (plain | corrected).values():
+            for space in spaces_of(other.model):
+                result.obsm[f"X_{_key_in(space, key)}"] = other.cells_in(space)
         uncorrected = _uncorrected(inputs, options)
-        corrected = _names([ModelOfSameCells(model, np.arange(model.n_cells)), *inputs.models])
-        total = len(corrected) + len(uncorrected) * (1 + len(inputs.methods))
+        total = len(corrected) + len(uncorrected) * (1 + len(inputs.methods)) + 1
         with context.progress("comparing corrections", total) as advance:
             for name, (key, embedding) in uncorrected.items():
-                add(name, key, embedding, kind="uncorrected", corrects="")
+                in_space = {"space": inputs.space if name == "scBasset" else ""}
+                add(name, key, embedding, kind="uncorrected", corrects="", **in_space)
                 advance(1)
                 for method in inputs.methods:
                     integrated = integrate(method, embedding, inputs.batches, seed=options.seed)
                     if integrated is not None:
-                        add(f"{method} on {name}", f"{key}_{_key(method)}", integrated, kind=method, corrects=name)
+                        add(f"{method} on {name}", f"{key}_{_key(method)}", integrated, kind=method, corrects=name, **in_space)
                     advance(1)
-            for i, (name, other) in enumerate(corrected.items()):
-                key = f"scbasset_bc_{i}" if i else "scbasset_bc"
-                plain = "scBasset" if "scBasset" in rows else ""
-                add(name, key, other.cell_embedding, kind="scBasset-BC", corrects=plain, **_penalties(other.model))
+            for name, (key, other) in corrected.items():
+                about = {"kind": "scBasset-BC", "corrects": "scBasset" if plain else "", "space": inputs.space}
+                add(name, _key_in(inputs.space, key), other.cells_in(inputs.space), **about, **_penalties(other.model))
                 advance(1)
+            in_other_space = _in_other_space(plain | corrected, inputs, options.seed)
+            advance(1)
         comparison = pd.DataFrame.from_dict(rows, orient="index").rename_axis("method")
         chance = compare_with_chance(
-            EmbeddedCells(model.cell_embedding, labels=inputs.labels, batches=inputs.batches, seed=options.seed)
+            EmbeddedCells(cells_in(model, inputs.space), labels=inputs.labels, batches=inputs.batches, seed=options.seed)
         )[["chance", "chance_sd"]]
         warnings += _reported(warnings_of_mixing(comparison, chance))
         result.uns["comparison"], result.uns["chance"] = comparison, chance
+        if in_other_space is not None:
+            result.uns["other_space"] = in_other_space
         result.uns["batch_correction"] = {
             "group_by": options.group_by or "",
             "batch_key": inputs.batch_key,
+            "space": inputs.space,
             "warnings": np.array(warnings, dtype=object),
         }
+        context.provenance["space"] = inputs.space
         return result
 
     def plot(self, result: ad.AnnData) -> Mapping[str, Figure]:
@@ -120,17 +133,43 @@ def _uncorrected(inputs: BatchCorrectionInputs, options: BatchCorrectionOptions)
     if inputs.counts is not None:
         embeddings["LSI"] = "lsi", lsi(open_peaks(inputs.counts, inputs.barcodes), options.n_components, options.seed)
     if inputs.plain is not None:
-        embeddings["scBasset"] = "scbasset", inputs.plain.cell_embedding
+        embeddings["scBasset"] = _key_in(inputs.space, "scbasset"), inputs.plain.cells_in(inputs.space)
     return embeddings
 
 
-def _names(models: list[ModelOfSameCells]) -> dict[str, ModelOfSameCells]:
-    """Batch-corrected models by a name with their penalty; models with the same penalty are numbered."""
-    named: dict[str, ModelOfSameCells] = {}
-    for other in models:
+def _scores(embedding: Array, inputs: BatchCorrectionInputs, seed: int) -> dict[str, Any]:
+    """Return the number of cells that are scored, each score, and a note on those that are undefined."""
+    cells = EmbeddedCells(embedding, labels=inputs.labels, batches=inputs.batches, seed=seed)
+    scores = score_embedding(cells)
+    note = "; ".join(f"{score}: {reason}" for score, reason in reasons_of_undefined(scores).items())
+    return {"n_cells": len(cells.sample), **scores, "note": note}
+
+
+def _in_other_space(models: Models, inputs: BatchCorrectionInputs, seed: int) -> pd.DataFrame | None:
+    """Return the scores of models in the space in which they are not compared; None unless all have an embedding in it."""
+    if any(other.model.gauge is None for _, other in models.values()):
+        return None
+    space: Space = "published" if inputs.space == "canonical" else "canonical"
+    rows = {
+        name: {"obsm": f"X_{_key_in(space, key)}", "space": space, **_scores(other.cells_in(space), inputs, seed)}
+        for name, (key, other) in models.items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("method")
+
+
+def _key_in(space: Space, key: str) -> str:
+    """Return the key of a model's embedding in a space."""
+    return key if space == "published" else f"{key}_canonical"
+
+
+def _corrected(model: Model, inputs: BatchCorrectionInputs) -> Models:
+    """Batch-corrected models by a name with their penalty, each with its key in ``.obsm``; models of one penalty are numbered."""
+    models = [ModelOfSameCells(model, np.arange(model.n_cells)), *inputs.models]
+    named: Models = {}
+    for i, other in enumerate(models):
         penalty = _penalties(other.model)["l2_cell"]
         name = "scBasset-BC" if np.isnan(penalty) or len(models) == 1 else f"scBasset-BC, λ = {penalty:g}"
-        named[name if name not in named else f"{name} ({len(named) + 1})"] = other
+        named[name if name not in named else f"{name} ({len(named) + 1})"] = f"scbasset_bc_{i}" if i else "scbasset_bc", other
     return named
 
 

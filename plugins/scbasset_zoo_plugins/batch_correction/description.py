@@ -12,6 +12,7 @@ from scbasset_zoo.extend.description import Description
 from scbasset_zoo_plugins.batch_correction.figures import LABEL_SCORE, MIXING_SCORES, has_values
 from scbasset_zoo_plugins.palette import label_column
 from scbasset_zoo_plugins.sentences import CHANCE, change, score_of, warnings_in
+from scbasset_zoo_plugins.spaces import recorded_space
 
 CORRECTED = "scBasset-BC"
 UNCORRECTED = ("scBasset", "LSI")
@@ -35,6 +36,7 @@ def describe(result: ad.AnnData) -> Description:
             "no places of their own.",
             "comparison": "A row for each correction. All scores are higher if the correction is better, and all but iLISI lie "
             "between 0 and 1.",
+            "other_space": "The scores of the models in the space in which they are not compared.",
             "chance": "What each score of the model would be if batches and groups were exchanged between cells at random. Mixing "
             "can hardly be better than this; scores of groups should be much higher.",
         },
@@ -47,7 +49,10 @@ def describe(result: ad.AnnData) -> Description:
             "Each model was trained with one seed. Train with several before you trust a small difference.",
         ],
         next_steps=list(_next_steps(table, group_by)),
-        key_columns={"comparison": ["kind", *MIXING_SCORES, LABEL_SCORE, "cell-type ASW"]},
+        key_columns={
+            "comparison": ["kind", "space", *MIXING_SCORES, LABEL_SCORE, "cell-type ASW"],
+            "other_space": ["space", *MIXING_SCORES, LABEL_SCORE, "cell-type ASW"],
+        },
     )
 
 
@@ -64,6 +69,8 @@ def _findings(result: ad.AnnData, table: pd.DataFrame, batch_key: str, group_by:
         else:
             yield f"{table[score].idxmax()} {best} ({score}: {table[score].max():.3f}{_beside_chance(result, score)})."
     yield from _against_uncorrected(table, [score for score, _ in scores])
+    if "space" in result.uns["batch_correction"]:  # 0.1.0 had the published one alone
+        yield _why_this_space(result)
     yield from warnings_in(result.uns["batch_correction"])
 
 
@@ -71,6 +78,18 @@ def _beside_chance(result: ad.AnnData, score: str) -> str:
     """Return what a score is if batches and groups are exchanged at random, after a comma; "" if it is not known."""
     chance = score_of(result.uns[CHANCE], score, CHANCE) if CHANCE in result.uns else None
     return "" if chance is None else f", {chance:.3f} with permuted batches and groups"
+
+
+def _why_this_space(result: ad.AnnData) -> str:
+    """Say in which space the models are compared, and why. Scores in the other space mean that all models have a gauge."""
+    all_have_gauge = "other_space" in result.uns
+    if recorded_space(result.uns["batch_correction"]) == "canonical":
+        return (
+            "Models are compared in the canonical space, since all have a gauge: the distance of two cells is the root mean square "
+            "difference of their logits over the training peaks, without depth and without batch effects."
+        )
+    why = f"because of {option('space', 'published')}" if all_have_gauge else "since not all models have a gauge"
+    return f"Models are compared in the published space, {why}. Its distances have no units, and differ between fits."
 
 
 def _against_uncorrected(table: pd.DataFrame, scores: list[str]) -> Iterator[str]:

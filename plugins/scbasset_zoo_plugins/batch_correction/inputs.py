@@ -16,6 +16,7 @@ from scbasset_zoo.extend.analysis import Options
 from scbasset_zoo.extend.cell_groups import labels_of
 from scbasset_zoo.extend.companion_data import CompanionData
 from scbasset_zoo.extend.console import option
+from scbasset_zoo.extend.space import SPACE_HELP, Space, cells_in, choose_space
 from scbasset_zoo_plugins.neighbours import require_fewer_neighbours_than_cells
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class BatchCorrectionOptions(Options):
     methods: list[str] | None = Field(
         None, description="Integration methods for LSI and the plain model; by default all that are installed."
     )
+    space: Space | None = Field(None, description=SPACE_HELP)
     n_components: int = Field(50, ge=2, description="Dimensions of LSI, including the one that follows depth.")
     n_neighbours: int = Field(15, ge=2, description="Neighbours of each cell in the graph for the maps.")
     umap: bool = Field(True, description="Compute a UMAP for each method.")
@@ -64,6 +66,8 @@ class BatchCorrectionInputs:
         The further batch-corrected models.
     methods : list of str
         Names of integration methods.
+    space : "canonical" or "published"
+        The one embedding of all models that is compared.
     """
 
     barcodes: pd.Index
@@ -74,6 +78,7 @@ class BatchCorrectionInputs:
     plain: ModelOfSameCells | None
     models: list[ModelOfSameCells]
     methods: list[str]
+    space: Space
 
 
 @dataclass(frozen=True)
@@ -90,10 +95,9 @@ class ModelOfSameCells:
     model: Model
     positions: Array
 
-    @property
-    def cell_embedding(self) -> Array:
-        """Cell embedding (n_cells, k), in the order of the analysed model."""
-        return self.model.cell_embedding[self.positions]
+    def cells_in(self, space: Space) -> Array:
+        """Return the cell embedding in a space, (n_cells, k), in the order of the analysed model."""
+        return cells_in(self.model, space)[self.positions]
 
 
 def open_inputs(model: Model, options: BatchCorrectionOptions) -> BatchCorrectionInputs:
@@ -104,15 +108,18 @@ def open_inputs(model: Model, options: BatchCorrectionOptions) -> BatchCorrectio
     batches = labels_of(model, batch_key, "batch_key")
     labels = None if options.group_by is None else labels_of(model, options.group_by)
     require_fewer_neighbours_than_cells(options.n_neighbours, model)
+    plain = None if options.plain is None else _open_plain(model, options.plain)
+    models = [_open_corrected(model, other) for other in options.models or []]
     return BatchCorrectionInputs(
         barcodes=model.cells.index,
         batch_key=batch_key,
         batches=batches,
         labels=labels,
         counts=None if options.counts is None else _open_counts(model, options),
-        plain=None if options.plain is None else _open_plain(model, options.plain),
-        models=[_open_corrected(model, other) for other in options.models or []],
+        plain=plain,
+        models=models,
         methods=_methods(options.methods),
+        space=choose_space([model, *(other.model for other in [*([plain] if plain else []), *models])], options.space),
     )
 
 

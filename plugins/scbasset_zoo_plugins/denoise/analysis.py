@@ -14,8 +14,10 @@ from scbasset_zoo.extend.analysis import Analysis, Context
 from scbasset_zoo.extend.blocks import Block, require_memory, write_anndata
 from scbasset_zoo.extend.console import say
 from scbasset_zoo.extend.sequences import Windows
+from scbasset_zoo.extend.space import depth_in
 from scbasset_zoo_plugins.denoise.comparison import add_metrics, heat_map, warnings_of
 from scbasset_zoo_plugins.denoise.denoised import Denoised
+from scbasset_zoo_plugins.denoise.depth import all_ways, depth_of_means
 from scbasset_zoo_plugins.denoise.inputs import DenoiseInputs, DenoiseOptions, open_inputs
 
 if TYPE_CHECKING:
@@ -30,11 +32,12 @@ WINDOWS_PER_BATCH = 1024
 
 
 class Denoise(Analysis):
-    """Accessibility without the intercept, which holds a cell's depth; with gene scores, and agreement with groups and RNA.
+    """Accessibility without the depth of each cell; with gene scores, and agreement with groups and RNA.
 
     A gene's score is the mean over peaks within 2 kb of its transcription start sites (Yuan & Kelley 2022, Methods). The result
     is an AnnData of cells x peaks or genes. ``.uns["metrics"]`` compares the counts with the denoised values and with chance.
     ``.uns["denoise"]["warnings"]`` says which scores denoising made worse, and which are no better than chance.
+    ``.uns["depth"]`` says how far the values still follow the depth of the cells.
     """
 
     name = "denoise"
@@ -48,16 +51,28 @@ class Denoise(Analysis):
         if context.out is None:
             require_memory(model.n_cells * n_columns * 4, "The result", "Give out=FILE.zarr.")
         embedding = _embed(model, inputs.windows, context)
-        peaks = Denoised(model.cell_embedding, embedding, options.output == "accessibility")
-        genes = peaks.weighted(inputs.weights) if inputs.weights is not None else None
-        matrix, var = (peaks, inputs.windows.var) if genes is None or options.columns == "peaks" else (genes, inputs.genes)
+        ways = all_ways(model, embedding, options.output == "accessibility")
+        matrix = peaks = ways[inputs.depth]
+        var, genes = inputs.windows.var, None
+        if inputs.weights is not None:
+            genes = peaks.weighted(inputs.weights)
+            if options.columns == "genes":
+                matrix, var, embedding = genes, inputs.genes, inputs.weights @ embedding
         result = ad.AnnData(obs=model.cells.copy(), var=var.copy())
-        result.obsm["X_scbasset"], result.varm["peak_embedding"] = model.cell_embedding, matrix.column_embedding
-        add_metrics(result, inputs, peaks, genes, options, context)
+        result.obs["model_depth"] = depth_in(model, inputs.depth)
+        result.obsm["X_scbasset"], result.varm["peak_embedding"] = model.cell_embedding, embedding
+        scores = add_metrics(result, inputs, ways, genes, options, context)
+        result.uns["depth"] = depth_of_means(model, inputs, ways, options, scores)
         warnings = warnings_of(result.uns["metrics"]) if "metrics" in result.uns else []
         for warning in warnings:
             say(warning)
-        result.uns["denoise"] = {"group_by": options.group_by or "", "warnings": np.array(warnings, dtype=object)}
+        result.uns["denoise"] = {
+            "group_by": options.group_by or "",
+            "depth": inputs.depth,
+            "level": peaks.level,
+            "warnings": np.array(warnings, dtype=object),
+        }
+        context.provenance["depth"] = inputs.depth
         result.uns["heat_map"] = heat_map(inputs, peaks, options.seed)
         if context.out is not None:
             result.uns["scbasset_zoo"] = dict(context.provenance)
@@ -74,7 +89,7 @@ class Denoise(Analysis):
         return figures(result)
 
     def tables(self, result: ad.AnnData) -> Mapping[str, pd.DataFrame]:
-        tables = {"metrics": result.uns["metrics"]} if "metrics" in result.uns else {}
+        tables = {name: result.uns[name] for name in ("metrics", "depth") if name in result.uns}
         if "correlation_with_RNA" in result.uns:
             of_genes = result.uns["correlation_with_RNA"]
             tables["genes_by_correlation_with_RNA"] = of_genes.sort_values("denoised", ascending=False, kind="stable")

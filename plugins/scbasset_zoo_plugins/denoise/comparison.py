@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import anndata as ad
@@ -15,6 +15,7 @@ from scbasset_zoo.extend.analysis import Context
 from scbasset_zoo.extend.chance import AT_CHANCE, N_DEVIATIONS, NO_CHANCE, Chance, chance_of
 from scbasset_zoo.extend.companion_data import CompanionData
 from scbasset_zoo.extend.embedding import EmbeddedCells, UndefinedScore, reasons_of_undefined
+from scbasset_zoo.extend.space import Space
 from scbasset_zoo_plugins.denoise.agreement import Correlations, Profiles, chance_of_mean_correlation, rank_distances
 from scbasset_zoo_plugins.denoise.denoised import Denoised
 from scbasset_zoo_plugins.denoise.inputs import JOINT_KEYS, DenoiseInputs, DenoiseOptions
@@ -40,23 +41,37 @@ HEAT_MAP_CELLS, HEAT_MAP_PEAKS = 200, 300
 
 
 def add_metrics(
-    result: ad.AnnData, inputs: DenoiseInputs, peaks: Denoised, genes: Denoised | None, options: DenoiseOptions, context: Context
-) -> None:
+    result: ad.AnnData,
+    inputs: DenoiseInputs,
+    ways: Mapping[Space, Denoised],
+    genes: Denoised | None,
+    options: DenoiseOptions,
+    context: Context,
+) -> dict[str, dict[str, float]]:
     """Add every metric for which there are data to a result.
 
     Means go to ``.uns["metrics"]``, values of cells to ``.obs``, and values of genes to ``.uns["correlation_with_RNA"]``.
+
+    Returns
+    -------
+    dict
+        Agreement with groups by metric: of the counts, of the denoised values, and by the name of a way to leave depth out, of
+        those without the other depth. Empty without groups.
     """
+    scores: dict[str, dict[str, float]] = {}
     rng = np.random.default_rng(options.seed)
     rows: list[MetricRow] = []
     if inputs.rna is not None:
         assert genes is not None
         rows += _compare_with_rna(result, inputs, genes, options.seed, context)
     if inputs.labels is not None:
-        rows += _compare_with_labels(inputs, peaks, options.max_cells, rng)
+        scores, of_labels = _compare_with_labels(inputs, ways, options.max_cells, rng)
+        rows += of_labels
     if inputs.joint is not None:
         rows.append(_rank_distances(result, inputs.joint, options.max_cells, rng))
     if rows:
         result.uns["metrics"] = pd.DataFrame(rows, columns=list(COLUMNS)).set_index("metric")
+    return scores
 
 
 def warnings_of(metrics: pd.DataFrame) -> list[str]:
@@ -76,7 +91,7 @@ def warnings_of(metrics: pd.DataFrame) -> list[str]:
 def _rank_distances(result: ad.AnnData, joint: CompanionData, max_cells: int, rng: np.random.Generator) -> MetricRow:
     """Rank the RNA of each cell by its distance to the cell's ATAC. By chance, ranks are uniform between 0 and 1."""
     atac, rna = (joint.obsm(key, joint.cells) for key in JOINT_KEYS)
-    sample = _sample(np.arange(len(joint.cells)), max_cells, rng)
+    sample = draw(np.arange(len(joint.cells)), max_cells, rng)
     note = "all cells have the same RNA" if (rna == rna[0]).all() else ""
     distances = np.full(len(sample), np.nan) if note else rank_distances(atac, rna, sample)
     result.obs["rank_distance"] = pd.Series(distances, result.obs_names[joint.cells[sample]])
@@ -105,7 +120,7 @@ def _compare_with_rna(result: ad.AnnData, inputs: DenoiseInputs, genes: Denoised
         result.obs[f"rna_correlation_{side}"] = per_cell[side].to_numpy()
     result.uns["correlation_with_RNA"] = per_gene
     of_cells = per_cell.iloc[cells]
-    expression, scores = _expression_and_scores(inputs, genes, _sample(cells, CELLS_FOR_CHANCE, np.random.default_rng(seed)))
+    expression, scores = _expression_and_scores(inputs, genes, draw(cells, CELLS_FOR_CHANCE, np.random.default_rng(seed)))
     rows = []
     for metric, axis, table, lines in ((RNA_OVER_GENES, 1, of_cells, "cells"), (RNA_OVER_CELLS, 0, per_gene, "genes")):
         chance = {side: chance_of_mean_correlation(scores[side], expression, axis, len(cells)) for side in sides}
@@ -124,20 +139,22 @@ def _expression_and_scores(
     assert inputs.weights is not None
     scores = {"denoised": genes.values(cells, inputs.scored_genes)}
     if inputs.counts is not None:
-        scores["counts"] = _dense(_open(inputs.counts.read(cells)) @ inputs.weights[inputs.scored_genes].T)
+        scores["counts"] = _dense(open_peaks(inputs.counts.read(cells)) @ inputs.weights[inputs.scored_genes].T)
     return _dense(inputs.rna.read(cells)[:, inputs.expressed]), scores
 
 
-def _compare_with_labels(inputs: DenoiseInputs, peaks: Denoised, max_cells: int, rng: np.random.Generator) -> list[MetricRow]:
+def _compare_with_labels(
+    inputs: DenoiseInputs, ways: Mapping[Space, Denoised], max_cells: int, rng: np.random.Generator
+) -> tuple[dict[str, dict[str, float]], list[MetricRow]]:
     """Score how near the profiles of cells of the same label are: by silhouette width and by label scores.
 
-    Cells whose profile does not vary have no correlation with others. They are left out of both sides.
+    Cells whose profile does not vary have no correlation with others. They are left out of all sides.
     """
     assert inputs.labels is not None
-    cells = _sample(_compared_cells(inputs, peaks), max_cells, rng)
-    sides = {"denoised": peaks.profiles(cells)}
+    cells = draw(compared_cells(inputs, ways[inputs.depth]), max_cells, rng)
+    sides = {"denoised" if way == inputs.depth else way: peaks.profiles(cells) for way, peaks in ways.items()}
     if inputs.counts is not None:
-        is_open = _open(inputs.counts.read(cells))
+        is_open = open_peaks(inputs.counts.read(cells))
         sides["counts"] = Profiles((is_open @ is_open.T).toarray(), np.asarray(is_open.sum(axis=1)).ravel(), is_open.shape[1])
     varies = np.all([profiles.varies() for profiles in sides.values()], axis=0)
     left_out = "" if varies.all() else f"without {(~varies).sum():,} cells that have the same value at all peaks"
@@ -147,13 +164,15 @@ def _compare_with_labels(inputs: DenoiseInputs, peaks: Denoised, max_cells: int,
         compared = _Compared(profiles.take(varies), inputs.labels[cells[varies]])
         for metric, score in compared.scores(compared.cells).items():
             scores.setdefault(metric, {})[side] = score
+        if side not in ("counts", "denoised"):
+            continue
         for metric, by_chance in chance_of(compared.scores, compared.cells, ["labels"]).items():
             chance.setdefault(metric, {})[side] = by_chance
     rows = []
     for metric, of_sides in scores.items():
         notes = [*dict.fromkeys(reasons_of_undefined(of_sides).values()), left_out]
         rows.append(_row(metric, of_sides, chance.get(metric, {}), int(varies.sum()), notes, note_if_worse=True))
-    return rows
+    return scores, rows
 
 
 def _row(
@@ -198,7 +217,7 @@ def heat_map(inputs: DenoiseInputs, peaks: Denoised, seed: int) -> dict[str, Any
         cells, peaks : positions of the rows and columns; denoised : values; counts : 1 where open, if there are counts;
         labels : the group of each row, if there are groups.
     """
-    cells = _sample(_compared_cells(inputs, peaks), HEAT_MAP_CELLS, np.random.default_rng(seed))
+    cells = draw(compared_cells(inputs, peaks), HEAT_MAP_CELLS, np.random.default_rng(seed))
     columns = peaks.most_variable(HEAT_MAP_PEAKS)
     values = peaks.values(cells, columns)
     centred = values - values.mean(axis=0) - values.mean(axis=1, keepdims=True)
@@ -206,7 +225,7 @@ def heat_map(inputs: DenoiseInputs, peaks: Denoised, seed: int) -> dict[str, Any
     cells, columns = cells[by_cell], columns[by_peak]
     data: dict[str, Any] = {"cells": cells, "peaks": columns, "denoised": values[by_cell][:, by_peak]}
     if inputs.counts is not None:
-        data["counts"] = _dense(_open(inputs.counts.read(cells)[:, columns])).astype(np.uint8)
+        data["counts"] = _dense(open_peaks(inputs.counts.read(cells)[:, columns])).astype(np.uint8)
     if inputs.labels is not None:
         data["labels"] = inputs.labels[cells]
     return data
@@ -221,17 +240,17 @@ def _leaf_order(rows: Array) -> NDArray[np.intp]:
     return leaves_list(optimal_leaf_ordering(linkage(rows, "ward"), rows))
 
 
-def _compared_cells(inputs: DenoiseInputs, peaks: Denoised) -> NDArray[np.intp]:
+def compared_cells(inputs: DenoiseInputs, peaks: Denoised) -> NDArray[np.intp]:
     """Positions of the cells that have counts, or of all cells if there are no counts."""
     return np.arange(peaks.n_cells) if inputs.counts is None else inputs.counts.cells
 
 
-def _sample(cells: NDArray[np.intp], size: int, rng: np.random.Generator) -> NDArray[np.intp]:
+def draw(cells: NDArray[np.intp], size: int, rng: np.random.Generator) -> NDArray[np.intp]:
     """Draw `size` cells, or return all if there are not more."""
     return cells if len(cells) <= size else np.sort(rng.choice(cells, size, replace=False))
 
 
-def _open(counts: sparse.csr_matrix | NDArray[Any]) -> sparse.csr_matrix:
+def open_peaks(counts: sparse.csr_matrix | NDArray[Any]) -> sparse.csr_matrix:
     """Return 1 where counts are above 0."""
     return (sparse.csr_matrix(counts) > 0).astype(np.float32)
 

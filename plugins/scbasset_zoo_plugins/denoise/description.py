@@ -10,11 +10,16 @@ import pandas as pd
 from scbasset_zoo.extend.console import option
 from scbasset_zoo.extend.description import Description
 from scbasset_zoo_plugins.denoise.comparison import RNA_OVER_CELLS, RNA_OVER_GENES
+from scbasset_zoo_plugins.denoise.depth import CHANGE, CORRELATION
 from scbasset_zoo_plugins.sentences import CHANCE_SD, beside_chance, change, score_of, warnings_in
 
 CHANCE_COUNTS, CHANCE_DENOISED = "chance_counts", "chance_denoised"
 SILHOUETTE = "silhouette width of labels"
 LABEL_SCORES = ("label score at 50", "label score at 10")
+LEFT_OUT = {
+    "canonical": "the mean logit of the cell over the training peaks (canonical depth)",
+    "published": "the intercept of the cell (published depth)",
+}
 RANK_DISTANCE = "RNA/ATAC rank distance, mean over cells"
 
 
@@ -37,12 +42,15 @@ def describe(result: ad.AnnData) -> Description:
             "genes_by_correlation_with_RNA": "Correlation over cells of a gene's score, the mean over its n_peaks peaks, with its "
             "expression. Genes that follow their expression best come first. By chance a correlation is 0, with a standard "
             "deviation of 1 / sqrt(number of cells - 1).",
+            "depth": "How far the mean over peaks of a cell follows its depth: Pearson's r, and by how much the mean changes if "
+            "depth rises by one standard deviation. Depth is the logarithm of the number of open peaks, or that of the model if "
+            "the number is not known. Means that hardly change may still correlate, for types of cells differ in depth.",
             "metrics": "Agreement of the counts and of the denoised values with groups and RNA, and what it would be by chance: if "
             "groups, or the RNA of cells, are exchanged between cells at random.",
         },
         how_to_read=[
-            "Denoised values are the model's logits without the intercept of the cell, so that cells of any depth can be compared. "
-            "They are predictions: a peak that the model cannot predict from its sequence is lost.",
+            f"Denoised values are the model's logits without {LEFT_OUT[_left_out(result)]}, so that cells of any depth can be "
+            "compared. They are predictions: a peak that the model cannot predict from its sequence is lost.",
             "The silhouette width is 1 if groups lie far apart, and 0.5 if they overlap. The label score at k is the share of a "
             "cell's k nearest neighbours that are in its group. Higher is better, but for the rank distance.",
         ],
@@ -54,12 +62,31 @@ def describe(result: ad.AnnData) -> Description:
 def _findings(result: ad.AnnData) -> Iterator[str]:
     table = result.uns.get("metrics")
     yield f"The result has {result.n_vars:,} columns for {result.n_obs:,} cells, without the depth of each cell."
+    yield from _depth(result)
     if table is None:
         yield "It was not compared with groups or RNA, because none were given."
         return
     yield from _groups(table)
     yield from _rna(table)
     yield from warnings_in(result.uns["denoise"])
+
+
+def _left_out(result: ad.AnnData) -> str:
+    """Return which depth was left out. Results of 0.1.0 do not say; it was the intercept."""
+    return str(result.uns["denoise"].get("depth", "published"))
+
+
+def _depth(result: ad.AnnData) -> Iterator[str]:
+    """Say how far the values follow depth: as they are, in the counts, and without the other depth."""
+    table, depth = result.uns.get("depth"), _left_out(result)
+    if table is None or depth not in table.index:
+        return
+    changes = {name: f"by {row[CHANGE]:.2g} (r = {row[CORRELATION]:.2f})" for name, row in table.iterrows()}
+    sentence = (
+        f"If depth rises by one standard deviation, the mean of a cell without {LEFT_OUT[depth]} changes {changes.pop(depth)}"
+    )
+    others = [f"; {'in the counts' if name == 'counts' else f'without {LEFT_OUT[name]}'} {text}" for name, text in changes.items()]
+    yield "".join([sentence, *others, "."])
 
 
 def _next_steps(result: ad.AnnData, group_by: str) -> Iterator[str]:

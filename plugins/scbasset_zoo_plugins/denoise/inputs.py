@@ -19,6 +19,7 @@ from scbasset_zoo.extend.cell_groups import labels_of
 from scbasset_zoo.extend.companion_data import CompanionData
 from scbasset_zoo.extend.console import option
 from scbasset_zoo.extend.sequences import Windows
+from scbasset_zoo.extend.space import Space, choose_space
 from scbasset_zoo_plugins.genes import REACH, promoter_weights, read_start_sites
 
 if TYPE_CHECKING:
@@ -39,7 +40,12 @@ class DenoiseOptions(Options):
         description="Peaks: BED, or the .var of an .h5ad. By default the peaks of the counts, or else the training peaks. "
         "With counts, only peaks that the counts have.",
     )
-    output: Literal["logits", "accessibility"] = Field("logits", description="Log odds without the intercept, or their sigmoid.")
+    output: Literal["logits", "accessibility"] = Field("logits", description="Log odds without the depth, or probabilities.")
+    depth: Space | None = Field(
+        None,
+        description="What is left out as the depth of a cell: canonical (its mean logit over the training peaks) or published (its "
+        "intercept, as in the paper). By default canonical, or published for a model without a gauge.",
+    )
     columns: Literal["peaks", "genes"] = Field("peaks", description="Columns of X: peaks, or genes as means over their peaks.")
     gtf: Path | None = Field(None, description="Genes as GTF, plain or gzip, for gene scores.")
     reach: int = Field(REACH, ge=0, description="A gene's peaks lie within this many bp of one of its transcription start sites.")
@@ -72,6 +78,8 @@ class DenoiseInputs:
     ----------
     windows : Windows
         The peaks.
+    depth : "canonical" or "published"
+        What is left out as the depth of a cell.
     genes : DataFrame of n_genes rows
         As :func:`promoter_weights` gives them; empty without a GTF.
     weights : csr_matrix (n_genes, n_peaks), or None
@@ -84,6 +92,7 @@ class DenoiseInputs:
     """
 
     windows: Windows
+    depth: Space
     genes: pd.DataFrame
     weights: sparse.csr_matrix | None
     labels: NDArray[np.object_] | None
@@ -96,6 +105,7 @@ class DenoiseInputs:
 
 def open_inputs(model: Model, options: DenoiseOptions) -> DenoiseInputs:
     """Open and check what the options name; raise InputError if it cannot be used."""
+    depth = choose_space([model], options.depth)
     barcodes = model.cells.index
     counts, rna, joint = (
         None if data is None else CompanionData(data, barcodes, name)
@@ -116,7 +126,7 @@ def open_inputs(model: Model, options: DenoiseOptions) -> DenoiseInputs:
             )
         rna.require_finite()
     labels = None if options.group_by is None else _labels(model, options.group_by, counts)
-    return DenoiseInputs(windows, genes, weights, labels, counts, rna, joint, scored_genes, expressed)
+    return DenoiseInputs(windows, depth, genes, weights, labels, counts, rna, joint, scored_genes, expressed)
 
 
 def _windows(model: Model, options: DenoiseOptions, counts: CompanionData | None) -> Windows:
