@@ -197,6 +197,19 @@ def test_scores_in_both_spaces_stand_beside_each_other_with_chance(in_both):
     assert (canonical["chance"] < canonical["score"]).all()
 
 
+def test_the_space_that_keeps_groups_together_better_is_named(gauged, in_both, capsys):
+    canonical, published = (" ".join(Embedding().describe(result).findings) for result in in_both)
+    scores = in_both[1].uns["metrics"].loc["label score at 10"]
+    assert "Compare the two maps" not in canonical
+    advice = (
+        "The canonical space keeps the cells of a group closer together here: label score at 10 is "
+        f"{scores['score_canonical']:.3f} there and {scores['score']:.3f} in the space that was used. Compare the two maps: "
+    )
+    assert advice in published
+    sz.run("embedding", gauged[0], group_by="cell_type", space="published", umap=False, quiet=True)
+    assert advice in capsys.readouterr().err
+
+
 def test_the_report_says_which_space_and_how_depth_follows_the_open_peaks(gauged, in_both):
     model, _ = gauged
     canonical, published = (" ".join(Embedding().describe(result).findings) for result in in_both)
@@ -295,7 +308,7 @@ def test_a_number_of_clusters_out_of_reach_is_reported(tmp_path, capsys):
         ({"group_by": "same"}, "group_by: all 240 cells have the same 'one'; expected two or more"),
         ({"n_neighbours": 240}, "n_neighbours=240: the model has 240 cells; give a number below that"),
         ({"n_neighbours": 1}, "n_neighbours: .*must be at least 2"),
-        ({"resolution": 0}, "resolution: .*greater than 0"),
+        ({"resolution": 0}, "resolution: .*more than 0"),
         ({"rna": "missing.h5ad"}, "rna: there is no .h5ad or .zarr missing.h5ad"),
         ({"rna_key": "X_umap"}, "rna has no .obsm 'X_umap'; it has X_pca, X_holes. Choose one with rna_key"),
         ({"rna_key": "X_holes"}, "rna: .obsm 'X_holes' must be cells x dimensions of finite numbers"),

@@ -15,6 +15,7 @@ from scbasset_zoo.extend.chance import AT_CHANCE
 from scbasset_zoo.extend.console import say
 from scbasset_zoo.extend.embedding import EmbeddedCells
 from scbasset_zoo.extend.space import Space
+from scbasset_zoo_plugins.embedding.description import advice_on_space
 from scbasset_zoo_plugins.embedding.inputs import EmbeddingInputs, EmbeddingOptions, open_inputs
 from scbasset_zoo_plugins.embedding.leiden import NeighbourGraph, search_resolution
 from scbasset_zoo_plugins.neighbours import add_neighbours
@@ -80,6 +81,8 @@ class Embedding(Analysis):
             at_chance = metrics.index[metrics["note"] == AT_CHANCE]
             if len(at_chance):
                 say(f"No better than chance, as if groups or RNA were exchanged at random: {', '.join(at_chance)}.")
+            if advice := advice_on_space(result):
+                say(advice)
         return result
 
     def plot(self, result: ad.AnnData) -> Mapping[str, Figure]:

@@ -18,6 +18,7 @@ CELLS_PER_DIMENSION = 10
 MIN_CELLS = 3
 N_OPEN_PEAKS = "n_open_peaks"
 NOTABLE = 0.5
+NOTABLE_DIFFERENCE = 0.03
 NEIGHBOURS = (50, 10)
 _SCORES = ("score", CHANCE, CHANCE_SD)
 
@@ -62,6 +63,8 @@ def _findings(result: ad.AnnData, group_by: str) -> Iterator[str]:
     yield _why_this_space(result)
     if "metrics" in result.uns:
         yield from _scores(result.uns["metrics"], group_by, _other_space(result))
+        if advice := advice_on_space(result):
+            yield advice
     if not group_by:
         yield f"The clusters were not compared with groups, because {option('group_by')} was not given."
     explained = _explained_depth(result)
@@ -97,6 +100,21 @@ def _scores(table: pd.DataFrame, group_by: str, other: Space | None) -> Iterator
                 chance = beside_chance(table, metric, "score")
                 yield f"Of the {k} nearest neighbours of a cell, {score:.1%} {end}{chance}.{in_other_space(metric, '.1%')}"
                 break
+
+
+def advice_on_space(result: ad.AnnData) -> str:
+    """Return a sentence if groups are notably better separated in the other space than in the one that was used, else ""."""
+    other = _other_space(result)
+    if other is None or "metrics" not in result.uns:
+        return ""
+    for metric in (f"label score at {k}" for k in sorted(NEIGHBOURS)):
+        here, there = (score_of(result.uns["metrics"], metric, column) for column in ("score", f"score_{other}"))
+        if here is not None and there is not None and there - here > NOTABLE_DIFFERENCE:
+            return (
+                f"The {other} space keeps the cells of a group closer together here: {metric} is {there:.3f} there and {here:.3f} "
+                f"in the space that was used. Compare the two maps: {option('space', other)}."
+            )
+    return ""
 
 
 def _has_gauge(result: ad.AnnData) -> bool:
@@ -150,7 +168,7 @@ def _next_steps(group_by: str) -> Iterator[str]:
     if not group_by:
         yield f"Give the column of the cell types as {option('group_by')}, to score the embedding against them."
     yield (
-        f"Colour this map by transcription factors: run motif-insertion, and give the result of this run as {option('umap')}. "
+        f"Colour this map by transcription factors: run motif-insertion, and give the result of this run as {option('umap_from')}. "
         "The analyses ism and denoise show which bases and peaks tell the groups apart."
     )
     yield "Open the result with scanpy: the neighbours, clusters and UMAP are where scanpy keeps its own."
