@@ -40,7 +40,7 @@ class MotifInsertion(Analysis):
     """Activity of each motif's factor in each cell, by inserting the motif into shuffled peaks.
 
     Peaks are shuffled with their dinucleotides kept, and an instance of the motif replaces the bases at the centre (Yuan & Kelley
-    2022, Methods). ``norm`` is the logit without the intercept, or the sigmoid of that. A cell's score is the mean over
+    2022, Methods). ``norm`` is the logit without depth, or the sigmoid of that. A cell's score is the mean over
     backgrounds of ``norm(with the motif) - norm(without)``, standardised over cells. The result is an AnnData of cells x motifs.
     ``.varm["latent"]`` is the mean change of the peak embedding by each motif; its product with the cell embedding is the raw
     score on the logit scale. Each motif is tested against shuffled motifs, which have its positions in another order; the network
@@ -60,7 +60,7 @@ class MotifInsertion(Analysis):
         if not stream:
             require_memory(4 * n_values, "The result", "Give out=FILE.h5ad.")
         backgrounds = shuffled_backgrounds(inputs.windows, options.n_backgrounds, options.seed, context)
-        scores = score_motifs(model, inputs.motifs, backgrounds, options, context)
+        scores = score_motifs(model, inputs.motifs, backgrounds, options, inputs.space, context)
         var = pd.DataFrame(
             {"tf": [motif.tf for motif in inputs.motifs], "mean": scores.mean, "deviation": scores.deviation},
             index=pd.Index([motif.name for motif in inputs.motifs], name="motif"),

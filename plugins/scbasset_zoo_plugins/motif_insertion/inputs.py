@@ -58,7 +58,9 @@ class MotifInsertionOptions(Options):
     umap_from: Path | Any | None = Field(
         None, description="Result of the analysis embedding (.h5ad) with the UMAP to draw; by default one is computed for figures."
     )
-    space: Space | None = Field(None, description=f"{SPACE_HELP} Only the UMAP that is computed uses it.")
+    space: Space | None = Field(
+        None, description=f"{SPACE_HELP} It matters for the UMAP that is computed, and for the scale of probabilities."
+    )
     show: list[str] | None = Field(None, description="Factors of the UMAPs and curves; by default those that differ most.")
     seed: int = Field(0, ge=0, description="Seed of the backgrounds, the sampled instances and the shuffled motifs.")
 
@@ -101,7 +103,7 @@ class MotifInsertionInputs:
     rna, other_scores : CompanionData or None
     umap : array (n_cells, 2), or None
     space : "canonical" or "published", or None
-        The space of the UMAP that figures compute; None if a UMAP is given.
+        The space of the UMAP that figures compute, and of probabilities; None if neither is needed.
     """
 
     motifs: list[Motif]
@@ -133,7 +135,7 @@ def open_inputs(model: Model, options: MotifInsertionOptions) -> MotifInsertionI
     for companion in (rna, other):
         if companion is not None:
             companion.require_finite()
-    space = choose_space([model], options.space) if umap is None else None
+    space = choose_space([model], options.space) if umap is None or options.scale == "probability" else None
     return MotifInsertionInputs(motifs, show, windows, groups, contrast, rna, other, umap, space)
 
 

@@ -14,6 +14,7 @@ from scipy.special import expit
 from scbasset_zoo.extend import sequences as dna
 from scbasset_zoo.extend.analysis import Context
 from scbasset_zoo.extend.blocks import BLOCK_CELLS, Block
+from scbasset_zoo.extend.space import Space
 from scbasset_zoo_plugins.motif_insertion.inputs import MotifInsertionOptions
 from scbasset_zoo_plugins.motifs.motif import Motif
 
@@ -62,12 +63,18 @@ class Scores:
 
 
 def score_motifs(
-    model: Model, motifs: list[Motif], backgrounds: dna.Codes, options: MotifInsertionOptions, context: Context
+    model: Model,
+    motifs: list[Motif],
+    backgrounds: dna.Codes,
+    options: MotifInsertionOptions,
+    space: Space | None,
+    context: Context,
 ) -> Scores:
     """Insert every motif into every background and score it in every cell.
 
     On the logit scale, a mean over backgrounds is the product with the mean change of the embedding, so only that is kept.
-    Probabilities are summed over backgrounds, for some cells and one motif at a time.
+    Probabilities are summed over backgrounds, for some cells and one motif at a time. In the canonical space they are those of
+    cells that all have the mean depth; otherwise, as in the paper, the intercept is left out and nothing takes its place.
 
     Parameters
     ----------
@@ -76,12 +83,17 @@ def score_motifs(
     backgrounds : int8 codes (n, length)
     options : MotifInsertionOptions
         Its `instances`, `both_strands`, `scale` and `seed` are used.
+    space : "canonical" or "published", or None
+        It matters for probabilities.
     context : Context
         Shows progress.
     """
     cells = model.cell_embedding
     total = np.zeros((len(motifs), cells.shape[1]))
     probabilities = np.zeros((len(cells), len(motifs)), np.float32) if options.scale == "probability" else None
+    mean, level = np.zeros(cells.shape[1], np.float32), np.float32(0)
+    if space == "canonical" and model.gauge is not None:
+        mean, level = model.gauge.mean.astype(np.float32), model.depth.mean(dtype=np.float64).astype(np.float32)
     squares = 0.0
     n_strands = 2 if options.both_strands else 1
     n = len(backgrounds) * n_strands
@@ -91,7 +103,7 @@ def score_motifs(
             total += (embedded - without).sum(axis=1, dtype=np.float64)
             squares += np.square(without, dtype=np.float64).sum()
             if probabilities is not None:
-                _add_probabilities(probabilities, cells, without, embedded)
+                _add_probabilities(probabilities, cells, without - mean, embedded - mean, level)
     latent = (total / n).astype(np.float32)
     rounding = rounding_error(squares / n, cells)
     if probabilities is None:
@@ -189,14 +201,17 @@ def _probability_scores(latent: Array, probabilities: Array, rounding: float) ->
     return Scores(latent, n_cells, mean, _deviation(variance, rounding), centred)
 
 
-def _add_probabilities(total: Array, cells: Array, without: Array, embedded: Array) -> None:
-    """Add the change of probability by each motif, summed over backgrounds, to `total` (n_cells, n_motifs)."""
+def _add_probabilities(total: Array, cells: Array, without: Array, embedded: Array, level: np.float32) -> None:
+    """Add the change of probability by each motif, summed over backgrounds, to `total` (n_cells, n_motifs).
+
+    `level` is added to all logits.
+    """
     for first in range(0, len(cells), BLOCK_CELLS):
         rows = slice(first, first + BLOCK_CELLS)
-        before = expit(cells[rows] @ without.T).sum(axis=1, dtype=np.float64)
+        before = expit(cells[rows] @ without.T + level).sum(axis=1, dtype=np.float64)
         for number, after in enumerate(embedded):
             # In float64, because a small difference of large sums is left.
-            total[rows, number] += expit(cells[rows] @ after.T).sum(axis=1, dtype=np.float64) - before
+            total[rows, number] += expit(cells[rows] @ after.T + level).sum(axis=1, dtype=np.float64) - before
 
 
 def _deviation(variance: NDArray[np.float64], rounding: float) -> NDArray[np.float64]:
