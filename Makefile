@@ -1,6 +1,7 @@
 # make install   a virtual environment in .venv with all that the tests need
 # make demo      simulate, prepare, train, export, verify and predict on two cores in minutes; SEED=1 for another seed
 # make test      the tests; make test-slow: the tests that take long; make lint: style, types and imports
+# make walk      what the README and the tutorials tell a new user to type, in a fresh environment; about 15 minutes
 # make docs      the site, in build/docs; its tutorials are run
 # make benchmark speed and memory beside other software; writes docs/benchmarks.md
 # make clean     remove what these make
@@ -21,7 +22,7 @@ INSTALL_lowest := $(BIN)/uv pip install --quiet --python $(BIN)/python --resolut
 INSTALL := $(INSTALL_$(DEPENDENCIES))
 RUNTIME := 'onnxruntime-gpu>=1.20'
 
-.PHONY: install demo test test-slow lint docs benchmark clean
+.PHONY: install demo test test-slow walk lint docs benchmark clean
 
 install: $(INSTALLED)
 
@@ -44,6 +45,9 @@ test: $(INSTALLED)
 
 test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m slow
+
+walk: $(INSTALLED)
+	$(BIN)/python -m pytest -m slow tests/docs/test_new_user.py
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

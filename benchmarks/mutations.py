@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.network import EMBEDDING_SIZE, LENGTH, random_trunk
-from benchmarks.table import graphics_card, interleaved, machine, markdown, median, write_section
+from benchmarks.table import graphics_card, interleaved, machine, markdown, median, peak_memory, write_section
 from scbasset_zoo.inputs import dna
 from scbasset_zoo.runtime.devices import choose_device, open_session
 from scbasset_zoo.runtime.mutations.engine import MutationEngine
@@ -214,16 +214,14 @@ class Benchmark:
         for n in (16, 100):
             command = [sys.executable, __file__, "--device", self.device.name, "--peak-memory-of-regions", str(n)]
             peak = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-            rows.append([n, f"{int(peak) / 2**20:.2f}"])
+            rows.append([n, f"{int(peak) / 2**30:.2f}"])
         return markdown(["Regions, ISM streamed", "peak GiB"], rows)
 
     def peak_memory(self, n_regions: int) -> int:
-        """Return the peak memory of this process in KiB, after ISM of some regions whose results are dropped."""
+        """Return the peak memory of this process in bytes, after ISM of some regions whose results are dropped."""
         for _ in self.engine.saturation_mutagenesis_blocks(self.sequences(n_regions), quiet=True):
             pass
-        # ru_maxrss would not do: a process inherits it from the one that started it.
-        status = Path("/proc/self/status").read_text().splitlines()
-        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+        return peak_memory()
 
 
 def _comparison(title: str, seconds: dict[str, list[float]], n_engine: int, n_full: int) -> str:

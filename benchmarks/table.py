@@ -55,6 +55,13 @@ def graphics_card() -> str:
     return f"{name}, driver {driver}"
 
 
+def peak_memory() -> int:
+    """Return the largest memory that this process has had, in bytes."""
+    # ru_maxrss would not do: a process inherits it from the one that started it.
+    status = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+
+
 def markdown(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """Return a Markdown table. All columns except the first are aligned to the right."""
     lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
