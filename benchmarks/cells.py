@@ -1,4 +1,4 @@
-"""How the time and the memory of training grow with the number of cells, written into docs/choosing-settings.md.
+"""How the time and the memory of training grow with the number of cells: the numbers of docs/choosing-settings.md.
 
 Run `python -m benchmarks.cells` in the root of the repository. Each number of cells has processes of its own, so that each has its
 own peak of memory. The trainings take turns, so that other work on the machine slows all of them.
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import scbasset_zoo as sz
-from benchmarks.table import DOCUMENT, machine, markdown, median, peak_memory, write_section
+from benchmarks.table import machine, markdown, median, peak_memory
 
 N_PEAKS, DENSITY = 2_000, 0.03
 BATCH_SIZE = 128
@@ -27,7 +27,7 @@ STEPS = ("simulate", "prepare", "train")
 
 
 def main() -> None:
-    """Measure, print the table and write it into docs/choosing-settings.md."""
+    """Measure, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cells", type=int, nargs="+", default=[1_000, 10_000, 100_000])
     parser.add_argument("--measure", nargs=2, metavar=("STEP", "FOLDER"), help=argparse.SUPPRESS)
@@ -44,15 +44,7 @@ def main() -> None:
     for n, training in trainings.items():
         before = [f"{used[n, step]['seconds']:.0f} s, {_gib(used[n, step]['memory'])}" for step in STEPS[:2]]
         rows.append((f"{n:,}", *before, f"{training['seconds']:.2f} s", f"{1 / training['seconds']:.2f}", _gib(training["memory"])))
-    table = markdown(header, rows)
-    print(table)
-    write_section(
-        "cells",
-        f"{N_PEAKS:,} peaks of a simulated experiment, of which {DENSITY:.0%} are open in a cell; full width, batches of "
-        f"{BATCH_SIZE}, float32. A step is the median of {N_TURNS} turns of {N_STEPS} steps, after one turn to warm up.\n\n"
-        f"{machine('tensorflow', 'keras')}\n\n{table}",
-        DOCUMENT.parent / "choosing-settings.md",
-    )
+    print(machine("tensorflow", "keras"), markdown(header, rows), sep="\n\n")
 
 
 def train_in_turns(folder: Path, numbers_of_cells: list[int]) -> dict[int, dict[str, float]]:
@@ -75,7 +67,7 @@ def measure(step: str, folder: Path, n_cells: int) -> None:
         sz.simulate(simulated, n_cells=n_cells, n_peaks=N_PEAKS, density=DENSITY, quiet=True)
     elif step == "prepare":
         matrix, genome = simulated / "matrix.h5ad", simulated / "genome.fa"
-        sz.prepare(matrix, genome=genome, assembly="simulated", out=prepared, min_peaks_per_cell=1, quiet=True)
+        sz.prepare(matrix, genome=genome, assembly="simulated", out=prepared, min_peaks_per_cell=1, min_cell_fraction=0, quiet=True)
     seconds = median(training_turns(prepared)) / N_STEPS if step == "train" else time.perf_counter() - start
     print(json.dumps({"seconds": seconds, "memory": peak_memory()}))
 

@@ -43,7 +43,7 @@ def open_model(name_or_folder_or_url: str | os.PathLike[str], device: DeviceName
     ----------
     name_or_folder_or_url : str or path
         The name of a model in the zoo: `scbasset/demo` for its newest version, or `scbasset/demo@0.1.0`. Or the folder or URL
-        (https://, s3:// or hf://) of a model package.
+        (`https://`, `s3://` or `hf://`) of a model package.
     device : "auto", "cpu" or "cuda"
         The device to run on. ``auto`` takes an NVIDIA GPU if one can be used.
     threads : int, optional
