@@ -94,8 +94,11 @@ def denoise(truth: Simulation, model: Any) -> None:
     _save("denoise", _figure("denoise", result, "heat_map"))
     columns = ["counts", "chance_counts", "denoised", "chance_denoised"]
     rows = [(name, *map(_number, values)) for name, values in result.uns["metrics"][columns].T.items()]
-    counts, denoised = correlations_with_truth(truth, result)
-    rows.append(("correlation with the truth over cells, mean over peaks", counts, "0", denoised, "0"))
+    for depth in ("canonical", "published"):
+        denoised = result if depth == "canonical" else sz.run("denoise", model, genome=truth.genome, depth=depth, **QUIET)
+        of_counts, of_denoised = correlations_with_truth(truth, denoised)
+        name = f"correlation with the truth over cells, mean over peaks, {depth} depth"
+        rows.append((name, of_counts, "0", of_denoised, "0"))
     _write("denoise", truth, model, markdown(("", "counts", "by chance", "denoised", "by chance"), rows))
 
 
