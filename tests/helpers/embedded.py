@@ -75,10 +75,12 @@ def nearest(points, k) -> np.ndarray:
 
 
 def fitted(folder, simulated: dict, trained: dict) -> Model:
-    """Return a model that is fitted to 400 simulated cells with strong signal."""
-    data = sz.simulate(folder / "data", n_cells=400, n_peaks=4_000, density=0.15, signal=1.5, quiet=True, **simulated)
+    """Return a model that is fitted to simulated cells with strong signal; 400 of them, unless the options say otherwise."""
+    data = sz.simulate(
+        folder / "data", quiet=True, **{"n_cells": 400, "n_peaks": 4_000, "density": 0.15, "signal": 1.5, **simulated}
+    )
     sz.prepare(data.matrix, genome=data.genome, assembly="simulated", out=folder / "prepared")
-    sz.train(folder / "prepared", out=folder / "run", width=0.25, epochs=24, batch_size=32, **trained)
+    sz.train(folder / "prepared", out=folder / "run", **{"width": 0.25, "epochs": 24, "batch_size": 32, **trained})
     about = {name: value for name, value in toy.toy_card().items() if name not in ("architecture", "genome", "cells")}
     sz.export(folder / "run", out=folder / "model", about=about)
     return sz.open_model(folder / "model", device="cpu")
