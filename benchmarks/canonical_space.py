@@ -1,11 +1,17 @@
-"""What the canonical space changes: depth and neighbours in it and as published, at several epochs of a fit."""
+"""What the canonical space changes: depth, neighbours and denoised values in it and as published, at several epochs of a fit.
+
+Run `python -m benchmarks.canonical_space FOLDER PART ...` in the root of the repository. FOLDER keeps the data and the weights of
+every epoch that is shown; the next run measures those that exist. On one core, a part takes from 15 minutes to some hours.
+"""
 
 from __future__ import annotations
 
 import argparse
 import os
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +19,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.spatial.distance import pdist
 from scipy.special import expit
 
 import scbasset_zoo as sz
@@ -22,11 +29,17 @@ from benchmarks.table import machine, markdown
 from scbasset_zoo.graph.gauge import gauge_of
 from scbasset_zoo.inputs import dna
 from scbasset_zoo.runtime.canonical_space import CanonicalSpace
+from scbasset_zoo.runtime.comparison import Space, compare_models
+from scbasset_zoo.simulation.experiment import load_simulation
+from scbasset_zoo.training.dataset import open_prepared
 from scbasset_zoo.training.tensorflow_setup import require_tensorflow
 
 SEEDS = (0, 1, 2)
-WINDOWS_AT_ONCE = 256
+SPACES: tuple[Space, ...] = ("published", "canonical")
+WINDOWS_AT_ONCE = 128
 REAL_CELLS, HG19 = "buenrostro2018_bm0828.h5ad", "hg19.chr20_chr22part.fa.gz"
+# Added to a seed, it gives another order of the batches from the same first weights.
+OTHER_ORDER, EPOCHS_OF_ORDERS = 100, 8
 
 Array = NDArray[np.float32]
 
@@ -39,104 +52,143 @@ class State(NamedTuple):
     cell_intercept: Array
 
 
-class Look(NamedTuple):
-    """What one epoch shows, first as published and then in the canonical space."""
+Fitter = Callable[[Any, int, int], Iterator[State]]
 
-    depth_published: float
-    depth_canonical: float
-    neighbours_published: float
-    neighbours_canonical: float
-    denoised_published: float
-    denoised_canonical: float
+
+@dataclass(frozen=True)
+class Part:
+    """Fits of one kind.
+
+    Attributes
+    ----------
+    title : str
+    fit : callable
+        It takes prepared peaks, the seed of the first weights and that of the batches. It yields the state before the first
+        epoch and after each epoch.
+    epochs : tuple of int
+        Epochs that are shown; the last one ends the fit.
+    is_real : bool
+        The cells are those of donor BM0828; by default they are simulated.
+    threshold : float
+        The least correlation of depth with log depth that is required.
+    """
+
+    title: str
+    fit: Fitter
+    epochs: tuple[int, ...]
+    is_real: bool = False
+    threshold: float = 0.95
 
 
 def main() -> None:
     """Print one table for each part that is asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="+", choices=("quarter", "keras", "full", "real", "order"))
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("parts", nargs="+", choices=(*PARTS, "order"))
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
-    parser.add_argument("--data", type=Path, help="folder with the real cells and the genome, for the part real")
+    parser.add_argument("--data", type=Path, help="folder with the real cells and their genome, for the part real")
     options = parser.parse_args()
     require_tensorflow()
     print(machine("tensorflow", "keras"), flush=True)
-    with tempfile.TemporaryDirectory() as folder:
-        simulated = simulated_peaks(Path(folder)) if set(options.parts) - {"real"} else None
-        for part in options.parts:
-            if part == "quarter":
-                show("scbasset_zoo, width 0.25", simulated, options.seeds, (2, 4, 6, 8), ours(width=0.25, batch_size=32))
-            elif part == "keras":
-                show("published recipe in plain Keras, width 0.25", simulated, options.seeds, (2, 4, 6, 8), keras_fit(0.25, 32))
-            elif part == "full":
-                show("scbasset_zoo, full width", simulated, options.seeds, (5, 10, 15), ours(width=1.0, batch_size=128))
-            elif part == "order":
-                compare_orders(simulated, options.seeds, epochs=8)
-            else:
-                real = real_peaks(options.data, Path(folder))
-                show("BM0828, width 0.25", real, options.seeds, (10, 20, 30, 40, 50, 60), ours(width=0.25, batch_size=32))
+    for name in options.parts:
+        if name == "order":
+            show_orders(Cells.simulated(options.folder), options.folder, options.seeds)
+        else:
+            cells = Cells.real(options.folder, options.data) if PARTS[name].is_real else Cells.simulated(options.folder)
+            show(name, cells, options.folder, options.seeds)
 
 
-def simulated_peaks(folder: Path) -> Any:
-    """Simulate 400 cells x 4,000 peaks of real sequence, and prepare them."""
-    simulation = sz.simulate(folder / "simulated", n_cells=400, n_peaks=4_000, signal=SIGNAL, quiet=True)
-    genome, out = simulation.genome, folder / "prepared"
-    return sz.prepare(simulation.matrix, genome=genome, assembly="simulated", out=out, min_cell_fraction=0, quiet=True)
+@dataclass(frozen=True)
+class Cells:
+    """Cells, the peaks that networks are fitted to, and, for simulated cells, the true distances between cells.
 
+    Attributes
+    ----------
+    prepared : PreparedPeaks
+    true_distances : ndarray or None
+        Root mean square differences of the true logits without depth, for all pairs of cells.
+    """
 
-def real_peaks(data: Path, folder: Path) -> Any:
-    """Prepare the cells of donor BM0828 (Buenrostro 2018) with the peaks of chromosomes 20 and 22."""
-    counts = ad.read_h5ad(data / REAL_CELLS)
-    return sz.prepare(
-        counts, genome=data / HG19, assembly="hg19", out=folder / "bm0828", max_n_fraction=0.25, min_cell_fraction=0, quiet=True
-    )
+    prepared: Any
+    true_distances: NDArray[np.float64] | None = None
 
+    @classmethod
+    def simulated(cls, folder: Path) -> Cells:
+        """Simulate 400 cells x 4,000 peaks of real sequence, if they do not exist."""
+        data, out = folder / "simulated", folder / "simulated_prepared"
+        truth = load_simulation(data) if data.exists() else sz.simulate(data, n_cells=400, n_peaks=4_000, signal=SIGNAL, quiet=True)
+        if not out.exists():
+            sz.prepare(truth.matrix, genome=truth.genome, assembly="simulated", out=out, min_cell_fraction=0, quiet=True)
+        # What is added to all cells, or to all peaks of a cell, changes no distance.
+        logits = truth.activities.to_numpy(np.float64) @ truth.strengths.to_numpy(np.float64).T
+        logits -= logits.mean(axis=1, keepdims=True)
+        return cls(open_prepared(out), pdist(logits) / np.sqrt(logits.shape[1]))
 
-Fitter = Callable[[Any, int], Iterator[State]]
+    @classmethod
+    def real(cls, folder: Path, data: Path) -> Cells:
+        """Prepare the cells of donor BM0828 (Buenrostro 2018) with the peaks of chromosomes 20 and 22, if that was not done."""
+        out = folder / "real_prepared"
+        if not out.exists():
+            counts, genome = ad.read_h5ad(data / REAL_CELLS), data / HG19
+            sz.prepare(
+                counts, genome=genome, assembly="hg19", out=out, max_n_fraction=0.25, min_cell_fraction=0, quiet=True
+            )  # fmt: skip
+        return cls(open_prepared(out))
+
+    @cached_property
+    def log_depth(self) -> NDArray[np.float64]:
+        """Return the logarithm of the number of open peaks of each cell."""
+        return np.log(self.prepared.cells["n_open_peaks"].to_numpy(np.float64))
+
+    @cached_property
+    def cell_type(self) -> NDArray[Any]:
+        """Return the type of each cell."""
+        return self.prepared.cells["cell_type"].astype(str).to_numpy()
 
 
 def ours(*, width: float, batch_size: int) -> Fitter:
-    """Return a function that fits scbasset_zoo and yields its state after each epoch."""
+    """Return a function that fits scbasset_zoo."""
 
-    def fit(prepared: Any, seed: int, order_seed: int | None = None) -> Iterator[State]:
+    def fit(prepared: Any, seed: int, order_seed: int) -> Iterator[State]:
         from scbasset_zoo.training.fit import Fit
         from scbasset_zoo.training.train_options import TrainingOptions
 
         options = TrainingOptions(seed=seed, width=width, batch_size=batch_size, precision="float32")
         fitted = Fit(prepared, options, None)
-        if order_seed is not None:
-            fitted.options = options.model_copy(update={"seed": order_seed})
+        # The network has its first weights by now. What follows draws the order, the augmentation and the dropout.
+        fitted.options = options.model_copy(update={"seed": order_seed})
+        head = fitted.network.cell_head
         while True:
+            peak_embedding = _embed(prepared, lambda x: fitted.network.trunk(x, training=False))
+            yield State(peak_embedding, np.array(head.kernel).T, np.array(head.bias))
             for _ in fitted.epoch():
                 pass
             fitted.end_epoch()
-            head = fitted.network.cell_head
-            yield State(
-                _embed(prepared, lambda x: fitted.network.trunk(x, training=False)),
-                np.asarray(head.kernel).T,
-                np.asarray(head.bias),
-            )
 
     return fit
 
 
-def keras_fit(width: float, batch_size: int) -> Fitter:
-    """Return a function that fits the published recipe in plain Keras and yields its state after each epoch."""
+def in_keras(*, width: float, batch_size: int) -> Fitter:
+    """Return a function that fits the published recipe in plain Keras."""
 
-    def fit(prepared: Any, seed: int) -> Iterator[State]:
+    def fit(prepared: Any, seed: int, order_seed: int) -> Iterator[State]:
         import keras
 
         keras.utils.set_random_seed(seed)
-        model, rng = published.network(prepared.n_cells, width), np.random.default_rng(seed)
+        model, rng = published.network(prepared.n_cells, width), np.random.default_rng(order_seed)
         head = model.get_layer("cells")
-        trunk = keras.Model(model.inputs, head.input)
+        trunk = keras.Model(model.input, head.input)
         while True:
+            peak_embedding = _embed(prepared, lambda x: trunk(x, training=False))
+            yield State(peak_embedding, np.array(head.kernel).T, np.array(head.bias))
             for sequence, labels in published.epoch(prepared, rng, batch_size):
                 model.train_on_batch(sequence, labels)
-            yield State(_embed(prepared, lambda x: trunk(x, training=False)), np.asarray(head.kernel).T, np.asarray(head.bias))
 
     return fit
 
 
 def _embed(prepared: Any, trunk: Callable[[Array], Any]) -> Array:
+    """Return the embeddings of the training peaks, from windows that are not shifted."""
     rows, start, length = prepared.rows("train"), prepared.flank, prepared.sequence_length
     parts = []
     for first in range(0, len(rows), WINDOWS_AT_ONCE):
@@ -145,74 +197,172 @@ def _embed(prepared: Any, trunk: Callable[[Array], Any]) -> Array:
     return np.concatenate(parts)
 
 
-def look(state: State, prepared: Any) -> Look:
-    """Measure depth, neighbours and how much of the depth is left in denoised values, as published and in the canonical space."""
+PARTS = {
+    "quarter": Part("scbasset_zoo, width 0.25", ours(width=0.25, batch_size=32), (2, 4, 6, 8, 12, 16)),
+    "keras": Part("published recipe in plain Keras, width 0.25", in_keras(width=0.25, batch_size=32), (2, 4, 6, 8)),
+    "full": Part("scbasset_zoo, full width", ours(width=1.0, batch_size=128), (5, 10, 15)),
+    "real": Part(
+        "BM0828, scbasset_zoo, width 0.25", ours(width=0.25, batch_size=32), (10, 20, 30, 40, 50, 60), is_real=True, threshold=0.98
+    ),
+}
+
+
+def states(
+    name: str, cells: Cells, folder: Path, seed: int, epochs: Sequence[int], order_seed: int | None = None
+) -> Iterator[State]:
+    """Yield the state of a fit after some epochs; 0 is before the first. What is not in the folder is fitted."""
+    order_seed = seed if order_seed is None else order_seed
+    out = folder / name / (f"seed{seed}" if order_seed == seed else f"seed{seed}_order{order_seed}")
+    files = {epoch: out / f"epoch{epoch}.npz" for epoch in epochs}
+    if all(file.exists() for file in files.values()):
+        yield from (State(**np.load(file)) for file in files.values())
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    for epoch, state in enumerate(PARTS[name].fit(cells.prepared, seed, order_seed)):
+        if epoch in files:
+            np.savez(files[epoch], **state._asdict())
+            yield state
+        if epoch == epochs[-1]:
+            return
+
+
+class Look(NamedTuple):
+    """What one epoch shows in one space. Correlations with depth are over cells, with the log number of open peaks."""
+
+    depth: float
+    "Correlation of the intercept, or the depth, with depth."
+    neighbours: float
+    "Share of cells of the same type among the 10 nearest."
+    neighbours_without_depth: float
+    "The same, after a line on depth is taken from each axis."
+    follows_depth: float
+    "Share of the variance of the cells that lines on depth explain."
+    distances: float
+    "Correlation of distances with the true ones; NaN for real cells."
+    denoised: float
+    "Absolute correlation of a cell's mean denoised accessibility with depth."
+    denoised_change: float
+    "Change of that mean if depth rises by one standard deviation, divided by the mean."
+
+
+MEASURES = {
+    "depth": "r of the intercept / of the depth with log depth",
+    "neighbours": "same type among 10 nearest",
+    "neighbours_without_depth": "same, lines on log depth taken out",
+    "follows_depth": "variance of the cells that log depth explains",
+    "distances": "r of distances with true distances",
+    "denoised": "abs. r of mean denoised accessibility with log depth",
+    "denoised_change": "its change with 1 sd of log depth",
+}
+
+
+def look(state: State, cells: Cells) -> dict[Space, Look]:
+    """Measure one epoch in both spaces."""
     gauge = gauge_of(state.peak_embedding)
     space = CanonicalSpace.of(gauge, state.cell_embedding)
-    depth, canonical = space.depth(state.cell_embedding, state.cell_intercept), space.embedding(state.cell_embedding)
-    log_depth = np.log(prepared.cells["n_open_peaks"].to_numpy())
-    cell_type = prepared.cells["cell_type"].astype(str).to_numpy()
-    without_intercept = state.peak_embedding @ state.cell_embedding.T
-    without_depth = without_intercept - gauge.mean.astype(np.float32) @ state.cell_embedding.T
-    denoised = expit(without_intercept + state.cell_intercept.mean()), expit(without_depth + depth.mean())
-    return Look(
-        _r(log_depth, state.cell_intercept),
-        _r(log_depth, depth),
-        same_type_share(state.cell_embedding, cell_type),
-        same_type_share(canonical, cell_type),
-        *(abs(_r(log_depth, values.mean(axis=0))) for values in denoised),
-    )
+    canonical, depth = space.embedding(state.cell_embedding), space.depth(state.cell_embedding, state.cell_intercept)
+    logits = state.peak_embedding @ state.cell_embedding.T
+    denoised = {
+        "published": expit(logits).mean(axis=0),
+        "canonical": expit(logits - logits.mean(axis=0) + depth.mean()).mean(axis=0),
+    }
+    looks = {}
+    for name, embedding, level in (
+        ("published", state.cell_embedding, state.cell_intercept),
+        ("canonical", canonical, depth),
+    ):
+        rest, follows_depth = _without_line(embedding, cells.log_depth)
+        r = _r(denoised[name], cells.log_depth)
+        looks[name] = Look(
+            depth=_r(level, cells.log_depth),
+            neighbours=same_type_share(embedding, cells.cell_type),
+            neighbours_without_depth=same_type_share(rest, cells.cell_type),
+            follows_depth=follows_depth,
+            distances=np.nan if cells.true_distances is None else _r(pdist(embedding), cells.true_distances),
+            denoised=abs(r),
+            denoised_change=r * float(denoised[name].std() / denoised[name].mean()),
+        )
+    return looks  # type: ignore[return-value]
+
+
+def _without_line(embedding: Array, x: NDArray[np.float64]) -> tuple[Array, float]:
+    """Return an embedding less the line on x that fits each axis best, and the share of the variance that the lines explain."""
+    centred, x = embedding - embedding.mean(axis=0), x - x.mean()
+    rest = centred - np.outer(x, x @ centred / (x @ x))
+    return rest.astype(np.float32), float(1 - (rest**2).sum() / (centred**2).sum())
 
 
 def _r(x: NDArray[Any], y: NDArray[Any]) -> float:
     return float(np.corrcoef(x, y)[0, 1])
 
 
-def show(name: str, prepared: Any, seeds: tuple[int, ...], epochs: tuple[int, ...], fit: Fitter) -> None:
-    """Fit once for each seed, and print what the epochs show."""
-    n = prepared.cells["cell_type"].astype(str).value_counts()
+def show(name: str, cells: Cells, folder: Path, seeds: Sequence[int]) -> None:
+    """Fit once for each seed, and print what the epochs show and how often the requirements are met."""
+    part, n = PARTS[name], pd.Series(cells.cell_type).value_counts()
     chance = float((n * (n - 1)).sum() / (n.sum() * (n.sum() - 1)))
-    print(f"\n{name}: {prepared.n_cells:,} cells x {prepared.n_peaks:,} peaks; chance of the same type {chance:.2f}", flush=True)
-    rows = []
+    by_depth = same_type_share(cells.log_depth[:, None].astype(np.float32), cells.cell_type)
+    print(
+        f"\n{part.title}: {cells.prepared.n_cells:,} cells x {cells.prepared.n_peaks:,} peaks. Same type among the 10 nearest: "
+        f"{chance:.2f} by chance, {by_depth:.2f} if cells are compared by depth alone. Published / canonical.\n",
+        flush=True,
+    )
+    looks: dict[tuple[int, int], dict[Space, Look]] = {}
     for seed in seeds:
-        looks = {}
-        for number, state in enumerate(fit(prepared, seed), 1):
-            if number in epochs:
-                looks[number] = look(state, prepared)
-                print(f"seed {seed}, epoch {number}: {looks[number]}", flush=True)
-            if number == epochs[-1]:
-                break
-        measures = ("r with log depth", "same type among 10 nearest", "abs. r of denoised mean with log depth")
-        for measure, first in zip(measures, (0, 2, 4), strict=True):
-            for offset, which in enumerate(("as published", "canonical")):
-                rows.append((f"{measure}, seed {seed}, {which}", *(f"{looks[number][first + offset]:.3f}" for number in epochs)))
-    print(f"\n{markdown((name, *(f'epoch {number}' for number in epochs)), rows)}", flush=True)
-
-
-def compare_orders(prepared: Any, seeds: tuple[int, ...], epochs: int) -> None:
-    """Fit twice from the same first weights with the batches in another order, and print how alike the results are."""
-    from scbasset_zoo.runtime.comparison import compare_models
-
-    fit = ours(width=0.25, batch_size=32)
+        # The state before the first epoch is kept for the part order.
+        _, *shown = states(name, cells, folder, seed, (0, *part.epochs))
+        for epoch, state in zip(part.epochs, shown, strict=True):
+            looks[seed, epoch] = look(state, cells)
     rows = []
+    for measure, text in MEASURES.items():
+        for seed in seeds:
+            values = [[getattr(looks[seed, epoch][space], measure) for space in SPACES] for epoch in part.epochs]
+            if not np.isnan(values).all():
+                rows.append((f"{text}, seed {seed}", *(f"{a:.2f} / {b:.2f}" for a, b in values)))
+    print(f"\n{markdown((part.title, *(f'epoch {epoch}' for epoch in part.epochs)), rows)}\n")
+    is_met = {
+        f"r of the depth is at least {part.threshold:g}": [x["canonical"].depth >= part.threshold for x in looks.values()],
+        "r of the depth is higher than that of the intercept": _compare(looks, "depth"),
+        "same type among 10 nearest: canonical is not lower": _compare(looks, "neighbours"),
+        "same, lines on log depth taken out": _compare(looks, "neighbours_without_depth"),
+    }
+    if cells.true_distances is not None:
+        is_met["r of distances with true distances: canonical is not lower"] = _compare(looks, "distances")
+    print(markdown((part.title, "looks"), [(text, f"{sum(each)} of {len(each)}") for text, each in is_met.items()]), flush=True)
+
+
+def _compare(looks: dict[tuple[int, int], dict[Space, Look]], measure: str) -> list[bool]:
+    return [getattr(each["canonical"], measure) >= getattr(each["published"], measure) for each in looks.values()]
+
+
+def show_orders(cells: Cells, folder: Path, seeds: Sequence[int]) -> None:
+    """Print how alike two fits are, a quarter as wide as the paper's.
+
+    They start from the same first weights and go through the batches in another order, or they start from other weights. Fits from
+    the same first weights may be alike because they still resemble these. So each fit is compared with its first weights too.
+    """
+    ends, first = {}, {}
     for seed in seeds:
-        ends = []
-        for order_seed in (seed, seed + 100):
-            states = fit(prepared, seed, order_seed)  # type: ignore[call-arg]
-            ends.append(next(state for number, state in enumerate(states, 1) if number == epochs))
-        fitted = [_Fitted(state, prepared.cells) for state in ends]
-        tables = {space: compare_models(*fitted, space=space) for space in ("published", "canonical")}  # type: ignore[arg-type]
-        for space, table in tables.items():
-            rows.append((f"seed {seed}, {space}", *(f"{value:.3f}" for value in table["value"])))
-            rows.append((f"seed {seed}, {space}, chance", *(f"{value:.3f}" for value in table["chance"])))
-    print(f"\n{markdown(('two orders of the batches', *tables['canonical'].index), rows)}", flush=True)
+        for order_seed in (seed, seed + OTHER_ORDER):
+            start, end = states("quarter", cells, folder, seed, (0, EPOCHS_OF_ORDERS), order_seed)
+            first[seed], ends[seed, order_seed] = _Fitted(start, cells), _Fitted(end, cells)
+    pairs = {f"seed {seed}, two orders": (ends[seed, seed], ends[seed, seed + OTHER_ORDER]) for seed in seeds}
+    pairs |= {f"seeds {a} and {b}": (ends[a, a], ends[b, b]) for a, b in combinations(seeds, 2)}
+    pairs |= {f"seed {seed}, first weights and end": (first[seed], ends[seed, seed]) for seed in seeds}
+    measures = ("distances", "neighbours", "procrustes", "axes", "depth")
+    rows = []
+    for name, pair in pairs.items():
+        tables = [compare_models(*pair, space=space) for space in SPACES]  # type: ignore[arg-type]
+        for kind in ("value", "chance"):
+            values = (" / ".join(f"{table.loc[measure, kind]:.2f}" for table in tables) for measure in measures)
+            rows.append((name if kind == "value" else f"{name}, by chance", *values))
+    print(f"\n{markdown(('published / canonical', *measures), rows)}", flush=True)
 
 
 class _Fitted:
     """What `compare_models` reads of a model."""
 
-    def __init__(self, state: State, cells: pd.DataFrame):
-        self.cells, self.n_cells = cells, len(cells)
+    def __init__(self, state: State, cells: Cells):
+        self.cells, self.n_cells = cells.prepared.cells, cells.prepared.n_cells
         self.cell_embedding, self.cell_intercept = state.cell_embedding, state.cell_intercept
         space = CanonicalSpace.of(gauge_of(state.peak_embedding), state.cell_embedding)
         self.canonical_embedding = space.embedding(state.cell_embedding)
