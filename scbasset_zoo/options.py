@@ -8,12 +8,14 @@ import os
 import typing
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
 from scbasset_zoo.errors import InputError
+from scbasset_zoo.progress import say
 from scbasset_zoo.validation import option_problems
+from scbasset_zoo.wording import option
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -23,9 +25,16 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Options(BaseModel):
-    """Base of option models. Give each field a type, a description, and a default unless the option is required."""
+    """Base of option models. Give each field a type, a description, and a default unless the option is required.
+
+    Attributes
+    ----------
+    earlier_names : mapping of str to str
+        What the release before calls an option, ``{"label": "group_by"}``. This release accepts it, with a line.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    earlier_names: ClassVar[Mapping[str, str]] = {}
 
     @field_validator("*", mode="before")
     @classmethod
@@ -58,7 +67,7 @@ def checked_options(what: str, model: type[M], values: Mapping[str, Any]) -> M:
         The command, function or analysis that has the options, for the error message.
     model : pydantic model
     values : mapping
-        Values by option. Options that are left out get their defaults.
+        Values by option. Options that are left out get their defaults. An option may have its earlier name.
 
     Raises
     ------
@@ -66,9 +75,35 @@ def checked_options(what: str, model: type[M], values: Mapping[str, Any]) -> M:
         Options are unknown, missing or have wrong values. The message lists all problems.
     """
     try:
-        return model(**values)
+        return model(**with_present_names(values, getattr(model, "earlier_names", {})))
     except ValidationError as error:
         raise InputError("\n  ".join([f"Options of {what}:", *option_problems(error, model.model_fields)])) from None
+
+
+def with_present_names(values: Mapping[str, Any], earlier_names: Mapping[str, str]) -> dict[str, Any]:
+    """Return options under their present names, with a line for each that has an earlier name. None is an option not given.
+
+    Parameters
+    ----------
+    values : mapping
+        Values by option.
+    earlier_names : mapping of str to str
+        ``{"fasta": "genome"}``
+
+    Raises
+    ------
+    InputError
+        An option is given under both names.
+    """
+    renamed = {name: value for name, value in values.items() if name not in earlier_names}
+    for earlier, name in earlier_names.items():
+        if values.get(earlier) is None:
+            continue
+        if renamed.get(name) is not None:
+            raise InputError(f"{option(earlier)} is the earlier name of {option(name)}. Give one of them.")
+        say(f"{option(earlier)} is now {option(name)}; the next release will not accept {option(earlier)}.")
+        renamed[name] = values[earlier]
+    return renamed
 
 
 def declares_options(model: type[BaseModel]) -> Callable[[F], F]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
@@ -14,14 +15,15 @@ if TYPE_CHECKING:
 
 MAX_PROBLEMS = 20
 MAX_LETTERS = 300
-# What is wrong, by pydantic's type of error; other types keep pydantic's words.
+# What is wrong, by pydantic's type of error.
 _WORDS = {
     "greater_than": "must be more than {gt}",
     "greater_than_equal": "must be at least {ge}",
     "less_than": "must be less than {lt}",
     "less_than_equal": "must be at most {le}",
     "finite_number": "must be a finite number",
-    "literal_error": "must be {expected}",
+    "multiple_of": "must be a multiple of {multiple_of}",
+    **dict.fromkeys(("literal_error", "enum"), "must be {expected}"),
     "string_pattern_mismatch": "must match the pattern {pattern}",
     "string_too_short": "must have {min_length} or more letters",
     "string_too_long": "must have {max_length} or fewer letters",
@@ -31,11 +33,16 @@ _WORDS = {
     **dict.fromkeys(("float_type", "float_parsing"), "must be a number"),
     **dict.fromkeys(("bool_type", "bool_parsing"), "must be true or false"),
     **dict.fromkeys(("string_type", "string_sub_type", "string_unicode"), "must be a text"),
-    **dict.fromkeys(("list_type", "tuple_type"), "must be a list"),
+    **dict.fromkeys(("list_type", "tuple_type", "set_type", "iterable_type", "sequence_str"), "must be a list"),
     **dict.fromkeys(("dict_type", "model_type", "model_attributes_type", "mapping_type"), "must be a mapping of names to values"),
     **dict.fromkeys(("date_type", "date_parsing", "date_from_datetime_parsing"), "must be a date, such as 2026-01-31"),
     "path_type": "must be a path",
+    "is_instance_of": "must be a {class}",
 }
+# The beginning of pydantic's words for other types of error, which options of plugins may have.
+_INPUT_SHOULD = re.compile(r"^(Input|Value|String|URL) should ")
+# Where a value may have one of several types, pydantic puts the type that it tried into the place of the value.
+_TRIED_TYPE = re.compile(r"^(any|bool|date|float|int|path|str|[A-Za-z-]+\[.*)$", re.DOTALL)
 
 
 def field_problems(error: ValidationError) -> list[str]:
@@ -57,7 +64,16 @@ def option_problems(error: ValidationError, names: Collection[str]) -> list[str]
     names : collection of str
         The options that exist, to suggest one where a name is misspelt.
     """
-    return [_option_problem(entry, names) for entry in _entries(error)]
+    # A value that has none of several types is one problem.
+    problems: dict[tuple[str, str], list[str]] = {}
+    for entry in _entries(error):
+        place, words, value = _option_problem(entry, names)
+        alternatives = problems.setdefault((place, value), [])
+        alternatives += [words] if words not in alternatives else []
+    return [
+        place + " or ".join([first, *(words.removeprefix("must be ") for words in others)]) + value
+        for (place, value), (first, *others) in problems.items()
+    ]
 
 
 def _entries(error: ValidationError) -> list[Any]:
@@ -79,17 +95,18 @@ def _field_problem(entry: Any) -> str:
     return f"{place}: {message}" if place else message
 
 
-def _option_problem(entry: Any, names: Collection[str]) -> str:
+def _option_problem(entry: Any, names: Collection[str]) -> tuple[str, str, str]:
+    """Return the beginning of a line, what is wrong, and the end of the line with the value."""
     if not _parts(entry):
-        return _message(entry)
+        return _message(entry), "", ""
     name, *rest = _parts(entry)
-    place = ".".join([option(name), *rest])
+    place = ".".join([option(name), *(part for part in rest if not _TRIED_TYPE.match(part))])
     if entry["type"] == "missing":
-        return f"{place} must be given"
+        return f"{place} must be given", "", ""
     if entry["type"] == "extra_forbidden":
         similar = [] if rest else difflib.get_close_matches(name, names, n=1)
-        return f"{place} is not an option" + (f"; did you mean {option(similar[0])}?" if similar else "")
-    return f"{place}: {_message(entry)}; found {_shown(entry['input'])}"
+        return f"{place} is not an option" + (f"; did you mean {option(similar[0])}?" if similar else ""), "", ""
+    return f"{place}: ", _message(entry), f"; found {_shown(entry['input'])}"
 
 
 def _parts(entry: Any) -> list[str]:
@@ -114,7 +131,9 @@ def _message(entry: Any) -> str:
         return str(entry["ctx"]["error"])
     words = _WORDS.get(entry["type"])
     if words is not None:
+        if entry["type"] == "is_instance_of" and entry["ctx"]["class"] == "Sequence":
+            words = _WORDS["list_type"]
         limits = entry.get("ctx", {}).items()
         return words.format_map({name: f"{value:g}" if isinstance(value, float) else value for name, value in limits})
-    message: str = entry["msg"]
+    message = _INPUT_SHOULD.sub("must ", entry["msg"])
     return message[:1].lower() + message[1:]

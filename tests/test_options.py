@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from scbasset_zoo import plugin_manager
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.options import Options, checked_options
 from scbasset_zoo.runtime.model import Model
@@ -69,6 +70,21 @@ def test_all_wrong_options_are_in_one_message():
     assert "group_by" in str(caught.value)
     assert "groupby is not an option; did you mean group_by?" in str(caught.value)
     assert "batch_size: " in str(caught.value)
+
+
+def test_an_earlier_name_is_accepted_with_a_line(capsys):
+    assert checked_options("train", TrainingOptions, {"bottleneck": 8}).embedding_size == 8
+    assert "bottleneck is now embedding_size; the next release will not accept bottleneck." in capsys.readouterr().err
+    with pytest.raises(InputError, match="bottleneck is the earlier name of embedding_size. Give one of them."):
+        checked_options("train", TrainingOptions, {"bottleneck": 8, "embedding_size": 8})
+
+
+def test_earlier_names_are_those_of_options_that_exist():
+    models = [SimulateOptions, TrainingOptions, *(kind.Options for kind in plugin_manager.analyses().as_dict().values())]
+    assert sum(bool(model.earlier_names) for model in models) == 7  # two functions and the five built-in analyses
+    for model in models:
+        assert set(model.earlier_names.values()) <= set(model.model_fields)
+        assert not set(model.earlier_names) & set(model.model_fields)
 
 
 def test_messages_name_options_as_the_caller_writes_them(tmp_path):

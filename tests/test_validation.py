@@ -1,6 +1,9 @@
 """Problems of fields and options are reported in words, each with its place and its value."""
 
-from typing import Annotated
+import datetime
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
 
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -97,3 +100,29 @@ def test_a_problem_of_an_option_is_written_as_the_user_writes_the_option(values,
 
 def test_all_problems_are_reported():
     assert len(field_problems(error_of({"kind": "x", "part": {"colour": 1, "names": 3}}))) == 4
+
+
+def test_a_value_that_has_none_of_several_types_is_one_problem():
+    class Several(BaseModel):
+        number: int | Literal["all"] | None = None
+        table: Path | list[str] | None = None
+
+    with pytest.raises(ValidationError) as caught:
+        Several(number="x", table=3)
+    assert option_problems(caught.value, list(Several.model_fields)) == [
+        "number: must be a whole number or 'all'; found 'x'",
+        "table: must be a path or a list; found 3",
+    ]
+
+
+def test_other_problems_are_in_plain_words_too():
+    class Other(BaseModel):
+        time: datetime.timedelta | None = None
+        names: Sequence[str] | None = None
+        even: int = Field(0, multiple_of=2)
+
+    with pytest.raises(ValidationError) as caught:
+        Other(time="soon", names=3, even=1)
+    first, *others = option_problems(caught.value, list(Other.model_fields))
+    assert first.startswith("time: must be ")
+    assert others == ["names: must be a list; found 3", "even: must be a multiple of 2; found 1"]

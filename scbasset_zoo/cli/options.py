@@ -15,18 +15,33 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from scbasset_zoo.errors import InputError
-from scbasset_zoo.progress import say
+from scbasset_zoo.name_lists import split_names
+from scbasset_zoo.options import with_present_names
 from scbasset_zoo.wording import option as wording_of
 
 Command = Callable[..., None]
+# The list of names that may be in files.
 CELLS = "cells"
-_CELLS_HELP = "Only these cells: barcodes separated by commas, or a file with one barcode on each line."
+
+
+def number_parser(kind: type[int] | type[float]) -> Callable[[str], int | float]:
+    """Return a function that reads a number on the command line, and says in plain words if a text is none."""
+
+    def parse(text: str) -> int | float:
+        try:
+            return kind(text)
+        except ValueError:
+            raise typer.BadParameter(f"must be {'a whole number' if kind is int else 'a number'}; found {text!r}.") from None
+
+    return parse
 
 
 def _set_threads(threads: int | None) -> int | None:
     if threads is not None:
-        from scbasset_zoo.runtime.devices import THREADS
+        from scbasset_zoo.runtime.devices import MOST_THREADS, THREADS
 
+        if not 1 <= threads <= MOST_THREADS:
+            raise typer.BadParameter(f"must be a whole number from 1 to {MOST_THREADS}; found {threads}.")
         os.environ[THREADS] = str(threads)
     return threads
 
@@ -34,7 +49,8 @@ def _set_threads(threads: int | None) -> int | None:
 Threads = Annotated[
     int | None,
     typer.Option(
-        min=1,
+        parser=number_parser(int),
+        metavar="<int>",
         callback=_set_threads,
         expose_value=False,
         help="Threads that compute on the CPU. By default the cores that this process may use; see SCBASSET_ZOO_THREADS.",
@@ -46,7 +62,7 @@ def from_model(model: type[BaseModel], *, without: Collection[str] = ()) -> Call
     """Replace the `**options` of a command by an option for each field of a model.
 
     Types, defaults and help come from the fields. The command is called with the options that the user gave, and no others. It
-    checks their values with the model. Cells may be given as a file, or several at once: see :func:`barcodes_of`.
+    checks their values with the model. Lists of names are read by :func:`names_of`. Earlier names of fields are accepted.
 
     Parameters
     ----------
@@ -55,6 +71,7 @@ def from_model(model: type[BaseModel], *, without: Collection[str] = ()) -> Call
         Fields for which no option is made, such as those that the command declares itself.
     """
     fields = {name: field for name, field in model.model_fields.items() if name not in without}
+    lists = {name for name, field in fields.items() if _command_line_type(field.annotation) == list[str]}
 
     def decorate(command: Command) -> Command:
         signature = inspect.signature(command, eval_str=True)
@@ -64,11 +81,11 @@ def from_model(model: type[BaseModel], *, without: Collection[str] = ()) -> Call
         @functools.wraps(command)
         def with_given_options(**values: Any) -> None:
             given = {name: value for name, value in values.items() if name not in fields or value is not None}
-            if CELLS in fields and CELLS in given:
-                given[CELLS] = barcodes_of(given[CELLS])
+            for name in given.keys() & lists:
+                given[name] = names_of(name, given[name])
             command(**given)
 
-        return _with_parameters(with_given_options, parameters)
+        return earlier_names(getattr(model, "earlier_names", {}))(_with_parameters(with_given_options, parameters))
 
     return decorate
 
@@ -87,31 +104,24 @@ def earlier_names(names: Mapping[str, str]) -> Callable[[Command], Command]:
 
         @functools.wraps(command)
         def with_earlier_names(**values: Any) -> None:
-            for earlier, name in names.items():
-                value = values.pop(earlier)
-                if value is None:
-                    continue
-                if values[name] is not None:
-                    raise InputError(f"{wording_of(earlier)} is the earlier name of {wording_of(name)}. Give one of them.")
-                say(f"{wording_of(earlier)} is now {wording_of(name)}; the next release will not accept {wording_of(earlier)}.")
-                values[name] = value
-            command(**values)
+            command(**with_present_names(values, names))
 
         return _with_parameters(with_earlier_names, [*parameters.values(), *hidden])
 
     return decorate
 
 
-def barcodes_of(texts: Sequence[str]) -> list[str]:
-    """Return the barcodes of an option that may be repeated: those of a file, one on each line, or those between commas."""
+def names_of(option: str, texts: Sequence[str]) -> list[str]:
+    """Return the names of an option that may be repeated: those between commas, or for cells those of a file, one on each line."""
     from scbasset_zoo.inputs.text_files import read_names
 
-    barcodes: list[str] = []
+    names: list[str] = []
     for text in texts:
         # os.path.exists also takes a text that is too long for a path.
-        separated = read_names(text) if os.path.exists(text) else [name.strip() for name in text.split(",")]
-        barcodes += [name for name in separated if name]
-    return barcodes
+        names += read_names(text) if option == CELLS and os.path.exists(text) else split_names(text)
+    if not names:
+        raise InputError(f"{wording_of(option)} is given without a name.")
+    return names
 
 
 def _with_parameters(command: Command, parameters: Sequence[inspect.Parameter]) -> Command:
@@ -132,10 +142,18 @@ def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
     kind = _command_line_type(field.annotation)
     option = typer.Option(
         f"{flag}/--no-{flag[2:]}" if kind is bool else flag,
-        help=" ".join(filter(None, [_CELLS_HELP if name == CELLS else field.description, _of_list(kind), _default(field)])),
+        **_parsing(kind),
+        help=" ".join(filter(None, [field.description, _of_list(name, kind), _default(field)])),
         show_default=False,
     )
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option])
+
+
+def _parsing(kind: Any) -> dict[str, Any]:
+    """Return how Typer reads a number, and what the help calls the value of an option, where Typer's own ways are not plain."""
+    if kind in (int, float):
+        return {"parser": number_parser(kind), "metavar": f"<{kind.__name__}>"}
+    return {"metavar": "<names>"} if kind == list[str] else {}
 
 
 def _default(field: FieldInfo) -> str:
@@ -147,14 +165,24 @@ def _default(field: FieldInfo) -> str:
     return "" if default is None or default in ("", (), []) else f"[default: {default}]"
 
 
-def _of_list(kind: Any) -> str:
-    return "Repeat the option for several." if typing.get_origin(kind) is list else ""
+def _of_list(name: str, kind: Any) -> str:
+    if typing.get_origin(kind) is not list:
+        return ""
+    if kind != list[str]:
+        return "Repeat the option for several."
+    if name == CELLS:
+        return "Separate several by commas, repeat the option, or give a file with one on each line."
+    return "Separate several by commas, or repeat the option."
 
 
 def _command_line_type(annotation: Any) -> Any:
-    """Return the type that Typer reads for a field: the first of a union that is not None, and a list for any sequence."""
+    """Return the type that Typer reads for a field: the first of a union that is not None, and a list for any sequence.
+
+    Members of a list may be objects in Python; on the command line they are texts.
+    """
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
         annotation = next(part for part in typing.get_args(annotation) if part is not types.NoneType)
-    if typing.get_origin(annotation) in (Sequence, tuple):
-        return list[_command_line_type(typing.get_args(annotation)[0])]  # type: ignore[misc]
+    if typing.get_origin(annotation) in (Sequence, tuple, list):
+        member = _command_line_type(typing.get_args(annotation)[0])
+        return list[str if member is Any else member]  # type: ignore[misc]
     return annotation

@@ -8,23 +8,18 @@ from typer.core import TyperCommand, TyperGroup
 
 from scbasset_zoo.wording import did_you_mean
 
-# What release 0.1.0 calls an option.
-EARLIER_NAMES = {
-    "--label": "--group-by",
-    "--fasta": "--genome",
-    "--bed": "--peaks",
-    "--names": "--motif-names",
-}
+# What other commands of release 0.1.0 call an option.
+OTHER_NAMES = {"--fasta": "--genome", "--bed": "--peaks", "--label": "--group-by"}
 
 
 class SuggestingCommand(TyperCommand):
-    """A command that knows the earlier names of its options."""
+    """A command that knows the names that its options have, or had, in other commands."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         try:
             return super().parse_args(ctx, args)
         except Exception as error:  # the class of the error is click's own or Typer's copy of it
-            name = EARLIER_NAMES.get(getattr(error, "option_name", ""))
+            name = OTHER_NAMES.get(getattr(error, "option_name", ""))
             if name and any(name in getattr(parameter, "opts", ()) for parameter in self.params):
                 error.possibilities = [name]  # type: ignore[attr-defined]
             raise

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scbasset_zoo.name_lists import written_name
 from scbasset_zoo.wording import is_command_line, option
 
 if TYPE_CHECKING:
@@ -34,8 +35,12 @@ def command_of(analysis: Analysis, options: Mapping[str, Any], destinations: Map
 
 def _flags(options: Mapping[str, Any]) -> Iterator[str]:
     for name, value in options.items():
-        for part in value if isinstance(value, list) else [value]:
+        for part in map(_member, value) if isinstance(value, list) else [value]:
             yield option(name, part if isinstance(part, bool) else shlex.quote(str(part)))
+
+
+def _member(value: Any) -> Any:
+    return written_name(value) if isinstance(value, str) else value
 
 
 def _is_default(analysis: Analysis, name: str, value: Any) -> bool:

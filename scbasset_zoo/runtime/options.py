@@ -24,7 +24,7 @@ class PredictOptions(Options):
     )
     # The model checks the cells: it has their barcodes, and takes arrays too.
     cells: SkipValidation[Sequence[str | int] | None] = Field(
-        None, description="Only these cells, in this order: barcodes, positions, or a boolean for each cell of the model."
+        None, description="Only these cells, in this order: barcodes. In Python also positions, or a boolean for each cell."
     )
     group_by: str | None = Field(
         None, description="Column of the cells. The result has one row for each group: the mean of the output over its cells."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Self, TypedDict
+from typing import ClassVar, Self, TypedDict
 
 from pydantic import Field, field_validator, model_validator
 
@@ -15,7 +15,9 @@ from scbasset_zoo.simulation.lineage import LINEAGE
 class SimulateOptions(Options):
     """Options of :func:`scbasset_zoo.simulate`."""
 
-    n_cells: int = Field(400, description="Number of cells.")
+    earlier_names: ClassVar = {"fasta": "genome"}
+
+    n_cells: int = Field(400, ge=1, description="Number of cells.")
     n_peaks: int = Field(4_000, ge=2, description="Number of peaks.")
     n_types: int = Field(
         6, ge=1, le=len(LINEAGE), description="Number of cell types of a blood lineage, stem cells first, in equal shares."

@@ -7,6 +7,7 @@ from typing import Any, TypedDict
 
 from pydantic import Field, field_validator, model_validator
 
+from scbasset_zoo.name_lists import split_names
 from scbasset_zoo.options import Options
 from scbasset_zoo.wording import option
 
@@ -33,11 +34,11 @@ class PrepareOptions(Options):
     split: str = Field(
         "90/5/5", description="Percentages of peaks for training/validation/test, drawn at random. The paper uses 90/5/5."
     )
-    test_chroms: str | Sequence[str] = Field(
-        "", validate_default=True, description="Test peaks are those of these chromosomes, such as chr8,chr9; replaces the split."
+    test_chroms: Sequence[str] = Field(
+        (), validate_default=True, description="Test peaks are those of these chromosomes, such as chr8,chr9; replaces the split."
     )
-    validation_chroms: str | Sequence[str] = Field(
-        "", validate_default=True,
+    validation_chroms: Sequence[str] = Field(
+        (), validate_default=True,
         description="Validation peaks are those of these chromosomes. By default they are drawn from all but the test chromosomes.",
     )  # fmt: skip
     split_column: str | None = Field(
@@ -68,13 +69,8 @@ class PrepareOptions(Options):
     @classmethod
     def _names_between_commas(cls, value: Any) -> Any:
         if isinstance(value, str):
-            value = value.split(",")
+            return split_names(value)
         return list(value) if isinstance(value, Iterable) else value
-
-    @field_validator("test_chroms", "validation_chroms")
-    @classmethod
-    def _without_blanks(cls, value: Sequence[str]) -> list[str]:
-        return [name.strip() for name in value if name.strip()]
 
     @model_validator(mode="after")
     def _ways_to_split_agree(self) -> PrepareOptions:
@@ -98,8 +94,8 @@ class PrepareKeywords(TypedDict, total=False):
     min_peaks_per_cell: int
     max_n_fraction: float
     split: str
-    test_chroms: str | Sequence[str]
-    validation_chroms: str | Sequence[str]
+    test_chroms: Sequence[str]
+    validation_chroms: Sequence[str]
     split_column: str | None
     sort_peaks: bool
     seed: int

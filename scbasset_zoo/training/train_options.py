@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypedDict
+from typing import ClassVar, Literal, TypedDict
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -18,6 +18,7 @@ class TrainingOptions(Options):
     """Options of :func:`scbasset_zoo.train`; the defaults are the paper's recipe."""
 
     model_config = ConfigDict(allow_inf_nan=False)
+    earlier_names: ClassVar = {"bottleneck": "embedding_size"}
 
     embedding_size: int = Field(32, ge=1, le=65_536, description="Length of the peak and cell embeddings.")
     width: float = Field(1.0, gt=0, le=4, description="Factor on the number of filters of every convolution.")

@@ -18,10 +18,10 @@ def run(*arguments):
     [
         (["predct"], "Did you mean 'predict'?"),
         (["run", "embeding"], "Did you mean 'embedding'?"),
-        (["run", "embedding", "m", "--label", "x"], "(Possible options: --group-by)"),
+        (["predict", "m", "--label", "x"], "(Possible options: --group-by)"),
         (["run", "embedding", "m", "--gruop-by", "x"], "--group-by"),
         (["run", "ism", "m", "--fasta", "x"], "(Possible options: --genome)"),
-        (["run", "motif-insertion", "m", "--names", "x"], "(Possible options: --motif-names)"),
+        (["run", "denoise", "m", "--bed", "x"], "(Possible options: --peaks)"),
     ],
 )
 def test_an_unknown_name_is_answered_by_the_nearest(arguments, suggestion):

@@ -41,7 +41,7 @@ def test_defaults_are_left_out_and_required_options_are_not():
 
 
 def test_a_call_is_python_and_a_command_is_split_as_a_shell_does():
-    options = {"count": 3, "names": ["T cell", "it's"], "table": Path("a b.h5ad"), "turned": True, "umap": False}
+    options = {"count": 3, "names": ["T cell", "it's", "CD4, naive"], "table": Path("a b.h5ad"), "turned": True, "umap": False}
     call = written(options, out=Path("out.h5ad"))
     called = eval(call, {"sz": type("sz", (), {"run": staticmethod(lambda *_, **given: given)}), "MODEL": None})  # noqa: S307
     assert called == options | {"table": "a b.h5ad", "out": "out.h5ad"}
@@ -49,7 +49,20 @@ def test_a_call_is_python_and_a_command_is_split_as_a_shell_does():
         words = shlex.split(written(options, out=Path("$HOME.h5ad")))
     assert words[:4] == ["scbasset-zoo", "run", "many", "MODEL"]
     assert words[4:] == [
-        *["--count", "3", "--names", "T cell", "--names", "it's", "--table", "a b.h5ad", "--turned", "--no-umap"],
+        *[
+            "--count",
+            "3",
+            "--names",
+            "T cell",
+            "--names",
+            "it's",
+            "--names",
+            '"CD4, naive"',
+            "--table",
+            "a b.h5ad",
+            "--turned",
+            "--no-umap",
+        ],
         *["--out", "$HOME.h5ad"],
     ]
 

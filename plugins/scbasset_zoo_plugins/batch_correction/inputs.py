@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -28,13 +28,15 @@ Array = NDArray[Any]
 class BatchCorrectionOptions(Options):
     """What the batch-corrected model is compared with."""
 
+    earlier_names: ClassVar = {"label": "group_by", "batch": "batch_key"}
+
     group_by: str | None = Field(
         None, description="Column of the cells with their groups, such as cell types, to see what a correction keeps."
     )
     batch_key: str | None = Field(None, description="Column of the cells with their batches; by default the one of the card.")
     counts: Path | Any | None = Field(None, description="Counts, cells x peaks (.h5ad), for LSI; above 0 is open.")
     plain: str | Path | Any | None = Field(None, description="A model of the same cells without batch correction.")
-    models: list[str] | list[Any] | None = Field(
+    models: list[Any] | None = Field(
         None, description="More batch-corrected models of the same cells, such as with other L2 penalties."
     )
     methods: list[str] | None = Field(

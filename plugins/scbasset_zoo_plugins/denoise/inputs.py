@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import anndata as ad
 import numpy as np
@@ -31,6 +31,8 @@ JOINT_KEYS = ("X_atac", "X_rna")
 
 class DenoiseOptions(Options):
     """What is denoised, and what it is compared with."""
+
+    earlier_names: ClassVar = {"label": "group_by"}
 
     genome: Path | Any = Field(description="FASTA of the model's assembly, plain or bgzip.")
     force: bool = Field(False, description="Use a genome of another assembly than the model's too.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from numpy.typing import NDArray
 from pydantic import Field
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 class EmbeddingOptions(Options):
     """How cells are clustered and mapped, and what the embedding is scored against."""
+
+    earlier_names: ClassVar = {"label": "group_by"}
 
     group_by: str | None = Field(
         None, description="Column of the cells with their groups, such as cell types, to score clusters and neighbours against."

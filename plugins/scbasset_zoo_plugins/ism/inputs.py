@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -28,6 +28,8 @@ Array = NDArray[np.float32]
 
 class IsmOptions(Options):
     """What is mutated, for which cells, and which motifs are searched."""
+
+    earlier_names: ClassVar = {"names": "region_names"}
 
     regions: Path | Any | None = Field(None, description="Regions of the genome: BED, or the .var of an .h5ad.")
     region_names: list[str] | None = Field(None, description="Regions by name, such as chr1:100-600.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -30,6 +30,8 @@ MIN_SHUFFLES = 5
 
 class MotifInsertionOptions(Options):
     """Which motifs are inserted into what, and what the scores are compared with."""
+
+    earlier_names: ClassVar = {"names": "motif_names", "umap": "umap_from"}
 
     motifs: str = Field(description="MEME file, or name of a collection, such as jaspar-vertebrates.")
     genome: Path | Any = Field(description="FASTA of the model's assembly, plain or bgzip.")
