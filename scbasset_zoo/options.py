@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import numbers
 import os
 import typing
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 M = TypeVar("M", bound=BaseModel)
 F = TypeVar("F", bound=Callable[..., Any])
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Options(BaseModel):
@@ -104,6 +107,19 @@ def with_present_names(values: Mapping[str, Any], earlier_names: Mapping[str, st
         say(f"{option(earlier)} is now {option(name)}; the next release will not accept {option(earlier)}.")
         renamed[name] = values[earlier]
     return renamed
+
+
+def accepts_earlier_names(names: Mapping[str, str]) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Decorate a function whose own keywords had other names in the release before: ``{"fasta": "genome"}``."""
+
+    def decorate(function: Callable[P, T]) -> Callable[P, T]:
+        @functools.wraps(function)
+        def with_keywords(*args: P.args, **kwargs: P.kwargs) -> T:
+            return function(*args, **with_present_names(kwargs, names))
+
+        return with_keywords
+
+    return decorate
 
 
 def declares_options(model: type[BaseModel]) -> Callable[[F], F]:

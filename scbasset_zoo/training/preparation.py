@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import os
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar, Unpack
+from typing import Any, Unpack
 
 import anndata as ad
 import numpy as np
@@ -23,7 +21,7 @@ from scbasset_zoo.inputs.matrix import open_matrix
 from scbasset_zoo.inputs.peak_matrix import PeakMatrix
 from scbasset_zoo.inputs.peaks import check_order
 from scbasset_zoo.inputs.windows import window_starts
-from scbasset_zoo.options import checked_options, declares_options
+from scbasset_zoo.options import accepts_earlier_names, checked_options, declares_options
 from scbasset_zoo.package.card import SPLITS
 from scbasset_zoo.training.cell_and_peak_filters import KEPT, KeptCells, filter_cells, filter_peaks, leave_out_emptied_cells
 from scbasset_zoo.training.dataset import (
@@ -45,24 +43,9 @@ from scbasset_zoo.training.window_file import write_windows
 from scbasset_zoo.version import __version__
 from scbasset_zoo.wording import option
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
-
-def _names_genome_to_users_of_fasta(function: Callable[P, T]) -> Callable[P, T]:
-    """Name `genome` to callers who still write `fasta`, before Python complains that `genome` is missing."""
-
-    @functools.wraps(function)
-    def checked(*args: P.args, **kwargs: P.kwargs) -> T:
-        if "fasta" in kwargs:
-            raise InputError(f"The option {option('fasta')} of prepare is now called {option('genome')}.")
-        return function(*args, **kwargs)
-
-    return checked
-
 
 @declares_options(PrepareOptions)
-@_names_genome_to_users_of_fasta
+@accepts_earlier_names({"fasta": "genome"})
 def prepare(
     matrix: ad.AnnData | str | os.PathLike[str],
     *,

@@ -9,7 +9,7 @@ from typing import Any, Unpack
 
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.files import destination, hold, new_folder, remove
-from scbasset_zoo.options import checked_options, declares_options
+from scbasset_zoo.options import accepts_earlier_names, checked_options, declares_options
 from scbasset_zoo.progress import say
 from scbasset_zoo.training.batches import read_batches
 from scbasset_zoo.training.checkpoint import Arrays, read_arrays
@@ -34,6 +34,7 @@ _AGAINST_DIVERGENCE = ("learning_rate", "precision")
 
 
 @declares_options(TrainingOptions)
+@accepts_earlier_names({"data": "prepared"})
 def train(
     prepared: str | os.PathLike[str],
     *,

@@ -109,21 +109,6 @@ def test_options_that_do_not_go_together_are_refused(folder, genome, bed, tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_genome_of_another_assembly_is_refused_unless_forced(folder, genome, bed, tmp_path):
-    other = tmp_path / "other.fa"
-    other.write_text(genome.read_text() + ">chr3\nACGT\n")
-    longer = tmp_path / "longer.fa"
-    longer.write_text(genome.read_text().replace(">chr2", "ACGT\n>chr2"))
-    arguments = [folder, "--peaks", bed, "--out", tmp_path / "p.h5ad", "--genome"]
-    assert command(*arguments, other, "--overwrite").exit_code == 0
-    refused = command(*arguments, longer, "--overwrite")
-    assert "chr1" in str(refused.exception)
-    assert "force" in str(refused.exception)
-    forced = command(*arguments, longer, "--overwrite", "--force")
-    assert forced.exit_code == 0, forced.output
-    assert "chr1" in forced.stderr
-
-
 def test_the_input_is_not_replaced_by_the_prediction(folder, genome, tmp_path):
     matrix = tmp_path / "m.h5ad"
     ad.AnnData(np.ones((1, 12), np.float32), var=toy.toy_peaks().rename(index=str)).write_h5ad(matrix)

@@ -8,6 +8,7 @@ from typing import Literal
 import anndata as ad
 import numpy as np
 import pytest
+import xarray as xr
 from helpers import toy
 from pydantic import Field
 from typer.testing import CliRunner
@@ -130,3 +131,34 @@ def test_an_analysis_whose_options_fit_no_command_line_leaves_the_others(folder)
     assert done.exit_code == 2
     assert "The options of clashing cannot be put on the command line" in done.stderr
     assert command("--help").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("analysis", "earlier", "name"),
+    [
+        ("embedding", "--label", "--group-by"),
+        ("denoise", "--label", "--group-by"),
+        ("batch-correction", "--label", "--group-by"),
+        ("batch-correction", "--batch", "--batch-key"),
+        ("motif-insertion", "--names", "--motif-names"),
+        ("motif-insertion", "--umap", "--umap-from"),
+        ("ism", "--names", "--region-names"),
+    ],
+)
+def test_the_options_of_version_0_1_still_work_and_are_not_shown(analysis, earlier, name, tmp_path):
+    done = command(analysis, tmp_path / "nowhere", "--out", tmp_path / "r.h5ad", earlier, "x")
+    assert f"{earlier} is now {name}; the next release will not accept {earlier}." in done.stderr
+    assert isinstance(done.exception, sz.ScbassetZooError)
+    assert name in command(analysis, "--help").stdout
+    assert f"{earlier} " not in command(analysis, "--help").stdout
+
+
+def test_names_are_given_alike_in_analyses(folder, tmp_path):
+    genome = toy.toy_genome(tmp_path / "toy.fa")
+    (tmp_path / "cells.txt").write_text("cell-2\n")
+    names = ["--region-names", "chr1:5,000-5,500,chr2:500-900", "--cells", "cell-0,cell-1", "--cells", tmp_path / "cells.txt"]
+    done = command("ism", folder, "--genome", genome, *names, "--out", tmp_path / "r.nc", "--device", "cpu", "--n-controls", 0)
+    assert done.exit_code == 0, (done.output, done.exception)
+    with xr.open_dataset(tmp_path / "r.nc", engine="h5netcdf") as result:
+        assert list(result["cell"].to_numpy()) == ["cell-0", "cell-1", "cell-2"]
+        assert result.sizes["region"] == 2

@@ -86,6 +86,19 @@ def test_a_model_of_another_zoo_predicts_and_its_assembly_is_checked(home, tmp_p
     fasta.write_text(fasta.read_text().rstrip("\n") + "ACGT\n")
     output = predict(home, "lab/toy", "-o", str(tmp_path / "other.tsv"), data=data, fails=True)
     assert "the model was trained on toy1" in output
+    assert "or use this one with force=True." in output
+    output = predict(home, "lab/toy", "-o", str(tmp_path / "forced.tsv"), data=data | {"force": True})
+    assert "It is used all the same, because of force=True." in output
+    np.testing.assert_allclose(pd.read_csv(tmp_path / "forced.tsv", sep="\t"), expected, atol=ROUNDING)
+
+
+def test_a_genome_that_shares_no_chromosome_is_refused_unless_forced(home, tmp_path):
+    without = {name: value for name, value in EXAMPLE.items() if name != "force"}
+    output = predict(home, "scbasset/demo", "-o", str(tmp_path / "out.tsv"), data=without, fails=True)
+    assert "this FASTA has no chromosome of" in output
+    assert "or use this one with force=True." in output
+    (tmp_path / "force.py").write_text(FORCE)
+    run(home, "python", str(tmp_path / "force.py"), EXAMPLE["intervals_file"], EXAMPLE["fasta_file"])
 
 
 def test_kipoi_test_passes_and_fails_for_other_numbers(home, tmp_path):
@@ -97,6 +110,21 @@ def test_kipoi_test_passes_and_fails_for_other_numbers(home, tmp_path):
         file["inputs"], file["preds"] = inputs, preds
     output = run(home, "kipoi", "test", str(GROUP), "--expect", str(tmp_path / "wrong.h5"), fails=True)
     assert "don't match" in output
+
+
+FORCE = """
+import sys, kipoi, scbasset_zoo as sz
+model = kipoi.get_model("scbasset/demo")
+data = dict(intervals_file=sys.argv[1], fasta_file=sys.argv[2])
+for use in (lambda **force: model.default_dataloader(**data, **force), lambda **force: model.pipeline.predict(data | force)):
+    try:
+        use()
+    except sz.InputError as error:
+        assert "use this one with force=True" in str(error)
+    else:
+        raise SystemExit("the genome is not refused")
+    assert len(use(force=True))
+"""
 
 
 API = """

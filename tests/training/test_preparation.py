@@ -13,11 +13,10 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
-import typer
 from scipy import sparse
 from typer.testing import CliRunner
 
-from scbasset_zoo.cli.prepare import prepare as prepare_command
+from scbasset_zoo.cli.main import app
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.inputs import matrix_entries
 from scbasset_zoo.inputs.dna import decode
@@ -506,14 +505,12 @@ def test_incomplete_or_damaged_prepared_peaks_are_refused(toy, toy_matrix, tmp_p
 
 
 def test_command_prints_a_summary_and_the_next_command(toy_fasta, toy_matrix, tmp_path):
-    app = typer.Typer()
-    app.command()(prepare_command)
     adata = toy_matrix()
     adata.var["chr"] = adata.var["chr"].astype(str).replace("chr3", "chrUn_7")
     adata.write_h5ad(tmp_path / "m.h5ad")
     out = tmp_path / "out"
     options = ["--genome", toy_fasta, "--assembly", "toy", "--out", out, "--length", 300, "--test-chroms", "chr2"]
-    done = CliRunner().invoke(app, [str(option) for option in [tmp_path / "m.h5ad", *options]])
+    done = CliRunner().invoke(app, [str(option) for option in ["prepare", tmp_path / "m.h5ad", *options]])
     assert done.exit_code == 0, done.output
     n_peaks = open_prepared(out).n_peaks
     for text in (
@@ -526,18 +523,28 @@ def test_command_prints_a_summary_and_the_next_command(toy_fasta, toy_matrix, tm
         assert text in done.stdout
 
 
-def test_fasta_is_now_called_genome(toy_fasta, toy_matrix, tmp_path):
-    with pytest.raises(InputError, match="The option fasta of prepare is now called genome"):
-        prepare(toy_matrix(), fasta=toy_fasta, assembly="toy", out=tmp_path / "out")
+def test_chromosomes_are_separated_by_commas_or_repeated(toy_fasta, toy_matrix, tmp_path):
     toy_matrix().write_h5ad(tmp_path / "m.h5ad")
-    app = typer.Typer()
-    app.command()(prepare_command)
-    words = [tmp_path / "m.h5ad", "--fasta", toy_fasta, "--assembly", "toy", "--out", tmp_path / "out"]
+    common = ["prepare", tmp_path / "m.h5ad", "--genome", toy_fasta, "--assembly", "toy"]
+    for number, chromosomes in enumerate((["--test-chroms", "chr1, chr2"], ["--test-chroms", "chr1", "--test-chroms", "chr2"])):
+        done = CliRunner().invoke(app, [*map(str, common), *chromosomes, "--out", str(tmp_path / f"out{number}")])
+        assert done.exit_code == 0, done.output
+        assert open_prepared(tmp_path / f"out{number}").manifest["parameters"]["test_chroms"] == ["chr1", "chr2"]
+
+
+def test_fasta_is_now_called_genome(toy_fasta, toy_matrix, tmp_path, capsys):
+    prepared = prepare(toy_matrix(), fasta=toy_fasta, assembly="toy", out=tmp_path / "in_python")
+    assert prepared.manifest["sources"]["fasta"]["name"] == toy_fasta.name
+    assert "fasta is now genome; the next release will not accept fasta." in capsys.readouterr().err
+    with pytest.raises(InputError, match="fasta is the earlier name of genome. Give one of them."):
+        prepare(toy_matrix(), fasta=toy_fasta, genome=toy_fasta, assembly="toy", out=tmp_path / "both")
+    toy_matrix().write_h5ad(tmp_path / "m.h5ad")
+    words = ["prepare", tmp_path / "m.h5ad", "--fasta", toy_fasta, "--assembly", "toy", "--out", tmp_path / "out"]
     done = CliRunner().invoke(app, list(map(str, words)))
     assert done.exit_code == 0, done.output
     assert "--fasta is now --genome" in done.stderr
     assert open_prepared(tmp_path / "out").manifest["sources"]["fasta"]["name"] == toy_fasta.name
-    assert "--fasta" not in CliRunner().invoke(app, ["--help"]).output
+    assert "--fasta" not in CliRunner().invoke(app, ["prepare", "--help"]).output
 
 
 def test_manifest_records_the_options_that_were_used(toy, toy_matrix):
