@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
 import os
@@ -132,8 +133,11 @@ def _with_parameters(command: Command, parameters: Sequence[inspect.Parameter]) 
 
 def _hidden(annotation: Any, name: str) -> Any:
     """Return the annotation of an option under another name, which the help does not show."""
-    kind = typing.get_args(annotation)[0]
-    return Annotated[kind, typer.Option("--" + name.replace("_", "-"), hidden=True)]
+    kind, option = typing.get_args(annotation)
+    hidden = copy.copy(option)
+    # In an annotation, Typer takes the flag for the default.
+    hidden.default, hidden.param_decls, hidden.hidden = "--" + name.replace("_", "-"), (), True
+    return Annotated[kind, hidden]
 
 
 def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
