@@ -95,7 +95,11 @@ def denoise(truth: Simulation, model: Any) -> None:
     columns = ["counts", "chance_counts", "denoised", "chance_denoised"]
     rows = [(name, *map(_number, values)) for name, values in result.uns["metrics"][columns].T.items()]
     for depth in ("canonical", "published"):
-        denoised = result if depth == "canonical" else sz.run("denoise", model, genome=truth.genome, depth=depth, **QUIET)
+        denoised = (
+            result
+            if depth == "canonical"
+            else sz.run("denoise", model, genome=truth.genome, counts=truth.matrix, depth=depth, **QUIET)
+        )
         of_counts, of_denoised = correlations_with_truth(truth, denoised)
         name = f"correlation with the truth over cells, mean over peaks, {depth} depth"
         rows.append((name, of_counts, "0", of_denoised, "0"))
