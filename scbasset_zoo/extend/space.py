@@ -32,7 +32,7 @@ def choose_space(models: Sequence[SequenceModel], space: Space | None) -> Space:
         card = without[0].card
         say(
             f"{card.id} {card.version} has no gauge, so its published embedding and intercept are used. For distances and depth in "
-            "units of logits, add it: scbasset-zoo add-gauge PACKAGE --genome FASTA --out FOLDER"
+            "units of logits, add it: scbasset-zoo add-gauge MODEL --genome FASTA --out FOLDER"
         )
     return space or ("published" if without else "canonical")
 

@@ -153,7 +153,7 @@ class SequenceModel:
         if self.gauge is None:
             raise InputError(
                 f"{self.card.id} {self.card.version} has no gauge (mean and covariance of its peak embeddings), which depth and "
-                "canonical embedding need. Add it to a copy: scbasset-zoo add-gauge PACKAGE --genome FASTA --out FOLDER"
+                "canonical embedding need. Add it to a copy: scbasset-zoo add-gauge MODEL --genome FASTA --out FOLDER"
             )
         return CanonicalSpace.of(self.gauge, self.cell_embedding)
 

@@ -1,5 +1,6 @@
 """`scbasset-zoo add-gauge` adds what depth and canonical embedding need, or says what is missing and changes nothing."""
 
+import numpy as np
 import pytest
 from helpers import toy
 from typer.testing import CliRunner
@@ -34,6 +35,17 @@ def test_a_package_gets_a_gauge_in_place_or_in_a_copy(package, genome, tmp_path)
         assert verify_package(folder) == []
 
 
+def test_a_model_of_the_zoo_gets_a_gauge_in_a_new_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("SCBASSET_ZOO_CACHE", str(tmp_path / "cache"))
+    simulation = sz.simulate(tmp_path / "demo", n_cells=150, n_peaks=3_000, density=0.15, quiet=True)
+    done = invoke("scbasset/demo", "--genome", simulation.genome, "--out", tmp_path / "with")
+    assert done.exit_code == 0, done.output
+    model = sz.open_model(tmp_path / "with", "cpu")
+    np.testing.assert_array_equal(model.cell_embedding, sz.open_model("scbasset/demo", "cpu").cell_embedding)
+    r = np.corrcoef(model.depth, np.log(model.cells["n_open_peaks"]))[0, 1]
+    assert r > np.corrcoef(model.cell_intercept, np.log(model.cells["n_open_peaks"]))[0, 1]
+
+
 def test_what_cannot_be_done_is_said_and_nothing_is_changed(package, genome, tmp_path):
     (tmp_path / "other.fa").write_text(">chr1\n" + "ACGT" * 300 + "\n")
     (tmp_path / "outside.bed").write_text("chr1\t100\t600\nchr9\t100\t600\n")
@@ -43,6 +55,7 @@ def test_what_cannot_be_done_is_said_and_nothing_is_changed(package, genome, tmp
         ([package.folder, "--genome", tmp_path / "none.fa"], "none.fa"),
         ([package.folder, "--genome", genome, "--peaks", tmp_path / "outside.bed"], "chr9"),
         ([tmp_path / "no-package", "--genome", genome], "no-package"),
+        (["scbasset/demo", "--genome", genome], "--out"),
         ([package.folder, "--genome", genome, "--out", tmp_path / "outside.bed"], "outside.bed"),
     ):
         done = invoke(*arguments)
