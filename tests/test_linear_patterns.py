@@ -86,4 +86,7 @@ def _use(compiled, method, text):
         compiled.sub(text[:0], text)
     else:
         result = getattr(compiled, method)(text)
-        list(result or ()) if method == "finditer" else None
+        if method == "finditer":
+            # No match is kept: thousands of them would make Python search all its objects for garbage, which takes up to a second.
+            for _ in result:
+                pass
