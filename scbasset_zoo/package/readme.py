@@ -117,6 +117,7 @@ def _sections(card: Card, cells: pd.DataFrame) -> list[str]:
         f"N is {card.input.n_policy}. Windows: {card.input.window}.",
         "## Outputs",
         _list({f"`{output.name}`": output.meaning for output in card.outputs}),
+        _gauge(card),
         "## Cells",
         "The rows of `cells.parquet`, indexed by barcode, are the model's outputs in order.",
         _list({f"`{name}`": meaning for name, meaning in card.cells.columns.items()}),
@@ -146,6 +147,15 @@ def _groups(card: Card, cells: pd.DataFrame) -> str:
     rows = [[str(name), f"{count:,}"] for name, count in counts.head(MAX_GROUPS).items()]
     more = f"\n\nand {len(counts) - MAX_GROUPS:,} more." if len(counts) > MAX_GROUPS else ""
     return _table([column, "cells"], rows) + more
+
+
+def _gauge(card: Card) -> str:
+    if card.gauge is None:
+        return ""
+    return (
+        "Depth and distances of the cells have units of logits (`model.depth`, `model.canonical_embedding`), by mean and covariance "
+        f"of the peak embeddings over {card.gauge.n_peaks:,} peaks ({card.gauge.peaks})."
+    )
 
 
 def _batch_correction(card: Card) -> list[str]:

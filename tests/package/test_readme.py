@@ -144,3 +144,9 @@ def test_html_images_and_script_links_of_a_card_do_nothing(package):
     assert "]: javascript" not in written
     assert "[c](https://kept.org)" in written
     assert "<script>" not in readme.describe(with_fields(package.card, limits="<script>x</script>"), package.cells())
+
+
+def test_a_gauge_is_described_if_there_is_one(package):
+    cells = package.cells()
+    assert "over 64 peaks (random sequences)." in readme.describe(package.card, cells)
+    assert "canonical_embedding" not in readme.describe(with_fields(package.card, gauge=None), cells)
