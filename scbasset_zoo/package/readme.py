@@ -153,8 +153,8 @@ def _gauge(card: Card) -> str:
     if card.gauge is None:
         return ""
     return (
-        "Depth and distances of the cells have units of logits (`model.depth`, `model.canonical_embedding`), by mean and covariance "
-        f"of the peak embeddings over {card.gauge.n_peaks:,} peaks ({card.gauge.peaks})."
+        "Depth and distances of the cells have units of logits (`model.depth`, `model.canonical_embedding`), by mean and "
+        f"covariance of the peak embeddings over {card.gauge.n_peaks:,} peaks ({card.gauge.peaks})."
     )
 
 

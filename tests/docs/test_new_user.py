@@ -111,7 +111,7 @@ class NewUser:
         }
 
     def type(self, command, folder=None, **variables):
-        """Run what the user types, and return all that is printed."""
+        """Run what the user types, and return what is printed as an answer; messages go to another stream."""
         home = {} if "pip install" in str(command) else {"HOME": str(self.home)}
         done = subprocess.run(
             command,
@@ -120,13 +120,13 @@ class NewUser:
             cwd=folder or self.clone,
             env=self.variables | home | variables,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=subprocess.PIPE,
             text=True,
             timeout=60 * MINUTES,
             check=False,
         )
-        print(f"$ {command}\n{done.stdout}")
-        assert done.returncode == 0, f"{command}\n{done.stdout[-6000:]}"
+        print(f"$ {command}\n{done.stdout}\n{done.stderr}")
+        assert done.returncode == 0, f"{command}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
         return done.stdout
 
 
