@@ -249,6 +249,9 @@ class Look(NamedTuple):
     "Change of that mean if depth rises by one standard deviation, divided by the mean."
 
 
+SHOWN_BY_SEED = ("depth", "neighbours")
+
+
 class Reason(NamedTuple):
     """Why the canonical space differs from the published one."""
 
@@ -339,10 +342,7 @@ def show(name: str, cells: Cells, folder: Path, seeds: Sequence[int]) -> None:
         looks[seed] = {epoch: look(state, cells) for epoch, state in zip(part.epochs, shown, strict=True)}
         reasons[seed] = {epoch: reason(state, cells) for epoch, state in zip(part.epochs, shown, strict=True)}
     header = ("published / canonical", *(f"epoch {epoch}" for epoch in part.epochs))
-    groups = {f"seed {seed}": [seed] for seed in seeds} | {_named(seeds): list(seeds)}
-    tables = {of: markdown(header, _rows(part, looks, reasons, group)) for of, group in groups.items()}
-    for of, table in tables.items():
-        print(f"\n{part.title}, {of}\n\n{table}", flush=True)
+    table = markdown(header, list(_rows(part, looks, reasons)))
     n = pd.Series(cells.cell_type).value_counts()
     chance = float((n * (n - 1)).sum() / (n.sum() * (n.sum() - 1)))
     by_depth = same_type_share(cells.log_depth[:, None].astype(np.float32), cells.cell_type)
@@ -353,29 +353,26 @@ def show(name: str, cells: Cells, folder: Path, seeds: Sequence[int]) -> None:
         facts += f" Log depth explains {_without_line(cells.true_logits, cells.log_depth)[1]:.2f} of the variance of the truth."
     requirements = _requirements(part, looks, cells.true_logits is not None)
     text = (
-        f"**{part.title}**: {cells.prepared.n_cells:,} cells x {cells.prepared.n_peaks:,} peaks; {_named(seeds)}. {facts}\n\n"
-        f"{tables[_named(seeds)]}\n\n{requirements}\n\n{machine('tensorflow', 'keras')}"
+        f"**{part.title}**: {cells.prepared.n_cells:,} cells x {cells.prepared.n_peaks:,} peaks. {facts}\n\n{table}\n\n"
+        f"{requirements}\n\n{machine('tensorflow', 'keras')}"
     )
     print(f"\n{text}", flush=True)
     write_section(name, text, PAGE)
 
 
-def _named(seeds: Sequence[int]) -> str:
-    return f"seed {seeds[0]}" if len(seeds) == 1 else f"means of seeds {', '.join(map(str, seeds))}"
-
-
-def _rows(part: Part, looks: Any, reasons: Any, seeds: Sequence[int]) -> Iterator[tuple[str, ...]]:
-    """Yield a row of means over seeds for each measure, except those that are not defined."""
+def _rows(part: Part, looks: Any, reasons: Any) -> Iterator[tuple[str, ...]]:
+    """Yield the rows of a table: each seed for the measures with a requirement, and means over seeds for the others."""
     for measure, text in MEASURES.items():
-        values = [[_mean(looks, seeds, epoch, space, measure) for space in SPACES] for epoch in part.epochs]
-        if not np.isnan(values).all():
-            yield text, *(f"{a:.2f} / {b:.2f}" for a, b in values)
+        by_seed = [[[getattr(of[epoch][space], measure) for space in SPACES] for epoch in part.epochs] for of in looks.values()]
+        if np.isnan(by_seed).all():
+            continue
+        if measure in SHOWN_BY_SEED:
+            for seed, values in zip(looks, by_seed, strict=True):
+                yield f"{text}, seed {seed}", *(f"{a:.2f} / {b:.2f}" for a, b in values)
+        else:
+            yield text, *(f"{a:.2f} / {b:.2f}" for a, b in np.mean(by_seed, axis=0))
     for measure, text in REASONS.items():
-        yield text, *(f"{np.mean([getattr(reasons[seed][epoch], measure) for seed in seeds]):.2f}" for epoch in part.epochs)
-
-
-def _mean(looks: Any, seeds: Sequence[int], epoch: int, space: Space, measure: str) -> float:
-    return float(np.mean([getattr(looks[seed][epoch][space], measure) for seed in seeds]))
+        yield text, *(f"{np.mean([getattr(of[epoch], measure) for of in reasons.values()]):.2f}" for epoch in part.epochs)
 
 
 def _requirements(part: Part, looks: dict[int, dict[int, dict[Space, Look]]], is_truth_known: bool) -> str:
