@@ -1,8 +1,7 @@
 """What the canonical space changes: depth, neighbours and denoised values in it and as published, at several epochs of a fit.
 
 Run `python -m benchmarks.canonical_space FOLDER PART ...` in the root of the repository. FOLDER keeps the data and the weights of
-every epoch that is shown; the next run measures those that exist. Tables go into docs/canonical-space.md. On one core, a part takes
-from 15 minutes to some hours.
+every epoch that is shown; the next run measures those that exist. On one core, a part takes from 15 minutes to some hours.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from scipy.special import expit
 import scbasset_zoo as sz
 from benchmarks import published
 from benchmarks.learning import SIGNAL, same_type_share
-from benchmarks.table import DOCUMENT, machine, markdown, write_section
+from benchmarks.table import machine, markdown
 from scbasset_zoo.graph.gauge import gauge_of
 from scbasset_zoo.inputs import dna
 from scbasset_zoo.runtime.canonical_space import CanonicalSpace
@@ -35,7 +34,6 @@ from scbasset_zoo.simulation.experiment import load_simulation
 from scbasset_zoo.training.dataset import open_prepared
 from scbasset_zoo.training.tensorflow_setup import require_tensorflow
 
-PAGE = DOCUMENT.parent / "canonical-space.md"
 SEEDS = (0, 1, 2)
 SPACES: tuple[Space, ...] = ("published", "canonical")
 WINDOWS_AT_ONCE = 128
@@ -83,7 +81,7 @@ class Part:
 
 
 def main() -> None:
-    """Fit and measure each part, print all looks, and write the tables into the page."""
+    """Fit and measure each part, and print its tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("parts", nargs="+", choices=(*PARTS, "order"))
@@ -164,7 +162,7 @@ def ours(*, width: float, batch_size: int) -> Fitter:
         head = fitted.network.cell_head
         while True:
             peak_embedding = _embed(prepared, lambda x: fitted.network.trunk(x, training=False))
-            yield State(peak_embedding, np.array(head.kernel).T, np.array(head.bias))
+            yield State(peak_embedding, head.kernel.numpy().T, head.bias.numpy())
             for _ in fitted.epoch():
                 pass
             fitted.end_epoch()
@@ -184,7 +182,7 @@ def in_keras(*, width: float, batch_size: int) -> Fitter:
         trunk = keras.Model(model.input, head.input)
         while True:
             peak_embedding = _embed(prepared, lambda x: trunk(x, training=False))
-            yield State(peak_embedding, np.array(head.kernel).T, np.array(head.bias))
+            yield State(peak_embedding, head.kernel.numpy().T, head.bias.numpy())
             for sequence, labels in published.epoch(prepared, rng, batch_size):
                 model.train_on_batch(sequence, labels)
 
@@ -332,7 +330,7 @@ def _r(x: NDArray[Any], y: NDArray[Any]) -> float:
 
 
 def show(name: str, cells: Cells, folder: Path, seeds: Sequence[int]) -> None:
-    """Fit once for each seed; print what the epochs show, and write means over seeds and the requirements into the docs."""
+    """Fit once for each seed, and print what the epochs show and which requirements are met."""
     part = PARTS[name]
     looks: dict[int, dict[int, dict[Space, Look]]] = {}
     reasons: dict[int, dict[int, Reason]] = {}
@@ -357,7 +355,6 @@ def show(name: str, cells: Cells, folder: Path, seeds: Sequence[int]) -> None:
         f"{requirements}\n\n{machine('tensorflow', 'keras')}"
     )
     print(f"\n{text}", flush=True)
-    write_section(name, text, PAGE)
 
 
 def _rows(part: Part, looks: Any, reasons: Any) -> Iterator[tuple[str, ...]]:
@@ -423,7 +420,6 @@ def show_orders(cells: Cells, folder: Path, seeds: Sequence[int]) -> None:
             rows.append((name if kind == "value" else f"{name}, by chance", *values))
     text = f"{markdown(('published / canonical', *measures), rows)}\n\n{machine('tensorflow', 'keras')}"
     print(f"\n{text}", flush=True)
-    write_section("order", text, PAGE)
 
 
 class _Fitted:
