@@ -7,10 +7,10 @@ every epoch that is shown; the next run measures those that exist. On one core, 
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -81,7 +81,7 @@ class Part:
 
 
 def main() -> None:
-    """Print one table for each part that is asked for."""
+    """Fit and measure each part, and print its tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("parts", nargs="+", choices=(*PARTS, "order"))
@@ -89,7 +89,6 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder with the real cells and their genome, for the part real")
     options = parser.parse_args()
     require_tensorflow()
-    print(machine("tensorflow", "keras"), flush=True)
     for name in options.parts:
         if name == "order":
             show_orders(Cells.simulated(options.folder), options.folder, options.seeds)
@@ -105,12 +104,12 @@ class Cells:
     Attributes
     ----------
     prepared : PreparedPeaks
-    true_distances : ndarray or None
-        Root mean square differences of the true logits without depth, for all pairs of cells.
+    true_logits : ndarray or None
+        True logits without depth and without what all cells share, cells x peaks, of simulated cells.
     """
 
     prepared: Any
-    true_distances: NDArray[np.float64] | None = None
+    true_logits: NDArray[np.float64] | None = None
 
     @classmethod
     def simulated(cls, folder: Path) -> Cells:
@@ -119,10 +118,8 @@ class Cells:
         truth = load_simulation(data) if data.exists() else sz.simulate(data, n_cells=400, n_peaks=4_000, signal=SIGNAL, quiet=True)
         if not out.exists():
             sz.prepare(truth.matrix, genome=truth.genome, assembly="simulated", out=out, min_cell_fraction=0, quiet=True)
-        # What is added to all cells, or to all peaks of a cell, changes no distance.
         logits = truth.activities.to_numpy(np.float64) @ truth.strengths.to_numpy(np.float64).T
-        logits -= logits.mean(axis=1, keepdims=True)
-        return cls(open_prepared(out), pdist(logits) / np.sqrt(logits.shape[1]))
+        return cls(open_prepared(out), logits - logits.mean(axis=1, keepdims=True))
 
     @classmethod
     def real(cls, folder: Path, data: Path) -> Cells:
@@ -135,12 +132,17 @@ class Cells:
             )  # fmt: skip
         return cls(open_prepared(out))
 
-    @cached_property
+    @functools.cached_property
     def log_depth(self) -> NDArray[np.float64]:
         """Return the logarithm of the number of open peaks of each cell."""
         return np.log(self.prepared.cells["n_open_peaks"].to_numpy(np.float64))
 
-    @cached_property
+    @functools.cached_property
+    def true_distances(self) -> NDArray[np.float64]:
+        """Return a multiple of the root mean square differences of the true logits, for all pairs of cells."""
+        return pdist(self.true_logits)
+
+    @functools.cached_property
     def cell_type(self) -> NDArray[Any]:
         """Return the type of each cell."""
         return self.prepared.cells["cell_type"].astype(str).to_numpy()
@@ -160,7 +162,7 @@ def ours(*, width: float, batch_size: int) -> Fitter:
         head = fitted.network.cell_head
         while True:
             peak_embedding = _embed(prepared, lambda x: fitted.network.trunk(x, training=False))
-            yield State(peak_embedding, np.array(head.kernel).T, np.array(head.bias))
+            yield State(peak_embedding, head.kernel.numpy().T, head.bias.numpy())
             for _ in fitted.epoch():
                 pass
             fitted.end_epoch()
@@ -180,7 +182,7 @@ def in_keras(*, width: float, batch_size: int) -> Fitter:
         trunk = keras.Model(model.input, head.input)
         while True:
             peak_embedding = _embed(prepared, lambda x: trunk(x, training=False))
-            yield State(peak_embedding, np.array(head.kernel).T, np.array(head.bias))
+            yield State(peak_embedding, head.kernel.numpy().T, head.bias.numpy())
             for sequence, labels in published.epoch(prepared, rng, batch_size):
                 model.train_on_batch(sequence, labels)
 
@@ -245,6 +247,25 @@ class Look(NamedTuple):
     "Change of that mean if depth rises by one standard deviation, divided by the mean."
 
 
+SHOWN_BY_SEED = ("depth", "neighbours")
+
+
+class Reason(NamedTuple):
+    """Why the canonical space differs from the published one."""
+
+    along_mean: float
+    "Absolute correlation of the product of cell embedding and mean peak embedding, m W, with depth."
+    first_axis: float
+    "Share of the variance of the cells along the first canonical axis."
+    first_axis_depth: float
+    "Absolute correlation of that axis with depth."
+
+
+REASONS = {
+    "along_mean": "abs. r of m W with log depth",
+    "first_axis": "variance along the first canonical axis",
+    "first_axis_depth": "abs. r of that axis with log depth",
+}
 MEASURES = {
     "depth": "r of the intercept / of the depth with log depth",
     "neighbours": "same type among 10 nearest",
@@ -278,14 +299,26 @@ def look(state: State, cells: Cells) -> dict[Space, Look]:
             neighbours=same_type_share(embedding, cells.cell_type),
             neighbours_without_depth=same_type_share(rest, cells.cell_type),
             follows_depth=follows_depth,
-            distances=np.nan if cells.true_distances is None else _r(pdist(embedding), cells.true_distances),
+            distances=np.nan if cells.true_logits is None else _r(pdist(embedding), cells.true_distances),
             denoised=abs(r),
             denoised_change=r * float(denoised[name].std() / denoised[name].mean()),
         )
     return looks  # type: ignore[return-value]
 
 
-def _without_line(embedding: Array, x: NDArray[np.float64]) -> tuple[Array, float]:
+def reason(state: State, cells: Cells) -> Reason:
+    """Measure what depth has to do with the canonical space at one epoch."""
+    gauge = gauge_of(state.peak_embedding)
+    canonical = CanonicalSpace.of(gauge, state.cell_embedding).embedding(state.cell_embedding)
+    variance = canonical.var(axis=0, dtype=np.float64)
+    return Reason(
+        abs(_r(state.cell_embedding @ gauge.mean, cells.log_depth)),
+        float(variance[0] / variance.sum()),
+        abs(_r(canonical[:, 0], cells.log_depth)),
+    )
+
+
+def _without_line(embedding: NDArray[Any], x: NDArray[np.float64]) -> tuple[Array, float]:
     """Return an embedding less the line on x that fits each axis best, and the share of the variance that the lines explain."""
     centred, x = embedding - embedding.mean(axis=0), x - x.mean()
     rest = centred - np.outer(x, x @ centred / (x @ x))
@@ -297,41 +330,71 @@ def _r(x: NDArray[Any], y: NDArray[Any]) -> float:
 
 
 def show(name: str, cells: Cells, folder: Path, seeds: Sequence[int]) -> None:
-    """Fit once for each seed, and print what the epochs show and how often the requirements are met."""
-    part, n = PARTS[name], pd.Series(cells.cell_type).value_counts()
-    chance = float((n * (n - 1)).sum() / (n.sum() * (n.sum() - 1)))
-    by_depth = same_type_share(cells.log_depth[:, None].astype(np.float32), cells.cell_type)
-    print(
-        f"\n{part.title}: {cells.prepared.n_cells:,} cells x {cells.prepared.n_peaks:,} peaks. Same type among the 10 nearest: "
-        f"{chance:.2f} by chance, {by_depth:.2f} if cells are compared by depth alone. Published / canonical.\n",
-        flush=True,
-    )
-    looks: dict[tuple[int, int], dict[Space, Look]] = {}
+    """Fit once for each seed, and print what the epochs show and which requirements are met."""
+    part = PARTS[name]
+    looks: dict[int, dict[int, dict[Space, Look]]] = {}
+    reasons: dict[int, dict[int, Reason]] = {}
     for seed in seeds:
         # The state before the first epoch is kept for the part order.
         _, *shown = states(name, cells, folder, seed, (0, *part.epochs))
-        for epoch, state in zip(part.epochs, shown, strict=True):
-            looks[seed, epoch] = look(state, cells)
-    rows = []
+        looks[seed] = {epoch: look(state, cells) for epoch, state in zip(part.epochs, shown, strict=True)}
+        reasons[seed] = {epoch: reason(state, cells) for epoch, state in zip(part.epochs, shown, strict=True)}
+    header = ("published / canonical", *(f"epoch {epoch}" for epoch in part.epochs))
+    table = markdown(header, list(_rows(part, looks, reasons)))
+    n = pd.Series(cells.cell_type).value_counts()
+    chance = float((n * (n - 1)).sum() / (n.sum() * (n.sum() - 1)))
+    by_depth = same_type_share(cells.log_depth[:, None].astype(np.float32), cells.cell_type)
+    facts = (
+        f"By chance, {chance:.2f} of the neighbours have the same type, and {by_depth:.2f} if cells are compared by depth alone."
+    )
+    if cells.true_logits is not None:
+        facts += f" Log depth explains {_without_line(cells.true_logits, cells.log_depth)[1]:.2f} of the variance of the truth."
+    requirements = _requirements(part, looks, cells.true_logits is not None)
+    text = (
+        f"**{part.title}**: {cells.prepared.n_cells:,} cells x {cells.prepared.n_peaks:,} peaks. {facts}\n\n{table}\n\n"
+        f"{requirements}\n\n{machine('tensorflow', 'keras')}"
+    )
+    print(f"\n{text}", flush=True)
+
+
+def _rows(part: Part, looks: Any, reasons: Any) -> Iterator[tuple[str, ...]]:
+    """Yield the rows of a table: each seed for the measures with a requirement, and means over seeds for the others."""
     for measure, text in MEASURES.items():
-        for seed in seeds:
-            values = [[getattr(looks[seed, epoch][space], measure) for space in SPACES] for epoch in part.epochs]
-            if not np.isnan(values).all():
-                rows.append((f"{text}, seed {seed}", *(f"{a:.2f} / {b:.2f}" for a, b in values)))
-    print(f"\n{markdown((part.title, *(f'epoch {epoch}' for epoch in part.epochs)), rows)}\n")
-    is_met = {
-        f"r of the depth is at least {part.threshold:g}": [x["canonical"].depth >= part.threshold for x in looks.values()],
-        "r of the depth is higher than that of the intercept": _compare(looks, "depth"),
-        "same type among 10 nearest: canonical is not lower": _compare(looks, "neighbours"),
-        "same, lines on log depth taken out": _compare(looks, "neighbours_without_depth"),
+        by_seed = [[[getattr(of[epoch][space], measure) for space in SPACES] for epoch in part.epochs] for of in looks.values()]
+        if np.isnan(by_seed).all():
+            continue
+        if measure in SHOWN_BY_SEED:
+            for seed, values in zip(looks, by_seed, strict=True):
+                yield f"{text}, seed {seed}", *(f"{a:.2f} / {b:.2f}" for a, b in values)
+        else:
+            yield text, *(f"{a:.2f} / {b:.2f}" for a, b in np.mean(by_seed, axis=0))
+    for measure, text in REASONS.items():
+        yield text, *(f"{np.mean([getattr(of[epoch], measure) for of in reasons.values()]):.2f}" for epoch in part.epochs)
+
+
+def _requirements(part: Part, looks: dict[int, dict[int, dict[Space, Look]]], is_truth_known: bool) -> str:
+    """Return a table of what was required: in how many looks it holds, and the epochs of each seed in which it does not."""
+    requirements: dict[str, Callable[[Look, Look], bool]] = {
+        f"r of the depth is {part.threshold:g} or more": lambda _, canonical: canonical.depth >= part.threshold,
+        "r of the depth is not lower than that of the intercept": lambda published, canonical: canonical.depth >= published.depth,
     }
-    if cells.true_distances is not None:
-        is_met["r of distances with true distances: canonical is not lower"] = _compare(looks, "distances")
-    print(markdown((part.title, "looks"), [(text, f"{sum(each)} of {len(each)}") for text, each in is_met.items()]), flush=True)
+    names = {"neighbours": "same type among 10 nearest", "neighbours_without_depth": "same type, depth taken out"}
+    if is_truth_known:
+        names["distances"] = "r of distances with true distances"
+    for measure, text in names.items():
+        requirements[f"{text}: canonical is not lower"] = functools.partial(_is_not_lower, measure)
+    rows = []
+    for text, is_met in requirements.items():
+        met = {seed: {epoch: is_met(*pair.values()) for epoch, pair in of_seed.items()} for seed, of_seed in looks.items()}
+        failed = {seed: [str(epoch) for epoch, each in of_seed.items() if not each] for seed, of_seed in met.items()}
+        count = sum(sum(of_seed.values()) for of_seed in met.values())
+        where = "; ".join(f"seed {seed}, epoch {', '.join(epochs)}" for seed, epochs in failed.items() if epochs)
+        rows.append((text, f"{count} of {sum(map(len, met.values()))}", where))
+    return markdown(("requirement", "looks", "not met at"), rows)
 
 
-def _compare(looks: dict[tuple[int, int], dict[Space, Look]], measure: str) -> list[bool]:
-    return [getattr(each["canonical"], measure) >= getattr(each["published"], measure) for each in looks.values()]
+def _is_not_lower(measure: str, published: Look, canonical: Look) -> bool:
+    return bool(getattr(canonical, measure) >= getattr(published, measure))
 
 
 def show_orders(cells: Cells, folder: Path, seeds: Sequence[int]) -> None:
@@ -355,7 +418,8 @@ def show_orders(cells: Cells, folder: Path, seeds: Sequence[int]) -> None:
         for kind in ("value", "chance"):
             values = (" / ".join(f"{table.loc[measure, kind]:.2f}" for table in tables) for measure in measures)
             rows.append((name if kind == "value" else f"{name}, by chance", *values))
-    print(f"\n{markdown(('published / canonical', *measures), rows)}", flush=True)
+    text = f"{markdown(('published / canonical', *measures), rows)}\n\n{machine('tensorflow', 'keras')}"
+    print(f"\n{text}", flush=True)
 
 
 class _Fitted:
