@@ -28,8 +28,8 @@ from benchmarks.learning import SIGNAL, same_type_share
 from benchmarks.table import machine, markdown
 from scbasset_zoo.graph.gauge import gauge_of
 from scbasset_zoo.inputs import dna
-from scbasset_zoo.runtime.canonical_space import CanonicalSpace
-from scbasset_zoo.runtime.comparison import Space, compare_models
+from scbasset_zoo.runtime.canonical_space import CanonicalSpace, Space
+from scbasset_zoo.runtime.comparison import compare_models
 from scbasset_zoo.simulation.experiment import load_simulation
 from scbasset_zoo.training.dataset import open_prepared
 from scbasset_zoo.training.tensorflow_setup import require_tensorflow

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 from scbasset_zoo.progress import say
+from scbasset_zoo.runtime.canonical_space import Space as Space
 from scbasset_zoo.runtime.sequence_model import Array, SequenceModel
 
-Space = Literal["canonical", "published"]
 SPACE_HELP = (
     "Embedding in which cells are compared: canonical (distances are differences of logits) or published (the weights of the last "
     "layer). By default canonical, or published for a model without a gauge."
@@ -27,7 +26,7 @@ def choose_space(models: Sequence[SequenceModel], space: Space | None) -> Space:
     """
     without = [model for model in models if model.gauge is None]
     if space == "canonical" and without:
-        without[0].canonical_space  # noqa: B018  raises the error that says what to do
+        without[0].require_gauge()
     if space is None and without:
         card = without[0].card
         say(

@@ -6,22 +6,17 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.graph.gauge import gauge_of, with_gauge
 from scbasset_zoo.package.card import TRAINING_PEAKS, Card
 from scbasset_zoo.package.reading import Package
 from scbasset_zoo.package.sealing import write_again
-from scbasset_zoo.progress import progress
+from scbasset_zoo.runtime.model import Model
 from scbasset_zoo.runtime.options import DeviceName
-from scbasset_zoo.runtime.sequence_model import SequenceModel
 from scbasset_zoo.wording import option
 
 if TYPE_CHECKING:
     from scbasset_zoo.inputs.windows import GenomeLike, PeaksLike
-
-WINDOWS_AT_ONCE = 4_096
 
 
 def add_gauge(
@@ -66,17 +61,12 @@ def add_gauge(
         The package is not complete, or its network is not the file that its card describes.
     """
     opened = Package.open(package)
-    model = SequenceModel(opened, device)
+    model = Model(opened, device)
     source = TRAINING_PEAKS if peaks is None else "peaks that were given when the gauge was added"
-    windows = model.peak_windows(_training_peaks(opened) if peaks is None else peaks, genome, force=force)
-    embedded = np.empty((len(windows), model.cell_embedding.shape[1]), dtype=np.float32)
-    with progress("embedding peaks", len(windows)) as advance:
-        for first in range(0, len(windows), WINDOWS_AT_ONCE):
-            last = min(first + WINDOWS_AT_ONCE, len(windows))
-            embedded[first:last] = model.embed(windows.read(first, last))
-            advance(last - first)
+    given = _training_peaks(opened) if peaks is None else peaks
+    embedded = model.predict(given, genome, output="peak_embedding", strict=True, force=force).varm["peak_embedding"]
     network = with_gauge(opened.network(), gauge_of(embedded))
-    card = Card.from_fields({**opened.card.model_dump(), "gauge": {"n_peaks": len(windows), "peaks": source}})
+    card = Card.from_fields({**opened.card.model_dump(), "gauge": {"n_peaks": len(embedded), "peaks": source}})
     folder = opened.folder if out is None else Path(out)
     return write_again(opened.folder, card, network, out=folder, overwrite=overwrite or out is None)
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from scbasset_zoo.graph.gauge import Gauge
 
 Array = NDArray[np.float32]
+Space = Literal["canonical", "published"]
 Matrix = NDArray[np.float64]
 _CELLS_AT_ONCE = 1 << 16
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from scbasset_zoo.errors import InputError
+from scbasset_zoo.runtime.canonical_space import Space
 
 if TYPE_CHECKING:
     from scbasset_zoo.runtime.sequence_model import SequenceModel
@@ -18,7 +19,6 @@ MAX_SAMPLED = 2_000
 _DISTANCES_AT_ONCE = 1 << 25
 
 Matrix = NDArray[np.float64]
-Space = Literal["canonical", "published"]
 
 
 def compare_models(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from scbasset_zoo.errors import InputError, PackageError
 from scbasset_zoo.graph.checks import bytes_of_sequence
-from scbasset_zoo.graph.gauge import read_gauge
+from scbasset_zoo.graph.gauge import Gauge, read_gauge
 from scbasset_zoo.graph.head import read_batch_path, read_head
 from scbasset_zoo.graph.trunk import extract_trunk
 from scbasset_zoo.inputs import dna
@@ -150,12 +150,16 @@ class SequenceModel:
         InputError
             The package has no gauge.
         """
+        return CanonicalSpace.of(self.require_gauge(), self.cell_embedding)
+
+    def require_gauge(self) -> Gauge:
+        """Return the gauge, or raise an InputError that says how to add one."""
         if self.gauge is None:
             raise InputError(
                 f"{self.card.id} {self.card.version} has no gauge (mean and covariance of its peak embeddings), which depth and "
                 "canonical embedding need. Add it to a copy: scbasset-zoo add-gauge MODEL --genome FASTA --out FOLDER"
             )
-        return CanonicalSpace.of(self.gauge, self.cell_embedding)
+        return self.gauge
 
     @functools.cached_property
     def canonical_embedding(self) -> Array:
