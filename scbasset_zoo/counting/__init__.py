@@ -1,0 +1,1 @@
+"""From fragments and called peaks to cells x peaks."""
