@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from helpers.gtf import GTF_LINE
-from scbasset_zoo_plugins.genes import promoter_weights, read_start_sites
+from scbasset_zoo.extend.genes import read_start_sites
+from scbasset_zoo_plugins.genes import promoter_weights
 
 import scbasset_zoo as sz
 
