@@ -1,4 +1,5 @@
 from . import kipoi as kipoi
+from .counting.count import count as count
 from .errors import InputError as InputError
 from .errors import PackageError as PackageError
 from .errors import PluginError as PluginError

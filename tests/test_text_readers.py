@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from Bio import bgzf
 from helpers.gtf import GTF_LINE
-from scbasset_zoo.inputs.start_sites import read_start_sites
 from scbasset_zoo_plugins.motifs.loading import load_motifs
 
 from scbasset_zoo.errors import InputError
@@ -18,6 +17,7 @@ from scbasset_zoo.extend.about import read_about
 from scbasset_zoo.inputs.bed import read_bed
 from scbasset_zoo.inputs.dna import decode
 from scbasset_zoo.inputs.matrix import open_matrix
+from scbasset_zoo.inputs.start_sites import read_start_sites
 from scbasset_zoo.inputs.text_files import read_names
 from scbasset_zoo.inputs.windows import fasta_windows
 from scbasset_zoo.simulation.background import read_background
