@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from scbasset_zoo.errors import InputError
@@ -146,7 +145,8 @@ class _Columns:
             return math.nan
         if not 0 <= score < math.inf:
             raise InputError(
-                f"{self.path}, line {number}: the score (column {at + 1}) must be a number from 0, or -1 for none; found {text[:80]!r}."
+                f"{self.path}, line {number}: the score (column {at + 1}) must be a number from 0, or -1 for none; found "
+                f"{text[:80]!r}."
             )
         return score
 

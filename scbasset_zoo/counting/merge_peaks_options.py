@@ -26,8 +26,8 @@ class MergePeaksOptions(Options):
     blacklist: Paths = Field((), description="BED of regions; peaks that overlap one are left out.")
     assembly: str | None = Field(
         None,
-        description="Assembly of the peaks, such as hg38. Peaks that reach beyond the end of its main chromosomes, or lie on others, "
-        "are left out.",
+        description="Assembly of the peaks, such as hg38. Peaks that reach beyond the end of its main chromosomes, or lie on "
+        "others, are left out.",
     )
     genome: Path | None = Field(None, description="FASTA whose chromosomes are used instead, or compared with the assembly.")
     samples: Sequence[str] = Field((), description="Names of the files in the summary. By default those of the files.")

@@ -224,8 +224,8 @@ def _merged(samples: Mapping[str, _Sample], options: MergePeaksOptions) -> Merge
     table["supports"] = [int((supported & in_enough).sum()) for supported in supports.values()]
     if not in_enough.any():
         raise InputError(
-            f"No peak is kept: {len(is_kept):,} are left in the files, and of {len(peaks):,} that do not overlap a higher one, none "
-            f"is in {options.min_samples:,} files. Lower {option('min_samples')}, or look at these numbers:\n{table.to_string()}"
+            f"No peak is kept: {len(is_kept):,} are left in the files, {len(peaks):,} of them do not overlap a higher one, and "
+            f"none is in {options.min_samples:,} files. Lower {option('min_samples')}:\n{table.to_string()}"
         )
     peaks = peaks[in_enough].sort_values(["chrom", "start"], ignore_index=True)
     peaks.insert(3, "name", peak_names(peaks))
@@ -261,9 +261,8 @@ def _chromosome_sizes(options: MergePeaksOptions) -> Mapping[str, int] | None:
             check_assembly(options.genome, sizes, options.assembly)
         return sizes
     if options.assembly is None:
-        say(
-            f"Without {option('assembly')} or {option('genome')}, peaks that reach beyond the end of their chromosome are not noticed."
-        )
+        either = f"{option('assembly')} or {option('genome')}"
+        say(f"Without {either}, peaks that reach beyond the end of their chromosome are not noticed.")
         return None
     sizes = listed_sizes(options.assembly)
     if not sizes:
@@ -285,13 +284,14 @@ def _common_score(files: Sequence[CalledPeaks], options: MergePeaksOptions) -> S
         say(f"Peaks are compared by {common}, the first of {', '.join(SCORES)} that all files have.")
     elif not any(file.has_score(name) for file in files for name in SCORES):
         say(
-            "No file has scores: of peaks that overlap, the first on the chromosome is kept, between files that of the smaller file."
+            "No file has scores. Of peaks that overlap in a file, the one with the lowest start is kept; between files, that of "
+            "the smaller file."
         )
     else:
-        having = {str(file.path): ", ".join(filter(file.has_score, SCORES)) or "none" for file in files}
+        having = [f"{file.path} has {', '.join(name for name in SCORES if file.has_score(name)) or 'none'}" for file in files]
         raise InputError(
-            "The files have no score in common, so their peaks cannot be compared: "
-            f"{some_names([f'{path} has {names}' for path, names in having.items()], separator='; ')}. Give files of one kind."
+            f"The files have no score in common, so their peaks cannot be compared: {some_names(having, separator='; ')}. "
+            "Give files of one kind."
         )
     return common
 
@@ -306,7 +306,7 @@ def _chromosome_ends(file: CalledPeaks, sizes: Mapping[str, int] | None) -> NDAr
     """
     if sizes is None:
         return np.full(len(file.chroms), np.inf)
-    ends = pd.Series(file.chroms).map(dict(sizes)).to_numpy(dtype=np.float64)
+    ends = np.asarray(pd.Series(file.chroms).map(dict(sizes)), dtype=np.float64)
     if np.isnan(ends).all():
         chroms = pd.unique(file.chroms)
         raise InputError(
@@ -316,9 +316,10 @@ def _chromosome_ends(file: CalledPeaks, sizes: Mapping[str, int] | None) -> NDAr
     beyond = np.flatnonzero(file.summits >= ends)
     if len(beyond):
         row = beyond[0]
+        chrom, summit, more = file.chroms[row], file.summits[row], len(beyond) - 1
         raise InputError(
-            f"{file.path}, line {file.lines[row]}: the summit, base {file.summits[row]:,}, lies beyond the end of {file.chroms[row]} "
-            f"({int(ends[row]):,} bp); so do {len(beyond) - 1:,} more. Are the peaks of the same assembly?"
+            f"{file.path}, line {file.lines[row]}: the summit, base {summit:,}, lies beyond the end of {chrom} "
+            f"({int(ends[row]):,} bp){f', and {more:,} more do' if more else ''}. Are the peaks of the same assembly?"
         )
     return ends
 

@@ -81,7 +81,7 @@ def read_intervals(
     path = Path(path)
     layout: _Layout | None = None
     numbers: list[int] = []
-    rows: list[list[str | int]] = []
+    rows: list[tuple[str | int, ...]] = []
     for number, line in text_lines(path, INTERVAL_COMMENTS):
         columns = columns_of(line)
         if layout is None:
@@ -108,7 +108,9 @@ def read_intervals(
             f"{path}, line {numbers[0]}: the starts count from 1, as the column of widths shows; in a BED they count from 0. "
             "Subtract 1 from the starts; of MACS, give the .narrowPeak or .broadPeak that it writes beside the .xls."
         )
-    table["name"] = np.where((names == "") | (names == "."), peak_names(table), names)
+    unnamed = (names == "") | (names == ".")
+    names[unnamed] = peak_names(table[unnamed])
+    table["name"] = names
     return table, np.array(numbers)
 
 
@@ -144,13 +146,13 @@ class _Layout:
     titles: list[str]
     positions: tuple[int, ...]
 
-    def row(self, columns: list[str]) -> list[str | int] | None:
+    def row(self, columns: list[str]) -> tuple[str | int, ...] | None:
         """Return chrom, start, end, name and width of a line; None if it has too few columns."""
         shift = self.n_row_names(columns)
         if max(self.positions[:3]) + shift >= len(columns):
             return None
         chrom, start, end, name, width = (columns[at + shift] if 0 <= at < len(columns) - shift else "" for at in self.positions)
-        return [chrom, _number(start), _number(end), name, width]
+        return chrom, _number(start), _number(end), name, width
 
     def n_row_names(self, columns: list[str]) -> int:
         """Return 1 if a line begins with a row name, which R writes without a title above it, else 0."""

@@ -85,5 +85,7 @@ def refuse_overlaps(table: pd.DataFrame, where: str, remedy: str) -> None:
 
 def rows_by_chromosome(table: pd.DataFrame) -> dict[str, NDArray[np.intp]]:
     """Return the positions of the intervals of each chromosome, in their order."""
-    chrom = table["chrom"].astype(object).to_numpy()
-    return pd.DataFrame(index=range(len(table))).groupby(chrom, sort=False).indices
+    codes, chroms = pd.factorize(table["chrom"].astype(object))
+    rows = np.argsort(codes, kind="stable")
+    bounds = np.searchsorted(codes[rows], np.arange(len(chroms) + 1))
+    return {chrom: rows[first:last] for chrom, first, last in zip(chroms, bounds[:-1], bounds[1:], strict=True)}
