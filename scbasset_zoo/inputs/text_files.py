@@ -166,9 +166,9 @@ def require_letters(text: str, where: str) -> None:
 
 def columns_of(line: str) -> list[str]:
     """Split a line at its tabs, or at its blanks if it has no tab. Quotes around a column and blanks beside it are left out."""
-    if "\t" in line:
-        return [unquoted(column) for column in line.split("\t")]
-    return [unquoted(column) for column in _QUOTED_OR_WORD.findall(line)] if '"' in line else line.split()
+    if '"' not in line:
+        return list(map(str.strip, line.split("\t"))) if "\t" in line else line.split()
+    return list(map(unquoted, line.split("\t") if "\t" in line else _QUOTED_OR_WORD.findall(line)))
 
 
 def unquoted(text: str) -> str:
