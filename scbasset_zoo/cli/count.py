@@ -22,9 +22,9 @@ def count(
     cells: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Barcodes that are cells: one on each line, or singlecell.csv or per_barcode_metrics.csv of Cell Ranger. Repeat the "
-            "option for each file of fragments, or give one file with SAMPLE#BARCODE. By default the cells are found by their "
-            "number of fragments."
+            help="Barcodes that are cells: one on each line, or singlecell.csv or per_barcode_metrics.csv of Cell Ranger. "
+            "Repeat the option for each file of fragments, or give one file with SAMPLE#BARCODE. By default the cells are found "
+            "by their number of fragments."
         ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier result.")] = False,

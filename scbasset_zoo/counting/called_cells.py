@@ -16,6 +16,9 @@ from scbasset_zoo.inputs.text_files import open_text, text_lines, unquoted
 _BARCODE_TITLES = ("barcode", "barcodes", "cell", "cell_id", "cell_barcode")
 # Cell Ranger ATAC writes is__cell_barcode, or a column for each species; Cell Ranger ARC writes is_cell.
 _IS_CELL = re.compile(r"is_cell|is_.*_cell_barcode")
+# Limits of the search for the drop: the ratio that a slope is taken over, and what must lie above it.
+WINDOW = 1.5
+LEAST_CELLS, LEAST_SHARE = 10, 0.2
 _YES, _NO = {"1", "true"}, {"0", "false"}
 
 
@@ -38,17 +41,19 @@ def read_cells(path: str | os.PathLike[str]) -> list[str]:
     InputError
         The file is missing, has no cells or a barcode twice, or its columns have no barcodes. The message has the line.
     """
-    first = next((line for _, line in text_lines(path, comments=())), None)
-    if first is None:
+    beginning = next((line for _, line in text_lines(path, comments=())), None)
+    if beginning is None:
         raise InputError(f"{path} is empty. Expected a barcode on each line, or a table with a column barcode.")
-    delimiter = next((mark for mark in ("\t", ",") if mark in first), None)
+    delimiter = next((mark for mark in ("\t", ",") if mark in beginning), None)
     rows = list(_plain_rows(path)) if delimiter is None else list(_rows_of_table(path, delimiter))
     if not rows:
         raise InputError(f"{path} has no cells: no barcode is called as a cell.")
     line_of: dict[str, int] = {}
     for number, barcode in rows:
         if barcode in line_of:
-            raise InputError(f"{path}, line {number}: the barcode {barcode!r} is in line {line_of[barcode]} too. Remove one of them.")
+            raise InputError(
+                f"{path}, line {number}: the barcode {barcode!r} is in line {line_of[barcode]} too. Remove one of them."
+            )
         line_of[barcode] = number
     return list(line_of)
 
@@ -84,26 +89,38 @@ def _rows_of_table(path: str | os.PathLike[str], delimiter: str) -> list[tuple[i
     return rows
 
 
-def knee(n_fragments: NDArray[np.int64]) -> int:
-    """Return the number of fragments at the knee of the ranked barcodes.
+def steepest_drop(n_fragments: NDArray[np.int64]) -> int:
+    """Return the number of fragments where the curve of the ranked barcodes drops most steeply: between cells and background.
 
-    The curve is the logarithm of the fragments against the logarithm of the rank. The knee is its point farthest above the line
-    between its first and its last point, as in `barcodeRanks` of DropletUtils (Lun et al., Genome Biology 2019).
+    The curve is the logarithm of the fragments against the logarithm of the rank. Its slope is taken between n and 1.5 n fragments,
+    for each n above which there are ten barcodes and a fifth of all fragments. If several n are equally steep, the middle is taken.
 
     Parameters
     ----------
     n_fragments : int64 array of shape (n_barcodes,)
         Fragments of each barcode; those without fragments are ignored.
     """
-    values, counts = np.unique(n_fragments[n_fragments > 0], return_counts=True)
-    if len(values) < 3:
-        return int(values.min(initial=1))
-    rank, value = np.log(np.cumsum(counts[::-1])), np.log(values[::-1])
-    line = np.interp(rank, [rank[0], rank[-1]], [value[0], value[-1]])
-    return int(values[::-1][np.argmax(value - line)])
+    ranked = np.sort(n_fragments[n_fragments > 0])
+    if not len(ranked):
+        return 1
+    n = np.unique(ranked)
+    first, last = np.searchsorted(ranked, n), np.searchsorted(ranked, WINDOW * n)
+    n_above, n_after = len(ranked) - first, len(ranked) - last
+    fragments_above = np.cumsum(ranked[::-1])[::-1][first]
+    is_candidate = (n_above >= min(LEAST_CELLS, len(ranked))) & (fragments_above >= LEAST_SHARE * ranked.sum()) & (n_after > 0)
+    if not is_candidate.any():
+        return int(n[0])
+    # Few barcodes between n and 1.5 n: the curve is steep.
+    barcodes_per_log = np.log(n_above / np.maximum(n_after, 1))
+    barcodes_per_log[~is_candidate] = np.inf
+    steepest = np.flatnonzero(barcodes_per_log == barcodes_per_log.min())
+    middle = n[steepest[len(steepest) // 2]]
+    return max(1, round(float(middle) * WINDOW**0.5))
 
 
-def require_matches(cells: pd.Index, has_fragments: NDArray[np.bool_], example: str | None, cells_file: str, fragments: str) -> None:
+def require_matches(
+    cells: pd.Index, has_fragments: NDArray[np.bool_], example: str | None, cells_file: str, fragments: str
+) -> None:
     """Raise InputError if none of the listed cells has a fragment; `example` is a barcode of the fragments."""
     if has_fragments.any():
         return

@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from scbasset_zoo.counting.called_cells import knee, read_cells, require_matches
+from scbasset_zoo.counting.called_cells import read_cells, require_matches, steepest_drop
 from scbasset_zoo.counting.count_options import CountKeywords, CountOptions
 from scbasset_zoo.counting.counted_peaks import peaks_to_count
 from scbasset_zoo.counting.fragment_counts import MITOCHONDRIA, AllBarcodes, FragmentCounts, ListedBarcodes, count_fragments
@@ -60,13 +60,13 @@ def count(
     Parameters
     ----------
     fragments : path, sequence of paths, or mapping of sample to path
-        Files as of Cell Ranger (`fragments.tsv.gz`): chromosome, start, end (0-based, half-open, shifted to the insertions), barcode,
-        with tabs between them, sorted by chromosome and start, plain or gzip. Several files need sample names.
+        Files as of Cell Ranger (`fragments.tsv.gz`): chromosome, start, end (0-based, half-open, shifted to the insertions) and
+        barcode, with tabs between them, sorted by chromosome and start, plain or gzip. Several files need sample names.
     peaks : path
         BED of the peaks, one set for all samples.
     cells : path or sequence of paths, optional
-        The barcodes that are cells, see :func:`scbasset_zoo.counting.called_cells.read_cells`: a file for each file of fragments, or
-        one file whose barcodes are written SAMPLE#BARCODE. By default cells are chosen by their number of fragments.
+        The barcodes that are cells, see :func:`scbasset_zoo.counting.called_cells.read_cells`: a file for each file of fragments,
+        or one file whose barcodes are written SAMPLE#BARCODE. By default cells are chosen by their number of fragments.
     out : path, optional
         File to write: ``.h5ad`` or ``.zarr``.
     overwrite : bool
@@ -79,9 +79,9 @@ def count(
     Returns
     -------
     AnnData, cells x peaks
-        `.X` are counts (int32, sparse). `.obs`: `sample` if samples are named, `n_fragments` (outside the mitochondrial chromosome),
-        `n_mitochondrial_fragments`, `n_insertions_in_peaks`, `fraction_in_peaks` (of the 2 `n_fragments` insertions), and
-        `tss_enrichment` if a GTF is given. `.var`: chrom, start, end. ``.uns["scbasset_zoo"]`` says how it was made.
+        `.X` are counts (int32, sparse). `.obs`: `sample` if samples are named, `n_fragments` (outside the mitochondrial
+        chromosome), `n_mitochondrial_fragments`, `n_insertions_in_peaks`, `fraction_in_peaks` (of the 2 `n_fragments` insertions)
+        and `tss_enrichment` if a GTF is given. `.var`: chrom, start, end. ``.uns["scbasset_zoo"]`` says how it was made.
 
     Raises
     ------
@@ -121,8 +121,8 @@ def summary(result: ad.AnnData) -> str:
 
 
 _FORMATS: Any = {
-    **{name: "{:,}".format for name in ("fragments", "barcodes", "cells", "threshold", "median per cell")},
-    **{name: "{:.1%}".format for name in ("in peaks", "by chance")},
+    **dict.fromkeys(("fragments", "barcodes", "cells", "threshold", "median per cell"), "{:,}".format),
+    **dict.fromkeys(("in peaks", "by chance"), "{:.1%}".format),
     "TSS enrichment": "{:.1f}".format,
 }
 _Knees: TypeAlias = dict[str, tuple[NDArray[np.int64], int, int]]
@@ -201,7 +201,7 @@ class _Count:
                 say(f"{len(absent):,} of {len(cells):,} listed barcodes have no fragment in {file}, first {absent[0]!r}; left out.")
         cells, counts = self._kept(cells, found.counts, is_cell, file)
         if self.options.samples:
-            cells.insert(0, "sample", pd.Categorical([name] * len(cells), categories=list(self.files)))
+            cells.insert(0, "sample", pd.Series(name, cells.index, dtype=pd.CategoricalDtype(list(self.files))))
             cells.index = with_sample(name, cells.index)
         if found.n_repeated:
             say(f"{file}: {found.n_repeated:,} lines repeat a fragment of the same barcode; each fragment counts once.")
@@ -209,7 +209,10 @@ class _Count:
         if threshold is not None:
             row |= {"barcodes": len(found.barcodes), "threshold": threshold}
         row |= {"cells": len(cells), "median per cell": int(cells["n_fragments"].median())}
-        row |= {"in peaks": float(cells["n_insertions_in_peaks"].sum() / max(1, 2 * cells["n_fragments"].sum())), "by chance": chance}
+        row |= {
+            "in peaks": float(cells["n_insertions_in_peaks"].sum() / max(1, 2 * cells["n_fragments"].sum())),
+            "by chance": chance,
+        }
         if self.sites is not None:
             row["TSS enrichment"] = float(cells["tss_enrichment"].median())
         return _Sample(cells, counts, row)
@@ -228,24 +231,29 @@ class _Count:
 
     def _threshold(self, name: str, file: Path, n_fragments: NDArray[np.int64], knees: _Knees) -> int:
         """Return the fewest fragments of a cell."""
-        at_knee = knee(n_fragments)
-        threshold = self.options.min_fragments or at_knee
+        drop = steepest_drop(n_fragments)
+        threshold = self.options.min_fragments or drop
         if not (n_fragments >= threshold).any():
             raise InputError(
-                f"{file}: no barcode has {threshold:,} fragments; the most is {n_fragments.max():,}. Lower {option('min_fragments')}."
+                f"{file}: no barcode has {threshold:,} fragments; the most is {n_fragments.max():,}. "
+                f"Lower {option('min_fragments')}."
             )
         if self.options.min_fragments is None:
             say(
                 f"{file}: {(n_fragments >= threshold).sum():,} of {len(n_fragments):,} barcodes have at least {threshold:,} "
-                f"fragments (the knee) and are taken as cells; {option('min_fragments')} or {option('cells')} chooses others."
+                f"fragments (where the ranked barcodes drop most steeply) and are taken as cells. Look at the plot; "
+                f"{option('min_fragments')} or {option('cells')} chooses others."
             )
-        knees[name] = (n_fragments, threshold, at_knee)
+        knees[name] = (n_fragments, threshold, drop)
         return threshold
 
     def _check_beginning(self, file: Path) -> None:
         """Raise InputError if a file is none of fragments, or names chromosomes otherwise than the peaks or the GTF."""
         chrom = next(read_fragments(file)).chrom
-        for where, chroms in ((self.peaks_file, self.index.chroms), (self.options.gtf, self.sites.chroms if self.sites else {chrom})):
+        for where, chroms in (
+            (self.peaks_file, self.index.chroms),
+            (self.options.gtf, self.sites.chroms if self.sites else {chrom}),
+        ):
             other = chrom.removeprefix("chr") if chrom.startswith("chr") else f"chr{chrom}"
             if chrom not in chroms and other in chroms:
                 raise InputError(
@@ -317,7 +325,9 @@ def _cells_of_samples(lists: Sequence[PathLike], files: Iterable[str]) -> dict[s
         prefixes = {name: f"{name}#" for name in names}
         return {name: [barcode.removeprefix(prefixes[name]) for barcode in barcodes] for name, barcodes in cells.items()}
     if len(lists) != 1:
-        raise InputError(f"{len(lists)} lists of cells are given for {len(names)} files of fragments. Give one for each, or one for all.")
+        raise InputError(
+            f"{len(lists)} lists of cells are given for {len(names)} files of fragments. Give one for each, or one for all."
+        )
     of_sample: dict[str, list[str]] = {name: [] for name in names}
     for barcode in read_cells(lists[0]):
         name, mark, rest = barcode.partition("#")

@@ -25,8 +25,8 @@ class CountOptions(Options):
     )
     min_fragments: int | None = Field(
         None, ge=1,
-        description="Without a list of cells: barcodes with at least so many fragments are cells. By default the knee of the "
-        "ranked barcodes is taken, and a plot of it is written beside the result.",
+        description="Without a list of cells: barcodes with at least so many fragments are cells. By default the "
+        "steepest drop of the ranked barcodes is taken. A plot of them is written beside the result.",
     )  # fmt: skip
     gtf: Path | None = Field(
         None, description="GTF of the genes. The TSS enrichment of each barcode is computed, as a column tss_enrichment."
@@ -37,7 +37,7 @@ class CountOptions(Options):
     blacklist: Sequence[Path] = Field((), description="BED of regions. Peaks that overlap one are left out.")
     assembly: str | None = Field(
         None,
-        description="Name of the assembly, such as hg38. Peaks and fragments that lie beyond the ends of its chromosomes are errors.",
+        description="Name of the assembly, such as hg38. Peaks and fragments beyond the ends of its chromosomes are errors.",
     )
     allow_overlaps: bool = Field(
         True, description="Accept peaks that overlap each other. An insertion counts in each peak that it lies in."

@@ -10,8 +10,9 @@ import pandas as pd
 
 from scbasset_zoo.counting.count_options import CountOptions
 from scbasset_zoo.errors import InputError
-from scbasset_zoo.inputs.bed import read_bed
-from scbasset_zoo.inputs.intervals import overlapping, overlaps, refuse_overlaps
+from scbasset_zoo.inputs.bed import read_bed, read_intervals
+from scbasset_zoo.inputs.blacklist import in_blacklist, read_blacklist
+from scbasset_zoo.inputs.intervals import overlapping, refuse_overlaps
 from scbasset_zoo.inputs.peaks import peak_names
 from scbasset_zoo.progress import say
 from scbasset_zoo.wording import option
@@ -39,19 +40,19 @@ def peaks_to_count(path: str | os.PathLike[str], chromosome_sizes: Mapping[str, 
         The file cannot be read, a peak lies beyond the end of its chromosome or is there twice, peaks overlap that must not, or
         none is left. The message has the line.
     """
-    peaks = read_bed(path, with_lines=True)
+    peaks = read_bed(path)
     _refuse_beyond_end(peaks, path, chromosome_sizes, options.assembly)
     is_copy = peaks.duplicated(["chrom", "start", "end"]).to_numpy()
     if is_copy.any():
-        copy = peaks[is_copy].iloc[0]
+        row = int(is_copy.argmax())
         raise InputError(
-            f"{path}, line {copy['line']}: the peak {peak_names(peaks[is_copy])[0]} is there twice ({is_copy.sum():,} copies in all). "
-            f"Remove the copies: `sort -u -k1,1 -k2,2n -k3,3n {path}`."
+            f"{path}, line {_line(path, row)}: the peak {peak_names(peaks[is_copy])[0]} is there twice "
+            f"({is_copy.sum():,} copies in all). Remove the copies: `sort -u -k1,1 -k2,2n -k3,3n {path}`."
         )
-    for blacklist in options.blacklist:
-        is_bad = overlaps(peaks, read_bed(blacklist))
-        say(f"{is_bad.sum():,} of {len(peaks):,} peaks overlap {blacklist} and are left out.")
-        peaks = peaks[~is_bad]
+    if options.blacklist:
+        is_listed = in_blacklist(peaks, read_blacklist(options.blacklist))
+        say(f"{is_listed.sum():,} of {len(peaks):,} peaks overlap the blacklist and are left out.")
+        peaks = peaks[~is_listed]
     if peaks.empty:
         raise InputError(f"No peak of {path} is left.")
     if not options.allow_overlaps:
@@ -77,7 +78,12 @@ def _refuse_beyond_end(
     if is_beyond.any():
         row = int(np.flatnonzero(is_beyond)[0])
         raise InputError(
-            f"{path}, line {peaks['line'].iloc[row]}: the peak {peak_names(peaks.iloc[[row]])[0]} ends beyond the end of "
+            f"{path}, line {_line(path, row)}: the peak {peak_names(peaks.iloc[[row]])[0]} ends beyond the end of "
             f"{peaks['chrom'].iloc[row]} in {assembly} ({int(size[row]):,} bp; {is_beyond.sum():,} such peaks). Are the peaks of "
             "another assembly?"
         )
+
+
+def _line(path: str | os.PathLike[str], row: int) -> int:
+    """Return the number of the line of a peak."""
+    return int(read_intervals(path, lambda number, columns, titles: None)[1][row])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -51,9 +51,7 @@ class FragmentBlock:
         return len(self.start)
 
 
-def read_fragments(
-    path: str | os.PathLike[str], chromosome_sizes: Mapping[str, int] | None = None
-) -> Iterator[FragmentBlock]:
+def read_fragments(path: str | os.PathLike[str], chromosome_sizes: Mapping[str, int] | None = None) -> Iterator[FragmentBlock]:
     """Yield the fragments of a file, plain or gzip, in its order. The next block is read while the last is in use.
 
     Lines that begin with "#" are left out. Columns after the fourth, such as the number of reads, are not used.
@@ -95,7 +93,9 @@ def read_fragments(
                 last_start = int(start[last - 1])
                 yield FragmentBlock(name, start[part], end[part], barcode[part], barcodes.dictionary)
     if not chrom:
-        raise InputError(f"{path} has no fragments. Expected chromosome, start, end and barcode on each line, with tabs between them.")
+        raise InputError(
+            f"{path} has no fragments. Expected chromosome, start, end and barcode on each line, with tabs between them."
+        )
 
 
 def _tables(path: str | os.PathLike[str]) -> Iterator[pa.Table]:
@@ -164,7 +164,7 @@ def _parse(text: bytes, n_columns: int) -> pa.Table:
     return table
 
 
-def _ahead(items: Iterator[T]) -> Iterator[T]:
+def _ahead(items: Iterator[T]) -> Generator[T, None, None]:
     """Yield items while the next one is made in a thread."""
     end = object()
     with ThreadPoolExecutor(1) as thread:
@@ -206,7 +206,9 @@ def _first_problem(path: str | os.PathLike[str], chromosome_sizes: Mapping[str, 
             done.add(chrom)
             chrom, last = name, 0
         if name in done or start < last:
-            what = f"{name} comes again after other chromosomes" if name in done else f"{name}:{start:,} comes after {name}:{last:,}"
+            what = (
+                f"{name} comes again after other chromosomes" if name in done else f"{name}:{start:,} comes after {name}:{last:,}"
+            )
             return InputError(
                 f"{where}: the fragments are not sorted: {what}. Sort them: `zcat -f {path} | grep -v '^#' | sort -k1,1 -k2,2n | "
                 "bgzip > sorted.tsv.gz`."

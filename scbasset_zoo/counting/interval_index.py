@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scbasset_zoo.inputs.intervals import rows_by_chromosome
+
 
 class _Segments(NamedTuple):
     """A chromosome, cut where an interval starts or ends.
@@ -31,8 +33,7 @@ class IntervalIndex:
 
     def __init__(self, intervals: pd.DataFrame) -> None:
         start, end = intervals["start"].to_numpy(), intervals["end"].to_numpy()
-        rows_of_chrom = intervals.groupby("chrom", sort=False, observed=True).indices
-        self._chroms = {str(chrom): _segments(start[rows], end[rows], rows) for chrom, rows in rows_of_chrom.items()}
+        self._chroms = {chrom: _segments(start[rows], end[rows], rows) for chrom, rows in rows_by_chromosome(intervals).items()}
 
     @property
     def chroms(self) -> set[str]:

@@ -19,7 +19,7 @@ def plot_knees(samples: Mapping[str, tuple[NDArray[np.int64], int, int]], path: 
     Parameters
     ----------
     samples : mapping of str to tuple
-        By sample: fragments of each barcode, the threshold, and the number of fragments at the knee.
+        By sample: fragments of each barcode, the threshold, and the number of fragments at the steepest drop.
     path : Path
     """
     import matplotlib
@@ -34,7 +34,7 @@ def plot_knees(samples: Mapping[str, tuple[NDArray[np.int64], int, int]], path: 
 def draw_knees(figure: Figure, samples: Mapping[str, tuple[NDArray[np.int64], int, int]]) -> Figure:
     """Draw the samples side by side; see :func:`plot_knees`."""
     all_axes = figure.subplots(1, len(samples), squeeze=False, sharey=True)[0]
-    for axes, (name, (n_fragments, threshold, knee)) in zip(all_axes, samples.items(), strict=True):
+    for axes, (name, (n_fragments, threshold, drop)) in zip(all_axes, samples.items(), strict=True):
         values, counts = np.unique(n_fragments[n_fragments > 0], return_counts=True)
         values, last_rank = values[::-1], np.cumsum(counts[::-1])
         n_cells = int(counts[::-1][values >= threshold].sum())
@@ -42,8 +42,8 @@ def draw_knees(figure: Figure, samples: Mapping[str, tuple[NDArray[np.int64], in
         axes.plot(last_rank, values, color="0.7", linewidth=2, label=f"{last_rank[-1] - n_cells:,} other barcodes")
         axes.plot(last_rank[is_cell], values[is_cell], color="tab:blue", linewidth=3, label=f"{n_cells:,} cells")
         axes.axhline(threshold, color="0.2", linestyle="--", linewidth=1, label=f"threshold: {threshold:,} fragments")
-        if knee != threshold:
-            axes.axhline(knee, color="tab:orange", linestyle=":", linewidth=1.5, label=f"knee: {knee:,} fragments")
+        if drop != threshold:
+            axes.axhline(drop, color="tab:orange", linestyle=":", linewidth=1.5, label=f"steepest drop: {drop:,} fragments")
         axes.set(xscale="log", yscale="log", xlabel="rank of the barcode", title=name)
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False, loc="lower left", fontsize="small")

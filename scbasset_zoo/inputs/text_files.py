@@ -79,7 +79,7 @@ def open_bytes(path: str | os.PathLike[str]) -> BinaryIO:
     with readable(str(path)), contextlib.ExitStack() as closed_on_error:
         checked, _ = _unpacked(closed_on_error.enter_context(open(path, "rb")), path)
         closed_on_error.pop_all()
-        return io.BufferedReader(checked, 1 << 20)  # type: ignore[type-var,return-value]
+        return io.BufferedReader(checked, 1 << 20)  # type: ignore[type-var]
 
 
 def is_plain(path: str | os.PathLike[str]) -> bool:
