@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,12 @@ from numpy.typing import ArrayLike, NDArray
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.files import checked_path
 from scbasset_zoo.inputs.assemblies import naming_hint, some_names
+from scbasset_zoo.inputs.chromosome_names import names_in_genome, naming_line
 from scbasset_zoo.inputs.dna import Codes, N
 from scbasset_zoo.inputs.fasta_file import FastaFile
 from scbasset_zoo.inputs.sequence_file import SequenceFile
 from scbasset_zoo.inputs.twobit_file import TwoBitFile, is_twobit
+from scbasset_zoo.progress import say
 
 # Windows less than GAP (bp) apart are read together, but not more than STRETCH (bp) at once.
 GAP = 1 << 16
@@ -39,6 +42,8 @@ class Genome:
         The file.
     chromosome_sizes : dict of str to int
         Length of each chromosome in bp, in the file's order and with the file's names.
+    other_names : dict of str to str
+        The file's name of a chromosome by each other name that is read too, see :meth:`with_names_of`.
 
     Raises
     ------
@@ -51,9 +56,46 @@ class Genome:
         self.path = checked_path(path)
         self.file = _opened(self.path)
         self.chromosome_sizes = self.file.chromosome_sizes
+        self.other_names: dict[str, str] = {}
 
     def __repr__(self) -> str:
         return f"Genome({str(self.path)!r}, {len(self.chromosome_sizes):,} chromosomes)"
+
+    @property
+    def sizes_by_name(self) -> dict[str, int]:
+        """Length of each chromosome in bp, by each of its names: the file's, and those of `other_names`."""
+        return self.chromosome_sizes | {name: self.chromosome_sizes[own] for name, own in self.other_names.items()}
+
+    def with_names_of(self, assembly: str, sizes: Mapping[str, int] | None = None) -> Genome:
+        """Return the same genome, which also knows its chromosomes by their other names: 1, CM000663.2 or NC_000001.11 for chr1.
+
+        A chromosome has other names only if its length is the one that is known for the assembly.
+
+        Parameters
+        ----------
+        assembly : str
+            The genome's assembly, for example "hg38".
+        sizes : mapping of str to int, optional
+            Further lengths of the assembly's chromosomes in bp, such as those of a model's card.
+        """
+        genome = copy.copy(self)
+        genome.other_names = names_in_genome(self.chromosome_sizes, assembly, sizes)
+        return genome
+
+    def renamed(self, chroms: Iterable[str]) -> dict[str, str]:
+        """Return the file's name of those chromosomes that have another name here than in the file."""
+        return {chrom: self.other_names[chrom] for chrom in dict.fromkeys(chroms) if chrom in self.other_names}
+
+    def same_as(self, chroms: Iterable[str], others: Iterable[str]) -> dict[str, str]:
+        """Return for each of some chromosomes the name of the same chromosome among `others`; those that have none are left out."""
+        own = {self.other_names.get(other, other): other for other in others}
+        return {chrom: own[name] for chrom in chroms if (name := self.other_names.get(chrom, chrom)) in own}
+
+    def say_renamed(self, chroms: Iterable[str], what: str = "peaks") -> dict[str, str]:
+        """Return :meth:`renamed`, and say in one line which chromosomes `what` names otherwise than the file."""
+        if renamed := self.renamed(chroms):
+            say(naming_line(renamed, what, self.path.name))
+        return renamed
 
     def codes(self, chrom: str, start: int, end: int) -> Codes:
         """Return the codes of `chrom` from `start` to `end` (0-based, half-open); N outside the chromosome.
@@ -69,6 +111,7 @@ class Genome:
         """
         self.require([chrom])
         codes = np.full(max(end - start, 0), N, dtype=np.int8)
+        chrom = self.other_names.get(chrom, chrom)
         first, last = max(start, 0), min(end, self.chromosome_sizes[chrom])
         if first < last:
             codes[first - start : last - start] = self.file.read(chrom, first, last)
@@ -113,7 +156,7 @@ class Genome:
 
     def require(self, chroms: Iterable[str]) -> None:
         """Raise InputError unless the genome has all of these chromosomes."""
-        missing = [chrom for chrom in dict.fromkeys(chroms) if chrom not in self.chromosome_sizes]
+        missing = [c for c in dict.fromkeys(chroms) if c not in self.chromosome_sizes and c not in self.other_names]
         if missing:
             raise InputError(
                 f"{self.path} has no chromosome {some_names(missing)}; it has {some_names(self.chromosome_sizes)}."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -45,11 +45,14 @@ class Windows:
         ``read(first, last)`` returns the codes of the windows `first` to `last`, int8 of shape (last - first, length).
     rows : int array (n,), or None
         Positions of the windows' peaks among the peaks that were given. None if no peak was left out.
+    chromosome_names : dict of str to str
+        The genome's name of each chromosome that the peaks name otherwise.
     """
 
     var: pd.DataFrame
     read: Callable[[int, int], Codes]
     rows: NDArray[np.intp] | None = None
+    chromosome_names: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.var)
@@ -95,13 +98,23 @@ def peak_windows(
         The FASTA is of another assembly, or lacks peaks: one of them, or all if not `strict`.
     """
     table = _peak_table(peaks)
-    genome = genome if isinstance(genome, Genome) else Genome(genome)
-    check_genome_of_model(genome.path, genome.chromosome_sizes, assembly, chromosome_sizes, force=force)
+    genome = genome_of_model(genome, assembly, chromosome_sizes, force=force)
     rows = _rows_in(table, genome, strict=strict)
     if rows is not None:
         table = table.iloc[rows]
     chroms, starts = table["chrom"].to_numpy(), window_starts(table, length)
-    return Windows(table, lambda first, last: genome.windows(chroms[first:last], starts[first:last], length), rows)
+    renamed = genome.say_renamed(table["chrom"].unique())
+    return Windows(table, lambda first, last: genome.windows(chroms[first:last], starts[first:last], length), rows, renamed)
+
+
+def genome_of_model(genome: GenomeLike, assembly: str, chromosome_sizes: Mapping[str, int], *, force: bool = False) -> Genome:
+    """Open a genome, check that it is the one that a model was trained on, and let it know its chromosomes by their other names.
+
+    Parameters and errors are those of :func:`peak_windows`.
+    """
+    opened = genome if isinstance(genome, Genome) else Genome(genome)
+    check_genome_of_model(opened.path, opened.chromosome_sizes, assembly, chromosome_sizes, force=force)
+    return opened.with_names_of(assembly, chromosome_sizes)
 
 
 def window_starts(peaks: pd.DataFrame, length: int) -> NDArray[np.int64]:
@@ -237,7 +250,7 @@ def _rows_in(table: pd.DataFrame, genome: Genome, *, strict: bool) -> NDArray[np
     InputError
         The chromosome of a peak is missing, or its centre lies beyond the chromosome's end. If not `strict`: this holds for all.
     """
-    sizes = table["chrom"].map(genome.chromosome_sizes)
+    sizes = table["chrom"].map(genome.sizes_by_name)
     missing = np.flatnonzero(sizes.isna())
     beyond = np.flatnonzero(_centres(table) >= sizes.to_numpy())
     n_outside = len(missing) + len(beyond)

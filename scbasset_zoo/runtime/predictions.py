@@ -220,7 +220,7 @@ class Prediction:
             "batch_effects": options.batch_effects,
             "cells": "all" if options.cells is None else "chosen",
             "group_by": options.group_by or "",
-        }
+        } | ({"chromosome_names": dict(self.windows.chromosome_names)} if self.windows.chromosome_names else {})
 
 
 def project(cell_embedding: Array, cell_intercept: Array, peak_embedding: Array) -> Array:

@@ -316,13 +316,10 @@ class SequenceModel:
         InputError
             The FASTA cannot be read, has no chromosome of the model's assembly, or one of another length.
         """
-        from scbasset_zoo.inputs.assemblies import check_genome_of_model
-        from scbasset_zoo.inputs.genome import Genome
+        from scbasset_zoo.inputs.windows import genome_of_model
 
-        opened = genome if isinstance(genome, Genome) else Genome(genome)
         reference = self.card.genome
-        check_genome_of_model(opened.path, opened.chromosome_sizes, reference.assembly, reference.chromosome_sizes, force=force)
-        return opened
+        return genome_of_model(genome, reference.assembly, reference.chromosome_sizes, force=force)
 
     def peak_windows(self, peaks: PeaksLike, genome: GenomeLike, *, force: bool = False, strict: bool = True) -> Windows:
         """Cut a window of the model's length around the centre of each peak, as in training.

@@ -93,27 +93,30 @@ def prepare(
         reference = Genome(genome)
         check_assembly(genome, reference.chromosome_sizes, assembly, force=settings.force)
         source = open_matrix(matrix)
-        return _Preparation(source, reference, assembly, settings, quiet).write(out, overwrite=overwrite)
+        return _Preparation(source, reference.with_names_of(assembly), assembly, settings, quiet).write(out, overwrite=overwrite)
 
 
 class _Preparation:
     """The steps from an open matrix and genome to the files of a prepared peak set."""
 
     def __init__(self, source: PeakMatrix, genome: Genome, assembly: str, options: PrepareOptions, quiet: bool):
-        self.source, self.genome, self.assembly, self.options, self.quiet = source, genome, assembly, options, quiet
+        self.source, self.genome, self.assembly, self.quiet = source, genome, assembly, quiet
+        self.options = options = _with_names_of_peaks(options, source, genome)
         self.given_split = (
             read_split_column(source.peaks, options.split_column, source.where) if options.split_column is not None else None
         )
         self.cells, self.peaks = normal_cells(source), normal_peaks(source, options.split_column)
         self.order = self._order_of_peaks()
-        if not source.peaks["chrom"].isin(list(genome.chromosome_sizes)).any():
-            genome.require(source.peaks["chrom"].unique())
+        chroms = source.peaks["chrom"].unique()
+        if not pd.Series(chroms).isin(list(genome.sizes_by_name)).any():
+            genome.require(chroms)
+        self.chromosome_names = genome.say_renamed(chroms)
 
     def write(self, out: Path, *, overwrite: bool) -> PreparedPeaks:
         """Run the steps, and return the prepared peak set at `out`."""
         source, options, quiet = self.source, self.options, self.quiet
         cells = filter_cells(source, options.min_peaks_per_cell, quiet=quiet)
-        reason = filter_peaks(source, cells, self.genome.chromosome_sizes, options.min_cell_fraction)
+        reason = filter_peaks(source, cells, self.genome.sizes_by_name, options.min_cell_fraction)
         starts = window_starts(source.peaks, options.length)
         with new_folder(out, overwrite=overwrite) as folder:
             n_fraction = self._cut_windows(folder, starts, reason)
@@ -213,6 +216,7 @@ class _Preparation:
             "sources": {"matrix": _source(self.source), "fasta": {"name": fasta.name, "bytes": fasta.stat().st_size}},
             "assembly": self.assembly,
             "chromosome_sizes": self.genome.chromosome_sizes,
+            "chromosome_names": self.chromosome_names,
             "n_cells": int(cells.mask.sum()),
             "n_peaks": len(split),
             "nnz": int(n_open_peaks.sum()),
@@ -225,6 +229,16 @@ class _Preparation:
             "splits": {name: int((split == name).sum()) for name in SPLITS},
             "files": {name: {"bytes": (folder / name).stat().st_size, "sha256": sha256(folder / name)} for name in FILES},
         }
+
+
+def _with_names_of_peaks(options: PrepareOptions, source: PeakMatrix, genome: Genome) -> PrepareOptions:
+    """Return the options with the chromosomes of the split named as the peaks name them."""
+    chroms = source.peaks["chrom"].unique()
+    names = {
+        keyword: [genome.same_as([name], chroms).get(name, name) for name in getattr(options, keyword)]
+        for keyword in ("test_chroms", "validation_chroms")
+    }
+    return checked_options("prepare", PrepareOptions, options.model_dump() | names)
 
 
 def _source(source: PeakMatrix) -> dict[str, Any]:
