@@ -129,6 +129,50 @@ def listed_sizes(assembly: str) -> dict[str, int]:
     return dict(listed.main) if listed is not None else {}
 
 
+def chosen_assembly(name: str | None, given: str | None) -> str | None:
+    """Return the assembly that the user chose: the one that is given, or that of a genome which is given by its name, or None.
+
+    Raises
+    ------
+    InputError
+        Both are given, and are different assemblies.
+    """
+    if name is not None and given is not None and given.strip() and not same_assembly(name, given):
+        raise InputError(
+            f"{option('genome', name)} is another assembly than {option('assembly', given)}. Leave one of them out, or give the "
+            "path of the genome's file."
+        )
+    return given if given is not None else name
+
+
+def require_named_genome(name: str, assembly: str) -> None:
+    """Raise InputError if a genome that is given by its name is not that of a model: both are listed, and they differ."""
+    if find_assembly(name) and find_assembly(assembly) and not same_assembly(name, assembly):
+        raise InputError(
+            f"{option('genome', name)}: the model was trained on {assembly}. Give {option('genome', name_of_ucsc(assembly))}, or "
+            f"use {name} with {option('force', True)}."
+        )
+
+
+def recognised_assembly(path: str | os.PathLike[str], chromosome_sizes: Mapping[str, int]) -> str:
+    """Return the one listed assembly that fits a genome, with a line that says so.
+
+    Raises
+    ------
+    InputError
+        None fits, or several.
+    """
+    fitting = fitting_assemblies(chromosome_sizes)
+    if len(fitting) != 1:
+        what = f"fit those of {' and of '.join(fitting)}" if fitting else "are those of no listed assembly"
+        raise InputError(
+            f"{path}: the lengths of the chromosomes {what}. Say which assembly it is with {option('assembly')}, for example "
+            "hg38, or any name of your own for another genome."
+        )
+    say(f"{os.path.basename(path)} is {fitting[0]}, by the lengths of its chromosomes")
+    return fitting[0]
+
+
 def fitting_assemblies(chromosome_sizes: Mapping[str, int]) -> list[str]:
     """Return the listed assemblies that fit a genome: it has main chromosomes of theirs, all of them with the right length.
 

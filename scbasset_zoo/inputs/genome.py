@@ -16,6 +16,7 @@ from scbasset_zoo.inputs.assemblies import naming_hint, some_names
 from scbasset_zoo.inputs.chromosome_names import names_in_genome, naming_line
 from scbasset_zoo.inputs.dna import Codes, N
 from scbasset_zoo.inputs.fasta_file import FastaFile
+from scbasset_zoo.inputs.named_genome import genome_name, named_genome
 from scbasset_zoo.inputs.sequence_file import SequenceFile
 from scbasset_zoo.inputs.twobit_file import TwoBitFile, is_twobit
 from scbasset_zoo.progress import say
@@ -34,12 +35,15 @@ class Genome:
     Parameters
     ----------
     path : str or Path
-        The file. The index of a symbolic link is written beside the link.
+        The file, or the name of an assembly, such as hg38, which is downloaded once from UCSC into the user's cache. The index of a
+        symbolic link is written beside the link.
 
     Attributes
     ----------
     path : Path
         The file.
+    name : str or None
+        UCSC's name of the assembly, if the genome was given by its name.
     chromosome_sizes : dict of str to int
         Length of each chromosome in bp, in the file's order and with the file's names.
     other_names : dict of str to str
@@ -47,13 +51,16 @@ class Genome:
 
     Raises
     ------
+    SourceError
+        A genome that is given by its name cannot be downloaded.
     InputError
         The file is missing, empty, damaged or of another kind; two chromosomes have the same name; the index of a FASTA is missing
         and cannot be written; or the lines of a chromosome differ in length.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = checked_path(path)
+        self.name = genome_name(path)
+        self.path = checked_path(path) if self.name is None else named_genome(self.name)
         self.file = _opened(self.path)
         self.chromosome_sizes = self.file.chromosome_sizes
         self.other_names: dict[str, str] = {}

@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 
 from scbasset_zoo.errors import InputError, readable
 from scbasset_zoo.files import checked_path
-from scbasset_zoo.inputs.assemblies import check_genome_of_model, naming_hint
+from scbasset_zoo.inputs.assemblies import check_genome_of_model, naming_hint, require_named_genome
 from scbasset_zoo.inputs.bed import read_bed
 from scbasset_zoo.inputs.dna import Codes, as_codes, encode
 from scbasset_zoo.inputs.genome import Genome
 from scbasset_zoo.inputs.hdf5_filters import load_hdf5_filters
+from scbasset_zoo.inputs.named_genome import genome_name
 from scbasset_zoo.inputs.peaks import peak_names, peaks_from_var
 from scbasset_zoo.inputs.text_files import is_plain, open_text
 from scbasset_zoo.progress import say
@@ -112,6 +113,9 @@ def genome_of_model(genome: GenomeLike, assembly: str, chromosome_sizes: Mapping
 
     Parameters and errors are those of :func:`peak_windows`.
     """
+    name = None if isinstance(genome, Genome) else genome_name(genome)
+    if name is not None and not force:
+        require_named_genome(name, assembly)
     opened = genome if isinstance(genome, Genome) else Genome(genome)
     check_genome_of_model(opened.path, opened.chromosome_sizes, assembly, chromosome_sizes, force=force)
     return opened.with_names_of(assembly, chromosome_sizes)

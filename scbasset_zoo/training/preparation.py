@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.files import destination, new_folder, sha256
-from scbasset_zoo.inputs.assemblies import check_assembly, naming_hint
+from scbasset_zoo.inputs.assemblies import check_assembly, chosen_assembly, naming_hint, recognised_assembly
 from scbasset_zoo.inputs.genome import Genome
 from scbasset_zoo.inputs.matrix import open_matrix
+from scbasset_zoo.inputs.named_genome import genome_name
 from scbasset_zoo.inputs.peak_matrix import PeakMatrix
 from scbasset_zoo.inputs.peaks import check_order
 from scbasset_zoo.inputs.windows import window_starts
@@ -50,7 +51,7 @@ def prepare(
     matrix: ad.AnnData | str | os.PathLike[str],
     *,
     genome: str | os.PathLike[str],
-    assembly: str,
+    assembly: str | None = None,
     out: str | os.PathLike[str],
     overwrite: bool = False,
     quiet: bool = False,
@@ -66,9 +67,10 @@ def prepare(
     matrix : AnnData or path
         Cells x peaks, see :func:`scbasset_zoo.inputs.matrix.open_matrix`. Values above zero are open.
     genome : path
-        FASTA of the genome, plain or bgzip.
-    assembly : str
-        Name of the assembly, such as "hg19". Chromosome lengths of common assemblies are checked.
+        The genome: a FASTA (plain, gzip or bgzip), a .2bit file, or the name of an assembly, such as "hg38", to download it once.
+    assembly : str, optional
+        Name of the assembly, such as "hg19". Chromosome lengths of common assemblies are checked. It may be left out if the genome
+        is given by its name, or is recognised by the lengths of its chromosomes.
     out : path
         The folder to make.
     overwrite : bool
@@ -90,7 +92,10 @@ def prepare(
     settings = checked_options("prepare", PrepareOptions, options)
     out = Path(out)
     with destination(out, overwrite=overwrite, replaceable=files_of_prepared, inputs=[matrix, genome]):
+        assembly = chosen_assembly(genome_name(genome), assembly)
         reference = Genome(genome)
+        if assembly is None:
+            assembly = recognised_assembly(reference.path, reference.chromosome_sizes)
         check_assembly(genome, reference.chromosome_sizes, assembly, force=settings.force)
         source = open_matrix(matrix)
         return _Preparation(source, reference.with_names_of(assembly), assembly, settings, quiet).write(out, overwrite=overwrite)
