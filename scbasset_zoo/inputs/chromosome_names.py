@@ -12,7 +12,7 @@ MITOCHONDRIA = {"chrM", "chrMT"}
 _MITOCHONDRIAL = ("chrM", "MT", "chrMT", "M")
 _CONVENTIONS = (
     ("UCSC", r"chr.+"),
-    ("RefSeq", r"[NA][CTGWZ]_\d+\.\d+"),
+    ("RefSeq", r"[NA][CTGWZS]_\d+\.\d+"),
     ("GenBank", r"[A-Z]{1,2}\d{5,8}\.\d+|[A-Z]{4,6}\d{8,}\.\d+"),
     ("Ensembl", r"\d{1,2}[LR]?|[XYWZ]|MT|Mito|MtDNA|[IVX]+"),
 )
@@ -48,13 +48,13 @@ def names_in_genome(sizes: Mapping[str, int], assembly: str, expected: Mapping[s
     dict of str to str
         For example {"1": "chr1", "CM000663.2": "chr1", ...}; names that the genome has itself are not among them.
     """
-    by_name: dict[tuple[str, int], list[tuple[str, ...]]] = {}
-    for names, length in _known_chromosomes(assembly, expected or {}):
-        for name in names:
-            by_name.setdefault((name, length), []).append(names)
+    known: dict[tuple[str, int], list[tuple[str, ...]]] = {}
+    for possible, names, length in _known_chromosomes(assembly, expected or {}):
+        for name in possible:
+            known.setdefault((name, length), []).append(names)
     others: dict[str, str] = {}
     for chrom, size in sizes.items():
-        for names in by_name.get((chrom, size), ()):
+        for names in known.get((chrom, size), ()):
             for name in names:
                 if name not in sizes:
                     others.setdefault(name, chrom)
@@ -87,13 +87,19 @@ def naming_line(in_genome: Mapping[str, str], others: str, genome: str) -> str:
     return f"{others} name chromosomes {reason}: {shown}{more}. The lengths agree"
 
 
-def _known_chromosomes(assembly: str, expected: Mapping[str, int]) -> Iterator[tuple[tuple[str, ...], int]]:
-    """Yield the names and the length of each chromosome that is known."""
+def _known_chromosomes(assembly: str, expected: Mapping[str, int]) -> Iterator[tuple[tuple[str, ...], tuple[str, ...], int]]:
+    """Yield each chromosome that is known: the names that a genome may have for it, the names that stand for it, and its length.
+
+    The names that stand for it leave out those of another chromosome: MT of hg19 is not chrM, but a genome may call it so.
+    """
     listed = find_assembly(assembly)
+    by_name = listed.by_name if listed is not None else {}
     for chromosome in listed.chromosomes if listed is not None else ():
-        yield tuple(dict.fromkeys([*chromosome.names, *_with_and_without_chr(chromosome.name)])), chromosome.length
+        possible = tuple(dict.fromkeys([*chromosome.names, *_with_and_without_chr(chromosome.name)]))
+        yield possible, tuple(name for name in possible if by_name.get(name, chromosome) is chromosome), chromosome.length
     for chrom, length in expected.items():
-        yield _with_and_without_chr(chrom), length
+        possible = _with_and_without_chr(chrom)
+        yield possible, tuple(name for name in possible if name not in by_name or name == chrom), length
 
 
 def _with_and_without_chr(chrom: str) -> tuple[str, ...]:

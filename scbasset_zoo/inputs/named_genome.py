@@ -37,7 +37,9 @@ def genome_name(genome: str | os.PathLike[str]) -> str | None:
     A name has only letters and digits, or is one of the listed assemblies. A file of that name goes first.
     """
     text = os.fspath(genome)
-    if not isinstance(text, str) or not (_NAME.fullmatch(text) or find_assembly(text)) or os.path.isfile(text):
+    if not isinstance(text, str) or text != text.strip() or os.path.isfile(text):
+        return None
+    if not _NAME.fullmatch(text) and find_assembly(text) is None:
         return None
     return name_of_ucsc(text)
 

@@ -80,7 +80,7 @@ def peak_windows(
         A BED file; an .h5ad file or an AnnData, of which `.var` is read; a table with chrom, start, end; or names such as
         "chr1:100-600". Peaks may be in any order and may repeat.
     genome : path or Genome
-        The FASTA of the assembly, plain or bgzip.
+        The genome of the assembly: FASTA (plain, gzip or bgzip), .2bit, or a name such as hg38.
     length : int
         Length of each window, in bp.
     assembly : str

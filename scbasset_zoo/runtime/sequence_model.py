@@ -307,7 +307,7 @@ class SequenceModel:
         Parameters
         ----------
         genome : path or Genome
-            FASTA of the assembly, plain or bgzip.
+            Genome of the assembly: FASTA (plain, gzip or bgzip), .2bit, or a name such as hg38.
         force : bool
             Use a FASTA of another assembly too, with a line on standard error.
 
@@ -329,7 +329,7 @@ class SequenceModel:
         peaks : path, DataFrame, AnnData or sequence of str
             See :func:`scbasset_zoo.inputs.windows.peak_windows`.
         genome : path or Genome
-            FASTA of the model's assembly, plain or bgzip.
+            Genome of the model's assembly: FASTA (plain, gzip or bgzip), .2bit, or a name such as hg38.
         force : bool
             Use a FASTA of another assembly too, with a line on standard error.
         strict : bool

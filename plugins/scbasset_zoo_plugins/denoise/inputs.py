@@ -34,7 +34,7 @@ class DenoiseOptions(Options):
 
     earlier_names: ClassVar = {"label": "group_by"}
 
-    genome: Path | Any = Field(description="FASTA of the model's assembly, plain or bgzip.")
+    genome: Path | Any = Field(description="Genome of the model's assembly: FASTA, .2bit, or a name such as hg38.")
     force: bool = Field(False, description="Use a genome of another assembly than the model's too.")
     strict: bool = Field(False, description="Refuse peaks that the genome does not have, instead of leaving them out.")
     peaks: Path | Any | None = Field(

@@ -34,7 +34,7 @@ class MotifInsertionOptions(Options):
     earlier_names: ClassVar = {"names": "motif_names", "umap": "umap_from"}
 
     motifs: str = Field(description="MEME file, or name of a collection, such as jaspar-vertebrates.")
-    genome: Path | Any = Field(description="FASTA of the model's assembly, plain or bgzip.")
+    genome: Path | Any = Field(description="Genome of the model's assembly: FASTA, .2bit, or a name such as hg38.")
     force: bool = Field(False, description="Use a genome of another assembly than the model's too.")
     motif_names: list[str] | None = Field(None, description="Only these motifs, by identifier or factor.")
     peaks: Path | Any | None = Field(None, description="Peaks to shuffle (BED); by default the training peaks.")
