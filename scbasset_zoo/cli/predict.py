@@ -41,7 +41,9 @@ def predict(
     if sequences is not None and genome is not None:
         raise InputError("--sequences takes no --genome: the sequences are predicted as they are.")
     if peaks is not None and genome is None:
-        raise InputError("--peaks needs the FASTA of the model's assembly: add --genome FASTA.")
+        raise InputError(
+            "--peaks needs the genome of the model's assembly: add --genome, a FASTA or .2bit file or a name such as hg38."
+        )
     check_destination(out, overwrite=overwrite, inputs=[model, peaks or sequences, genome])
     opened = open_model(model, device)
     windows = peaks if sequences is None else fasta_windows(sequences, opened.sequence_length)

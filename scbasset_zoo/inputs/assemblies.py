@@ -80,7 +80,7 @@ def check_genome_of_model(
     if sizes:
         _compare(fasta, chromosome_sizes, sizes, assembly, f"{reason}, where it has", force)
     else:
-        say(f"{fasta}: {reason}; no lengths are listed, so the assembly of the FASTA cannot be checked.")
+        say(f"{fasta}: {reason}; no lengths are listed, so the assembly of the genome cannot be checked.")
 
 
 def _compare(
@@ -108,18 +108,18 @@ def _compare(
         fitting = fitting_assemblies(chromosome_sizes)
         hint = f" Its names and lengths are those of {' and '.join(fitting)}." if fitting else ""
         problem = (
-            f"{fasta}: this FASTA has no chromosome of {assembly}. It has {some_names(chromosome_sizes)}; expected are "
+            f"{fasta}: this genome has no chromosome of {assembly}. It has {some_names(chromosome_sizes)}; expected are "
             f"{some_names(expected)}.{hint}"
         )
     else:
         first, *others = differing
         also = some_names([f"{chrom} ({shared[chrom]:,}, not {expected[standard[chrom]]:,})" for chrom in others], separator="; ")
         problem = (
-            f"{fasta}: this FASTA's {first} is {shared[first]:,} bp; {has} {expected[standard[first]]:,}"
+            f"{fasta}: this genome's {first} is {shared[first]:,} bp; {has} {expected[standard[first]]:,}"
             f"{_fitting(first, shared[first])}.{f' Also different: {also}.' if others else ''}"
         )
     if not force:
-        raise InputError(f"{problem} Give the FASTA of that assembly, or use this one with {option('force', True)}.")
+        raise InputError(f"{problem} Give the genome of that assembly, or use this one with {option('force', True)}.")
     say(f"{problem} It is used all the same, because of {option('force', True)}.")
 
 

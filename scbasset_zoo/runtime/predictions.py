@@ -79,7 +79,7 @@ class Prediction:
     ) -> None:
         if not isinstance(peaks, Windows):
             if genome is None:
-                raise InputError(f"Peaks need a genome: give the FASTA of the model's assembly with {option('genome')}.")
+                raise InputError(f"Peaks need a genome: give that of the model's assembly with {option('genome')}, FASTA or .2bit.")
             peaks = model.peak_windows(peaks, genome, force=options.force, strict=options.strict)
         self.model, self.windows, self.options = model, peaks, options
         # Fails now, not after the first peaks, if the model has no batch effects.
