@@ -372,7 +372,7 @@ def test_the_same_entry_twice_is_refused(toy, toy_matrix, tmp_path):
 
 def test_wrong_assembly_and_missing_inputs_are_refused(shared_data, hg19_fasta, toy, toy_matrix, tmp_path):
     path, out = shared_data / "buenrostro2018_bm0828.h5ad", tmp_path / "out"
-    message = r"this FASTA's chr20 is 63,025,520 bp; hg38 has 64,444,167 \(the length fits hg19\)"
+    message = r"this genome's chr20 is 63,025,520 bp; hg38 has 64,444,167 \(the length fits hg19\)"
     refused(prepare, out, message, path, genome=hg19_fasta, assembly="hg38", out=out)
     refused(toy, out, "There is no FASTA", toy_matrix(), genome=tmp_path / "none.fa")
     refused(toy, out, "There is no .*none.h5ad", tmp_path / "none.h5ad")
