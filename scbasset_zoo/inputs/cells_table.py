@@ -42,6 +42,8 @@ def join_cells_table(matrix: PeakMatrix, table: str | os.PathLike[str] | pd.Data
     """
     where, first_line = "the table of cells", None
     if isinstance(table, pd.DataFrame):
+        if not len(table):
+            raise InputError(f"{where} is empty; expected a row for each cell.")
         table = _with_index_as_column(table)
     elif isinstance(table, str | os.PathLike):
         path = checked_path(table)
@@ -68,7 +70,7 @@ def join_cells_table(matrix: PeakMatrix, table: str | os.PathLike[str] | pd.Data
         raise InputError(f"{where} has two columns called {table.columns[table.columns.duplicated()][0]!r}. Rename one of them.")
     cells = matrix.cells
     # The samples are those that the user named.
-    own = [name for name in columns if name in cells and not (name == SAMPLE and matrix.origin.get("sample"))]
+    own = [name for name in columns if name in cells and not (name == SAMPLE and matrix.parts)]
     columns = columns.drop(columns=[name for name in columns if name in cells and name not in own])
     if own:
         lost = "" if found.all() else f" The {int((~found).sum()):,} cells that it lacks have no value there."
@@ -85,7 +87,7 @@ def _with_index_as_column(table: pd.DataFrame) -> pd.DataFrame:
     name = table.index.name if table.index.name is not None and table.index.name not in table else "barcode"
     while name in table:
         name = f"{name}_"
-    index = pd.Series(table.index, name=name, index=pd.RangeIndex(len(table)))
+    index = pd.DataFrame({name: table.index})
     return pd.concat([index, table.reset_index(drop=True)], axis=1)
 
 
@@ -95,7 +97,7 @@ def _matching(matrix: PeakMatrix, table: pd.DataFrame) -> tuple[int, NDArray[np.
     candidates = [position for position in range(table.shape[1]) if has_name[position]]
     candidates += [0] if 0 not in candidates else []
     names = [matrix.cells.index]
-    if matrix.origin.get("sample") or matrix.parts:
+    if matrix.parts:
         plain = matrix.cells.index.str.split("#", n=1).str[1]
         names += [] if plain.has_duplicates else [plain]
     sample = next((position for position, name in enumerate(table.columns) if str(name).strip().lower() == SAMPLE), None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import anndata as ad
@@ -107,13 +106,12 @@ def gene_columns(types: NDArray[Any] | None) -> NDArray[np.intp]:
     return np.flatnonzero(pd.Series(types).astype(str) == GENES) if types is not None else np.zeros(0, dtype=np.intp)
 
 
-def write_gene_counts(path: Path, parts: Sequence[GeneCounts], kept: Sequence[NDArray[np.bool_]], barcodes: pd.Index) -> None:
+def write_gene_counts(file: Any, parts: Sequence[GeneCounts], kept: Sequence[NDArray[np.bool_]], barcodes: pd.Index) -> None:
     """Write the counts of the kept cells as .h5ad, cells x genes. The counts of one part at a time are in memory.
 
     Parameters
     ----------
-    path : Path
-        The file to write.
+    file : path, or object that h5py writes to
     parts : sequence of GeneCounts
         Those of each sample.
     kept : sequence of bool arrays
@@ -129,15 +127,15 @@ def write_gene_counts(path: Path, parts: Sequence[GeneCounts], kept: Sequence[ND
     orders = [_order_of_genes(parts[0], part) for part in parts]
     genes = parts[0].genes
     names, first = [], 0
-    with h5py.File(path, "w") as file:
+    with h5py.File(file, "w") as opened:
         for part, is_kept, order in zip(parts, kept, orders, strict=True):
             cells, counts = part.counts(is_kept)
             counts = counts[:, order] if order is not None else counts
             counts.sort_indices()
-            if "X" in file:
-                ad.io.sparse_dataset(file["X"]).append(counts)
+            if "X" in opened:
+                ad.io.sparse_dataset(opened["X"]).append(counts)
             else:
-                ad.io.write_elem(file, "X", counts)
+                ad.io.write_elem(opened, "X", counts)
             names.append(barcodes[first + cells])
             n_missing = int(is_kept.sum()) - len(cells)
             if n_missing:
@@ -152,8 +150,8 @@ def write_gene_counts(path: Path, parts: Sequence[GeneCounts], kept: Sequence[ND
         var = genes.set_axis(make_index_unique(pd.Index(genes.index.astype(str), dtype=object)), axis=0)
         shell = ad.AnnData(obs=obs, var=var)
         for name in ("obs", "var", "obsm", "varm", "obsp", "varp", "layers", "uns"):
-            ad.io.write_elem(file, name, getattr(shell, name) if name in ("obs", "var") else {})
-        file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
+            ad.io.write_elem(opened, name, getattr(shell, name) if name in ("obs", "var") else {})
+        opened.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
 
 
 def check_same_genes(parts: Sequence[GeneCounts]) -> None:

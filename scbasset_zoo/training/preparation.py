@@ -26,6 +26,7 @@ from scbasset_zoo.inputs.peaks import check_order
 from scbasset_zoo.inputs.windows import window_starts
 from scbasset_zoo.options import accepts_earlier_names, checked_options, declares_options
 from scbasset_zoo.package.card import SPLITS
+from scbasset_zoo.runtime.hdf5_writing import new_hdf5
 from scbasset_zoo.training.cell_and_peak_filters import KEPT, KeptCells, filter_cells, filter_peaks, leave_out_emptied_cells
 from scbasset_zoo.training.dataset import (
     NO_CHROMOSOME,
@@ -232,7 +233,8 @@ class _Preparation:
         """Write the counts of the genes in the kept cells."""
         parts = self.source.parts or (self.source,)
         kept = np.split(cells.mask, np.cumsum([part.n_cells for part in parts])[:-1])
-        write_gene_counts(path, [part.gene_counts() for part in parts], kept, self.cells.index)
+        with new_hdf5(path) as file:
+            write_gene_counts(file, [part.gene_counts() for part in parts], kept, self.cells.index)
 
     def _left_out_peaks(self, reason: NDArray[np.int64]) -> dict[str, dict[str, int]]:
         """Count the peaks that are left out, by reason and chromosome."""
