@@ -118,7 +118,7 @@ class PeakMatrix:
     def _where_counts_are(self) -> str:
         counts = next((layer for layer in self.layers if layer.lower() in ("counts", "count", "raw_counts", "raw")), None)
         if counts is not None and counts != self.origin.get("layer"):
-            return f"There is a layer of this name: read it with {option('layer', counts)}."
+            return f"There is a layer of counts: read it with {option('layer', counts)}."
         others = f" There are the layers {', '.join(self.layers)}: see {option('layer')}." if self.layers else ""
         return f"Give the matrix of counts, not scaled or centred values.{others}"
 

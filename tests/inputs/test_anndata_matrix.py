@@ -113,7 +113,7 @@ def test_a_layer_that_is_not_there_is_refused_with_those_that_are(tmp_path, plac
 def test_values_that_are_no_counts_point_to_the_layer_of_counts(tmp_path, place):
     adata = adata_of(VALUES - 1)
     adata.layers["counts"] = VALUES
-    with pytest.raises(InputError, match=r"is -1.0; expected counts.*There is a layer of this name: read it with layer='counts'\."):
+    with pytest.raises(InputError, match=r"is -1.0; expected counts.*There is a layer of counts: read it with layer='counts'\."):
         list(open_matrix(placed(adata, place, tmp_path)).open_entries())
     with command_line(), pytest.raises(InputError, match=r"read it with --layer counts\."):
         list(open_matrix(placed(adata, place, tmp_path)).open_entries())
