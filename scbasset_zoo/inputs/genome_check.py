@@ -12,6 +12,7 @@ from scbasset_zoo.inputs.assembly_table import assemblies, name_of_ucsc
 from scbasset_zoo.inputs.chromosome_names import MITOCHONDRIA, convention_of, standard_name
 from scbasset_zoo.inputs.fasta_file import FastaFile
 from scbasset_zoo.inputs.genome import Genome
+from scbasset_zoo.inputs.twobit_file import TwoBitFile
 from scbasset_zoo.wording import option
 
 
@@ -91,7 +92,8 @@ class GenomeCheck:
             found, expected = self.mitochondrion
             note = "as in the assembly" if found == expected else f"{expected:,} bp in the assembly; this is not compared"
             lines.append(f"mitochondria {found:,} bp ({note})")
-        lines.append(f"N            {self.n_fraction:.2%} of the main chromosomes")
+        exact = "" if self.format == TwoBitFile.format else "about "
+        lines.append(f"N            {exact}{self.n_fraction:.2%} of the main chromosomes")
         return "\n".join(lines)
 
 
