@@ -42,8 +42,9 @@ PEAKS_AT_ONCE = 10_000
 TOO_FEW_CELLS = "open in too few cells"
 NO_CHROMOSOME = "not in the FASTA"
 BEYOND_END = "beyond the end"
+BLACKLISTED = "in the blacklist"
 TOO_MANY_N = "too many N"
-REASONS = (TOO_FEW_CELLS, NO_CHROMOSOME, BEYOND_END, TOO_MANY_N)
+REASONS = (TOO_FEW_CELLS, NO_CHROMOSOME, BEYOND_END, BLACKLISTED, TOO_MANY_N)
 
 
 @dataclass(frozen=True)
@@ -158,6 +159,10 @@ class PreparedPeaks:
             f"density  {m['nnz'] / (m['n_cells'] * m['n_peaks']):.2%} of cells x peaks is open",
             f"windows  {m['sequence_length']:,} bp of {m['assembly']}, {m['flank']} bp of flank",
         ]
+        # Peak sets of earlier versions do not say how many overlap.
+        overlapping = m.get("overlapping_peaks", {})
+        if n := overlapping.get("all", 0):
+            lines.insert(2, f"overlaps {n:,} peaks overlap another, {overlapping.get('across_splits', 0):,} one of another split")
         left_out = m["left_out"]["peaks"]
         if any(left_out.values()):
             hint = naming_hint(left_out.get(NO_CHROMOSOME, {}), m["chromosome_sizes"])

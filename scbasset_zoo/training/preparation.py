@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.files import destination, new_folder, sha256
 from scbasset_zoo.inputs.assemblies import check_assembly, naming_hint
+from scbasset_zoo.inputs.blacklist import in_blacklist, read_blacklist
 from scbasset_zoo.inputs.genome import Genome
+from scbasset_zoo.inputs.intervals import overlapping, overlaps, refuse_overlaps
 from scbasset_zoo.inputs.matrix import open_matrix
 from scbasset_zoo.inputs.peak_matrix import PeakMatrix
 from scbasset_zoo.inputs.peaks import check_order
@@ -89,7 +91,8 @@ def prepare(
     """
     settings = checked_options("prepare", PrepareOptions, options)
     out = Path(out)
-    with destination(out, overwrite=overwrite, replaceable=files_of_prepared, inputs=[matrix, genome]):
+    inputs = [matrix, genome, *settings.blacklist]
+    with destination(out, overwrite=overwrite, replaceable=files_of_prepared, inputs=inputs):
         reference = Genome(genome)
         check_assembly(genome, reference.chromosome_sizes, assembly, force=settings.force)
         source = open_matrix(matrix)
@@ -108,12 +111,15 @@ class _Preparation:
         self.order = self._order_of_peaks()
         if not source.peaks["chrom"].isin(list(genome.chromosome_sizes)).any():
             genome.require(source.peaks["chrom"].unique())
+        self.is_blacklisted = in_blacklist(source.peaks, read_blacklist(options.blacklist))
+        if not options.allow_overlaps:
+            refuse_overlaps(source.peaks, source.where)
 
     def write(self, out: Path, *, overwrite: bool) -> PreparedPeaks:
         """Run the steps, and return the prepared peak set at `out`."""
         source, options, quiet = self.source, self.options, self.quiet
         cells = filter_cells(source, options.min_peaks_per_cell, quiet=quiet)
-        reason = filter_peaks(source, cells, self.genome.chromosome_sizes, options.min_cell_fraction)
+        reason = filter_peaks(source, cells, self.genome.chromosome_sizes, options.min_cell_fraction, self.is_blacklisted)
         starts = window_starts(source.peaks, options.length)
         with new_folder(out, overwrite=overwrite) as folder:
             n_fraction = self._cut_windows(folder, starts, reason)
@@ -135,6 +141,7 @@ class _Preparation:
                 split=split,
             )
             manifest = self._manifest(folder, cells, left_out_peaks, split, n_open_peaks)
+            manifest["overlapping_peaks"] = _overlapping_peaks(source.peaks.iloc[kept], split)
             (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
         return open_prepared(out)
 
@@ -209,8 +216,15 @@ class _Preparation:
             "schema_version": SCHEMA_VERSION,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "version": __version__,
-            "parameters": self.options.model_dump(),
-            "sources": {"matrix": _source(self.source), "fasta": {"name": fasta.name, "bytes": fasta.stat().st_size}},
+            # Files are described by their contents, under "sources".
+            "parameters": self.options.model_dump(exclude={"blacklist"}),
+            "sources": {
+                "matrix": _source(self.source),
+                "fasta": {"name": fasta.name, "bytes": fasta.stat().st_size},
+                "blacklist": [
+                    {"name": path.name, "bytes": path.stat().st_size, "sha256": sha256(path)} for path in self.options.blacklist
+                ],
+            },
             "assembly": self.assembly,
             "chromosome_sizes": self.genome.chromosome_sizes,
             "n_cells": int(cells.mask.sum()),
@@ -225,6 +239,12 @@ class _Preparation:
             "splits": {name: int((split == name).sum()) for name in SPLITS},
             "files": {name: {"bytes": (folder / name).stat().st_size, "sha256": sha256(folder / name)} for name in FILES},
         }
+
+
+def _overlapping_peaks(peaks: pd.DataFrame, split: NDArray[np.object_]) -> dict[str, int]:
+    """Count the kept peaks that overlap another one, and those that overlap one of another split."""
+    across = sum(overlaps(peaks[split == name], peaks[split != name]).sum() for name in SPLITS)
+    return {"all": int(overlapping(peaks).sum()), "across_splits": int(across)}
 
 
 def _source(source: PeakMatrix) -> dict[str, Any]:
