@@ -18,7 +18,7 @@ from scbasset_zoo.counting.merge_peaks_options import MergePeaksKeywords, MergeP
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.files import destination, new_file
 from scbasset_zoo.inputs.assemblies import check_assembly, listed_sizes, naming_hint, some_names
-from scbasset_zoo.inputs.blacklist import in_blacklist, read_blacklist
+from scbasset_zoo.inputs.blacklist import check_blacklist, in_blacklist, read_blacklist
 from scbasset_zoo.inputs.genome import Genome
 from scbasset_zoo.inputs.intervals import overlaps, rows_by_chromosome
 from scbasset_zoo.inputs.peaks import peak_names
@@ -95,8 +95,8 @@ def merge_peaks(
     The method, and the score per million of the peaks that are left in a sample, are those of Corces, Granja et al.,
     Science 2018, https://doi.org/10.1126/science.aav1898; see `createIterativeOverlapPeakSet.R` of
     https://github.com/corceslab/ATAC_IterativeOverlapPeakMerging. ArchR (Granja, Corces et al., Nature Genetics 2021,
-    https://doi.org/10.1038/s41588-021-00790-6) removes overlaps in the same way, but compares replicates by the quantiles of their
-    scores, rounded to three digits. As there, a file supports a kept peak if a peak overlaps it that was left in this file.
+    https://doi.org/10.1038/s41588-021-00790-6) removes overlaps in the same way, but compares samples by the quantiles of their
+    scores, rounded to three digits. As in both, a file supports a kept peak if a peak overlaps it that was left in this file.
 
     Parameters
     ----------
@@ -133,6 +133,7 @@ def merge_peaks(
             for path in paths:
                 files.append(read_called_peaks(path))
                 advance(1)
+        check_blacklist(blacklist, dict.fromkeys(chrom for file in files for chrom in file.chroms))
         score = _common_score(files, settings)
         samples = [_Sample.of_file(file, score, settings.width, sizes, blacklist) for file in files]
         merged = _merged(dict(zip(names, samples, strict=True)), settings)
@@ -208,8 +209,8 @@ class _Sample:
             leave_out("in_the_blacklist", in_blacklist(peaks, blacklist))
         leave_out("overlap_a_higher_peak", ~without_overlaps(peaks, scores, width))
         counts["left"] = len(peaks)
-        # An exact sum does not depend on the order of the lines. It is 0 if all scores are, or if no peak is left.
-        return cls(peaks, scores / ((math.fsum(scores) or 1.0) / 1e6), counts)
+        # An exact sum does not depend on the order of the lines, and equal shares are equal numbers. It is 0 if no peak is left.
+        return cls(peaks, scores / (math.fsum(scores) or 1.0) * 1e6, counts)
 
 
 def _merged(samples: Mapping[str, _Sample], options: MergePeaksOptions) -> MergedPeaks:

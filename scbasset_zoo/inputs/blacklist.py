@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,38 +21,26 @@ def read_blacklist(paths: Sequence[str | os.PathLike[str]]) -> list[tuple[Path, 
     return [(Path(path), read_bed(path)) for path in paths]
 
 
-def in_blacklist(peaks: pd.DataFrame, blacklist: Sequence[tuple[Path, pd.DataFrame]]) -> NDArray[np.bool_]:
-    """Return which peaks share a base with a region of :func:`read_blacklist`.
-
-    Parameters
-    ----------
-    peaks : DataFrame of n rows
-        chrom, start, end.
-    blacklist : list of (Path, DataFrame)
-
-    Returns
-    -------
-    bool array of shape (n,)
-
-    Raises
-    ------
-    InputError
-        A file of the blacklist has no chromosome of the peaks.
-    """
-    listed = np.zeros(len(peaks), dtype=bool)
-    chroms = peaks["chrom"].unique()
+def check_blacklist(blacklist: Sequence[tuple[Path, pd.DataFrame]], chroms: Collection[str]) -> None:
+    """Raise InputError if a file of :func:`read_blacklist` has none of the chromosomes of the peaks."""
     for path, regions in blacklist:
         of_regions = regions["chrom"].unique()
-        if len(chroms) and not np.isin(chroms, of_regions).any():
+        if not set(of_regions) & set(chroms):
             raise InputError(
                 f"{path}: the blacklist has no chromosome of the peaks. It has {some_names(of_regions)}; the peaks have "
                 f"{some_names(chroms)}.{_hint(chroms, of_regions)}"
             )
+
+
+def in_blacklist(peaks: pd.DataFrame, blacklist: Sequence[tuple[Path, pd.DataFrame]]) -> NDArray[np.bool_]:
+    """Return which peaks (chrom, start, end) share a base with a region of :func:`read_blacklist`, as a bool array."""
+    listed = np.zeros(len(peaks), dtype=bool)
+    for _, regions in blacklist:
         listed |= overlaps(peaks, regions)
     return listed
 
 
-def _hint(chroms: NDArray[np.object_], of_regions: NDArray[np.object_]) -> str:
-    if {str(chrom).removeprefix("chr") for chrom in chroms} & {str(chrom).removeprefix("chr") for chrom in of_regions}:
+def _hint(chroms: Collection[str], of_regions: Collection[str]) -> str:
+    if {chrom.removeprefix("chr") for chrom in chroms} & {chrom.removeprefix("chr") for chrom in of_regions}:
         return ' Only the prefix "chr" differs: rename the chromosomes of the blacklist.'
     return " Give the blacklist of the same assembly, with the same names of chromosomes."
