@@ -1,4 +1,5 @@
 from . import kipoi as kipoi
+from .counting.count import count as count
 from .counting.merged_peaks import merge_peaks as merge_peaks
 from .errors import InputError as InputError
 from .errors import PackageError as PackageError

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from Bio import bgzf
 from helpers.gtf import GTF_LINE
-from scbasset_zoo_plugins.genes import read_start_sites
 from scbasset_zoo_plugins.motifs.loading import load_motifs
 
 from scbasset_zoo.counting.called_peaks import read_called_peaks
@@ -19,6 +18,7 @@ from scbasset_zoo.extend.about import read_about
 from scbasset_zoo.inputs.bed import read_bed
 from scbasset_zoo.inputs.dna import decode
 from scbasset_zoo.inputs.matrix import open_matrix
+from scbasset_zoo.inputs.start_sites import read_start_sites
 from scbasset_zoo.inputs.text_files import read_names
 from scbasset_zoo.inputs.windows import fasta_windows
 from scbasset_zoo.simulation.background import read_background
@@ -242,7 +242,7 @@ def test_the_locale_does_not_matter(tmp_path):
         (tmp_path / reader).write_bytes(READERS[reader][0].encode())
     code = (
         "import sys, locale\nfrom scbasset_zoo.inputs.bed import read_bed\n"
-        "from scbasset_zoo_plugins.genes import read_start_sites\n"
+        "from scbasset_zoo.inputs.start_sites import read_start_sites\n"
         "from scbasset_zoo_plugins.motifs.loading import load_motifs\n"
         "assert locale.getpreferredencoding(False).lower() in ('ansi_x3.4-1968', 'ascii', 'us-ascii', '646')\n"
         "print(ascii([read_bed('BED')['name'][0], read_start_sites('GTF')['gene_name'][0], load_motifs('MEME')[0].tf]))"

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 COMMANDS = (
     "simulate",
     "merge_peaks",
+    "count",
     "prepare",
     "train",
     "export",

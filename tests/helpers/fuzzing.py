@@ -119,7 +119,7 @@ def _motifs(path):
 
 
 def _genes(path):
-    from scbasset_zoo_plugins.genes import read_start_sites
+    from scbasset_zoo.inputs.start_sites import read_start_sites
 
     read_start_sites(path)
 

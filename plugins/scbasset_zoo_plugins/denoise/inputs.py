@@ -18,9 +18,10 @@ from scbasset_zoo.extend.analysis import Options
 from scbasset_zoo.extend.cell_groups import labels_of
 from scbasset_zoo.extend.companion_data import CompanionData
 from scbasset_zoo.extend.console import option
+from scbasset_zoo.extend.genes import read_start_sites
 from scbasset_zoo.extend.sequences import Windows
 from scbasset_zoo.extend.space import Space, choose_space
-from scbasset_zoo_plugins.genes import REACH, promoter_weights, read_start_sites
+from scbasset_zoo_plugins.genes import REACH, promoter_weights
 
 if TYPE_CHECKING:
     from scbasset_zoo import Model
