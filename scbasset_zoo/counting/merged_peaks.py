@@ -18,10 +18,11 @@ from scbasset_zoo.counting.merge_peaks_options import MergePeaksKeywords, MergeP
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.files import destination, new_file
 from scbasset_zoo.inputs.assemblies import check_assembly, listed_sizes, naming_hint, some_names
-from scbasset_zoo.inputs.blacklist import check_blacklist, in_blacklist, read_blacklist
+from scbasset_zoo.inputs.blacklist import check_blacklist, read_blacklist
 from scbasset_zoo.inputs.genome import Genome
 from scbasset_zoo.inputs.intervals import overlaps, rows_by_chromosome
 from scbasset_zoo.inputs.peaks import peak_names
+from scbasset_zoo.inputs.samples import check_samples
 from scbasset_zoo.options import checked_options, declares_options
 from scbasset_zoo.progress import progress, say
 from scbasset_zoo.wording import option
@@ -124,7 +125,7 @@ def merge_peaks(
     """
     settings = checked_options("merge-peaks", MergePeaksOptions, options)
     paths = [Path(path) for path in ([peaks] if isinstance(peaks, str | os.PathLike) else peaks)]
-    names = _sample_names(paths, settings)
+    names = _names_of_files(paths, settings)
     with destination(out, overwrite=overwrite, inputs=[*paths, *settings.blacklist, settings.genome]):
         sizes = _chromosome_sizes(settings)
         blacklist = read_blacklist(settings.blacklist)
@@ -135,7 +136,8 @@ def merge_peaks(
                 advance(1)
         check_blacklist(blacklist, dict.fromkeys(chrom for file in files for chrom in file.chroms))
         score = _common_score(files, settings)
-        samples = [_Sample.of_file(file, score, settings.width, sizes, blacklist) for file in files]
+        regions = pd.concat([table for _, table in blacklist]) if blacklist else None
+        samples = [_Sample.of_file(file, score, settings.width, sizes, regions) for file in files]
         merged = _merged(dict(zip(names, samples, strict=True)), settings)
         with new_file(out, overwrite=overwrite) as partial:
             _write(merged.peaks, partial)
@@ -189,7 +191,7 @@ class _Sample:
         score: Score | None,
         width: int,
         sizes: Mapping[str, int] | None,
-        blacklist: Sequence[tuple[Path, pd.DataFrame]],
+        blacklist: pd.DataFrame | None,
     ) -> _Sample:
         scores = np.ones(len(file.lines)) if score is None else file.scores[score]
         starts = file.summits - width // 2
@@ -205,8 +207,8 @@ class _Sample:
         if sizes is not None:
             leave_out("other_chromosomes", np.isnan(ends))
         leave_out("beyond_the_end", (peaks["start"].to_numpy() < 0) | (peaks["end"].to_numpy() > ends[~np.isnan(ends)]))
-        if blacklist:
-            leave_out("in_the_blacklist", in_blacklist(peaks, blacklist))
+        if blacklist is not None:
+            leave_out("in_the_blacklist", overlaps(peaks, blacklist))
         leave_out("overlap_a_higher_peak", ~without_overlaps(peaks, scores, width))
         counts["left"] = len(peaks)
         # An exact sum does not depend on the order of the lines, and equal shares are equal numbers. It is 0 if no peak is left.
@@ -233,7 +235,7 @@ def _merged(samples: Mapping[str, _Sample], options: MergePeaksOptions) -> Merge
     return MergedPeaks(peaks, table, int((~is_kept).sum()), int((~in_enough).sum()), options.width, options.min_samples)
 
 
-def _sample_names(paths: Sequence[Path], options: MergePeaksOptions) -> list[str]:
+def _names_of_files(paths: Sequence[Path], options: MergePeaksOptions) -> list[str]:
     """Return a name for each file; check what the number of files must be."""
     if not paths:
         raise InputError("No file of peaks is given.")
@@ -243,15 +245,11 @@ def _sample_names(paths: Sequence[Path], options: MergePeaksOptions) -> list[str
         raise InputError(
             f"{option('min_samples', options.min_samples)} is more than the number of files, {len(paths)}: no peak could be kept."
         )
-    if not options.samples:
-        names = [path.name for path in paths]
-        return names if len(set(names)) == len(names) else list(map(str, paths))
-    if len(options.samples) != len(paths) or len(set(options.samples)) != len(paths):
-        raise InputError(
-            f"{option('samples')} must be a name for each of the {len(paths)} files, all different; found "
-            f"{', '.join(options.samples)}."
-        )
-    return list(options.samples)
+    if options.samples:
+        check_samples(options.samples, list(map(str, paths)))
+        return list(options.samples)
+    names = [path.name for path in paths]
+    return names if len(set(names)) == len(names) else list(map(str, paths))
 
 
 def _chromosome_sizes(options: MergePeaksOptions) -> Mapping[str, int] | None:

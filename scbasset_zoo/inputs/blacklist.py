@@ -33,7 +33,24 @@ def check_blacklist(blacklist: Sequence[tuple[Path, pd.DataFrame]], chroms: Coll
 
 
 def in_blacklist(peaks: pd.DataFrame, blacklist: Sequence[tuple[Path, pd.DataFrame]]) -> NDArray[np.bool_]:
-    """Return which peaks (chrom, start, end) share a base with a region of :func:`read_blacklist`, as a bool array."""
+    """Return which peaks share a base with a region of :func:`read_blacklist`.
+
+    Parameters
+    ----------
+    peaks : DataFrame of n rows
+        chrom, start, end.
+    blacklist : list of (Path, DataFrame)
+
+    Returns
+    -------
+    bool array of shape (n,)
+
+    Raises
+    ------
+    InputError
+        A file of the blacklist has no chromosome of the peaks.
+    """
+    check_blacklist(blacklist, peaks["chrom"].unique())
     listed = np.zeros(len(peaks), dtype=bool)
     for _, regions in blacklist:
         listed |= overlaps(peaks, regions)

@@ -53,7 +53,7 @@ def overlapping(table: pd.DataFrame) -> NDArray[np.bool_]:
     return result
 
 
-def refuse_overlaps(peaks: pd.DataFrame, where: str) -> None:
+def refuse_overlaps(peaks: pd.DataFrame, where: str, remedy: str) -> None:
     """Raise InputError if peaks overlap, unless the user allows it (option `allow_overlaps`).
 
     Parameters
@@ -62,6 +62,8 @@ def refuse_overlaps(peaks: pd.DataFrame, where: str) -> None:
         chrom, start, end. Its index has the rows of the file.
     where : str
         Name of the table in the message.
+    remedy : str
+        A sentence that says what to do.
 
     Raises
     ------
@@ -78,8 +80,7 @@ def refuse_overlaps(peaks: pd.DataFrame, where: str) -> None:
     (name, other), (row, other_row) = peak_names(pair), pair.index
     raise InputError(
         f"{where}: {int(is_overlapping.sum()):,} of {len(peaks):,} peaks overlap another one; first {name} (row {row}, counting "
-        f"from 0) and {other} (row {other_row}). Make peaks without overlaps with `scbasset-zoo merge-peaks` and count again, or "
-        f"take these with {option('allow_overlaps', True)}."
+        f"from 0) and {other} (row {other_row}). {remedy} Or take these with {option('allow_overlaps', True)}."
     )
 
 

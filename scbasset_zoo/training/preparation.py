@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.files import destination, new_folder, sha256
 from scbasset_zoo.inputs.assemblies import check_assembly, naming_hint
-from scbasset_zoo.inputs.blacklist import check_blacklist, in_blacklist, read_blacklist
+from scbasset_zoo.inputs.blacklist import in_blacklist, read_blacklist
 from scbasset_zoo.inputs.genome import Genome
 from scbasset_zoo.inputs.intervals import overlapping, overlaps, refuse_overlaps
 from scbasset_zoo.inputs.matrix import open_matrix
@@ -111,11 +111,11 @@ class _Preparation:
         self.order = self._order_of_peaks()
         if not source.peaks["chrom"].isin(list(genome.chromosome_sizes)).any():
             genome.require(source.peaks["chrom"].unique())
-        blacklist = read_blacklist(options.blacklist)
-        check_blacklist(blacklist, source.peaks["chrom"].unique())
-        self.is_blacklisted = in_blacklist(source.peaks, blacklist)
+        self.is_blacklisted = in_blacklist(source.peaks, read_blacklist(options.blacklist))
         if not options.allow_overlaps:
-            refuse_overlaps(source.peaks, source.where)
+            refuse_overlaps(
+                source.peaks, source.where, "Make peaks without overlaps with `scbasset-zoo merge-peaks`, and count them again."
+            )
 
     def write(self, out: Path, *, overwrite: bool) -> PreparedPeaks:
         """Run the steps, and return the prepared peak set at `out`."""

@@ -33,12 +33,14 @@ def test_overlapping_intervals_are_those_of_every_pair(table):
     expected = [any(share_a_base(one, other) for other in rows if other is not one) for one in rows]
     assert overlapping(table).tolist() == expected
     if not any(expected):
-        refuse_overlaps(table, "x")
+        refuse_overlaps(table, "x", "Merge them.")
         return
     pairs = [(i, j) for i, one in enumerate(rows) for j, other in enumerate(rows) if i < j and share_a_base(one, other)]
     (first, second), shifted = min(pairs), table.set_axis(np.arange(len(table)) + 100)
-    with pytest.raises(InputError, match=rf"^x: {sum(expected)} of .*\(row {first + 100}, .*\(row {second + 100}\)"):
-        refuse_overlaps(shifted, "x")
+    with pytest.raises(
+        InputError, match=rf"^x: {sum(expected)} of .*\(row {first + 100}, .*\(row {second + 100}\). Merge them. Or take"
+    ):
+        refuse_overlaps(shifted, "x", "Merge them.")
 
 
 def test_a_long_region_before_short_ones_is_seen():
