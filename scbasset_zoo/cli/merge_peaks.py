@@ -26,5 +26,4 @@ def merge_peaks(
     import scbasset_zoo as sz
 
     merged = sz.merge_peaks(peaks, out=out, overwrite=overwrite, **options)
-    answer(merged.summary())
-    answer(f"\n{out}: {len(merged.peaks):,} peaks of {merged.width:,} bp")
+    answer(f"{out}: {merged.summary()}")

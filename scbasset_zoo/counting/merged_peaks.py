@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import indent
 from typing import Unpack
 
 import numpy as np
@@ -62,15 +63,19 @@ class MergedPeaks:
 
     def summary(self) -> str:
         """Describe in plain text what was read, left out and kept."""
+        between = [f"{self.n_overlapping:,} peaks overlap a higher one of another file"]
+        if self.min_samples > 1:
+            between.append(f"{self.n_in_few_samples:,} of the others are in fewer than {self.min_samples:,} files")
         table = self.samples.rename(columns=lambda name: name.replace("_", " "))
         lines = [
-            table.to_string(formatters=[lambda n: f"{n:,}"] * table.shape[1]),
+            f"{len(self.peaks):,} peaks of {self.width:,} bp that do not overlap",
             "",
-            f"overlap a higher peak of another file  {self.n_overlapping:,}",
+            # Indented, as the command line prints all lines but the first.
+            indent(table.to_string(formatters=[lambda n: f"{n:,}"] * table.shape[1]), "  "),
+            "",
+            f"left out between files: {'; '.join(between)}",
         ]
-        if self.min_samples > 1:
-            lines.append(f"in fewer than {self.min_samples:,} files  {self.n_in_few_samples:,}")
-        return "\n".join([*lines, f"kept  {len(self.peaks):,}"])
+        return "\n".join(lines)
 
 
 @declares_options(MergePeaksOptions)
@@ -196,7 +201,7 @@ class _Sample:
         scores = np.ones(len(file.lines)) if score is None else file.scores[score]
         starts = file.summits - width // 2
         peaks = pd.DataFrame({"chrom": file.chroms, "start": starts, "end": starts + width})
-        counts = {"peaks": len(peaks)}
+        counts = {"read": len(peaks)}
 
         def leave_out(step: str, wrong: NDArray[np.bool_]) -> None:
             nonlocal peaks, scores

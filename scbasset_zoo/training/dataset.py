@@ -6,6 +6,7 @@ import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 import numpy as np
@@ -249,4 +250,5 @@ def left_out_table(left_out: dict[str, dict[str, int]]) -> str:
         table = table.iloc[:CHROMOSOMES_SHOWN]
         table.loc[f"{len(rest):,} more"] = rest.sum()
     table.loc["all"] = total
-    return table.to_string(formatters=[lambda n: f"{n:,}"] * table.shape[1])
+    # Indented, as messages print all lines but the first.
+    return indent(table.to_string(formatters=[lambda n: f"{n:,}"] * table.shape[1]), "  ")

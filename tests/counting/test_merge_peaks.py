@@ -187,7 +187,7 @@ def test_peaks_beyond_the_end_or_on_other_chromosomes_are_left_out(tmp_path, toy
     (tmp_path / "a.narrowPeak").write_text(text)
     merged = sz.merge_peaks(tmp_path / "a.narrowPeak", out=tmp_path / "out.bed", genome=toy_fasta, quiet=True)
     assert merged.peaks["name"].tolist() == ["chr3:0-500", "chr3:8500-9000"]
-    counts = {"peaks": 5, "other_chromosomes": 1, "beyond_the_end": 2, "overlap_a_higher_peak": 0, "left": 2, "supports": 2}
+    counts = {"read": 5, "other_chromosomes": 1, "beyond_the_end": 2, "overlap_a_higher_peak": 0, "left": 2, "supports": 2}
     assert merged.samples.loc["a.narrowPeak"].to_dict() == counts
     without = sz.merge_peaks(tmp_path / "a.narrowPeak", out=tmp_path / "all.bed", quiet=True)
     assert without.samples.loc["a.narrowPeak", "beyond_the_end"] == 2  # before the start, on chr3 and chrUn
@@ -306,8 +306,8 @@ def test_command_writes_a_sorted_bed_and_a_summary(tmp_path):
     rows = [line.split() for line in done.stdout.splitlines()]
     assert ["T", "cells", "3", "0", "0", "1", "2", "2"] in rows
     assert ["B", "cells", "3", "0", "1", "0", "2", "2"] in rows
-    assert "overlap a higher peak of another file  1" in done.stdout
-    assert "peaks.bed.gz: 3 peaks of 500 bp" in done.stdout
+    assert "left out between files: 1 peaks overlap a higher one of another file" in done.stdout
+    assert "peaks.bed.gz: 3 peaks of 500 bp that do not overlap" in done.stdout
     assert "compared by qvalue" in done.stderr
     again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=os.environ)
     assert again.returncode == 1
