@@ -89,6 +89,9 @@ def count(
         An input or option cannot be used; nothing is left at `out`.
     """
     settings = checked_options("count", CountOptions, options)
+    if isinstance(fragments, Mapping):
+        settings = settings.model_copy(update={"samples": tuple(fragments)})
+        fragments = list(fragments.values())
     files = _files_of_samples(fragments, settings.samples)
     lists = [cells] if isinstance(cells, str | os.PathLike) else list(cells or ())
     inputs = [*files.values(), peaks, *lists, *([settings.gtf] if settings.gtf else []), *settings.blacklist]
@@ -299,10 +302,8 @@ class _Count:
         }
 
 
-def _files_of_samples(fragments: Any, samples: Sequence[str]) -> dict[str, Path]:
+def _files_of_samples(fragments: PathLike | Sequence[PathLike], samples: Sequence[str]) -> dict[str, Path]:
     """Return the files of fragments by sample; a single file without a name has its file's."""
-    if isinstance(fragments, Mapping):
-        fragments, samples = list(fragments.values()), list(fragments)
     files = [Path(fragments)] if isinstance(fragments, str | os.PathLike) else [Path(file) for file in fragments]
     if not files:
         raise InputError("No file of fragments is given.")

@@ -105,9 +105,9 @@ def _tables(path: str | os.PathLike[str]) -> Iterator[pa.Table]:
         for text in _blocks_of_lines(file):
             if not n_columns:
                 text = _without_comments(text.removeprefix(codecs.BOM_UTF8))
-                n_columns = text.split(b"\n", 1)[0].count(b"\t") + 1
                 if not text:
                     continue
+                n_columns = text.split(b"\n", 1)[0].count(b"\t") + 1
                 if n_columns < len(_COLUMNS):
                     raise _first_problem(path)
             try:
