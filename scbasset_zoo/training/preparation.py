@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Unpack
@@ -223,9 +224,7 @@ class _Preparation:
             "sources": {
                 "matrix": _source(self.source),
                 "fasta": {"name": fasta.name, "bytes": fasta.stat().st_size},
-                "blacklist": [
-                    {"name": path.name, "bytes": path.stat().st_size, "sha256": sha256(path)} for path in self.options.blacklist
-                ],
+                **_blacklist(self.options.blacklist),
             },
             "assembly": self.assembly,
             "chromosome_sizes": self.genome.chromosome_sizes,
@@ -247,6 +246,15 @@ def _overlapping_peaks(peaks: pd.DataFrame, split: NDArray[np.object_]) -> dict[
     """Count the kept peaks that overlap another one, and those that overlap one of another split."""
     across = sum(overlaps(peaks[split == name], peaks[split != name]).sum() for name in SPLITS)
     return {"all": int(overlapping(peaks).sum()), "across_splits": int(across)}
+
+
+def _blacklist(paths: Sequence[Path]) -> dict[str, Any]:
+    """Describe the files of the blacklist, if there are any. A name that an earlier file has gets a number."""
+    files: dict[str, dict[str, Any]] = {}
+    for number, path in enumerate(paths, 1):
+        name = f"{path.name} ({number})" if path.name in files else path.name
+        files[name] = {"bytes": path.stat().st_size, "sha256": sha256(path)}
+    return {"blacklist": {"name": "blacklist", "files": files}} if files else {}
 
 
 def _source(source: PeakMatrix) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scbasset_zoo.errors import InputError
@@ -21,12 +21,14 @@ def share_a_base(one, other):
     return one.chrom == other.chrom and not set(range(one.start, one.end)).isdisjoint(range(other.start, other.end))
 
 
+@settings(deadline=None)
 @given(TABLES, TABLES)
 def test_overlaps_are_those_of_every_pair(table, regions):
     expected = [any(share_a_base(row, region) for region in regions.itertuples()) for row in table.itertuples()]
     assert overlaps(table, regions).tolist() == expected
 
 
+@settings(deadline=None)
 @given(TABLES)
 def test_overlapping_intervals_are_those_of_every_pair(table):
     rows = list(table.itertuples())

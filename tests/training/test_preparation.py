@@ -592,17 +592,18 @@ def test_blacklisted_peaks_are_left_out_with_their_own_reason(toy, toy_matrix, t
     # One base of peak 7, none of peak 50, which begins where the region ends.
     lines = f"chr1\t{first['end'] - 1}\t{first['end']}\tHigh Signal Region\n{last['chr']}\t{last['start'] - 1}\t{last['start']}\n"
     blacklist.write_bytes(gzip.compress(lines.encode()))
-    more = tmp_path / "more.bed"
+    (tmp_path / "more").mkdir()
+    more = tmp_path / "more" / "blacklist.bed.gz"
     more.write_text("chr3\t0\t9000\n")
     prepared = toy(adata, blacklist=[blacklist, more])
     is_kept = (adata.var["chr"] != "chr3").to_numpy() & (np.arange(60) != 7)
     assert prepared.peaks["name"].tolist() == adata.var_names[is_kept].tolist()
     assert prepared.manifest["left_out"]["peaks"]["in the blacklist"] == {"chr1": 1, "chr3": 20}
     assert "in the blacklist" in prepared.summary()
-    assert prepared.manifest["sources"]["blacklist"] == [
-        {"name": path.name, "bytes": path.stat().st_size, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
-        for path in (blacklist, more)
-    ]
+    assert prepared.manifest["sources"]["blacklist"]["files"] == {
+        name: {"bytes": path.stat().st_size, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+        for name, path in (("blacklist.bed.gz", blacklist), ("blacklist.bed.gz (2)", more))
+    }
     assert str(tmp_path) not in (prepared.folder / "manifest.json").read_text()
     np.testing.assert_array_equal(dense(prepared), adata[:, is_kept].X.toarray() > 0)
 
@@ -653,6 +654,6 @@ def test_command_line_takes_a_blacklist_and_refuses_overlaps(toy_fasta, toy_matr
 def test_peak_sets_of_versions_that_did_not_count_overlaps_open(toy, toy_matrix):
     prepared = toy(toy_matrix())
     manifest = prepared.manifest
-    del manifest["overlapping_peaks"], manifest["sources"]["blacklist"], manifest["left_out"]["peaks"]["in the blacklist"]
+    del manifest["overlapping_peaks"], manifest["left_out"]["peaks"]["in the blacklist"]
     (prepared.folder / "manifest.json").write_text(json.dumps(manifest))
     assert "overlap" not in open_prepared(prepared.folder).summary()
