@@ -22,11 +22,17 @@ def prepare(
             help="Cells x peaks: .h5ad, .zarr, 10x .h5 (its peaks, if it is multiome), or a 10x folder with matrix.mtx."
         ),
     ],
-    assembly: Annotated[
-        str, typer.Option(help="Name of the assembly, such as hg19. Chromosome lengths of common assemblies are checked.")
-    ],
     out: Annotated[Path, typer.Option(help="Folder to make.")],
-    genome: Annotated[Path | None, typer.Option(help="FASTA of the genome, plain or bgzip. [required]")] = None,
+    genome: Annotated[
+        Path | None, typer.Option(help="The genome: FASTA, .2bit, or a name such as hg38 to download it once. [required]")
+    ] = None,
+    assembly: Annotated[
+        str | None,
+        typer.Option(
+            help="Name of the assembly, such as hg19. Chromosome lengths of common assemblies are checked. Not needed for a genome "
+            "that is given by its name, or recognised by these lengths."
+        ),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier prepared peak set.")] = False,
     **options: Any,
 ) -> None:
@@ -34,7 +40,7 @@ def prepare(
     import scbasset_zoo as sz
 
     if genome is None:
-        raise InputError("--genome must be given: the FASTA of the genome.")
+        raise InputError("--genome must be given: a FASTA or .2bit file, or the name of an assembly such as hg38.")
     prepared = sz.prepare(matrix, genome=genome, assembly=assembly, out=out, overwrite=overwrite, **options)
     answer(prepared.summary())
     answer(f"\nprepared in {out}; next: scbasset-zoo train {out} --out RUN")

@@ -126,7 +126,7 @@ def summary(result: ad.AnnData) -> str:
 _FORMATS: Any = {
     **dict.fromkeys(("fragments", "barcodes", "cells", "threshold", "median per cell"), "{:,}".format),
     **dict.fromkeys(("in peaks", "by chance"), "{:.1%}".format),
-    "TSS enrichment": "{:.1f}".format,
+    **dict.fromkeys(("TSS enrichment", "by chance "), "{:.1f}".format),
 }
 _Knees: TypeAlias = dict[str, tuple[NDArray[np.int64], int, int]]
 
@@ -202,7 +202,8 @@ class _Count:
             if not is_cell.all():
                 absent = cells.index[~is_cell]
                 say(f"{len(absent):,} of {len(cells):,} listed barcodes have no fragment in {file}, first {absent[0]!r}; left out.")
-        cells, counts = self._kept(cells, found.counts, is_cell, file)
+        is_cell = self._enough_enrichment(cells, is_cell, file)
+        cells, counts = cells[is_cell].copy(), found.counts[is_cell]
         if self.options.samples:
             cells.insert(0, "sample", pd.Series(name, cells.index, dtype=pd.CategoricalDtype(list(self.files))))
             cells.index = with_sample(name, cells.index)
@@ -217,12 +218,13 @@ class _Count:
             "by chance": chance,
         }
         if self.sites is not None:
-            row["TSS enrichment"] = float(cells["tss_enrichment"].median())
+            # Of all cells together: a single cell has few insertions in the flanks.
+            together = enrichment(*(n[is_cell].sum(keepdims=True) for n in (found.n_at_sites, found.n_beside_sites)))
+            row |= {"TSS enrichment": float(together[0]), "by chance ": 1.0}
         return _Sample(cells, counts, row)
 
-    def _kept(
-        self, cells: pd.DataFrame, counts: sparse.csr_matrix, is_cell: NDArray[np.bool_], file: Path
-    ) -> tuple[pd.DataFrame, sparse.csr_matrix]:
+    def _enough_enrichment(self, cells: pd.DataFrame, is_cell: NDArray[np.bool_], file: Path) -> NDArray[np.bool_]:
+        """Return the cells without those whose TSS enrichment is too low."""
         least = self.options.min_tss_enrichment
         if least is not None:
             is_low = is_cell & (cells["tss_enrichment"] < least).to_numpy()
@@ -230,7 +232,7 @@ class _Count:
             is_cell = is_cell & ~is_low
         if not is_cell.any():
             raise InputError(f"{file}: no cell is left. Lower {option('min_tss_enrichment')}.")
-        return cells[is_cell].copy(), counts[is_cell]
+        return is_cell
 
     def _threshold(self, name: str, file: Path, n_fragments: NDArray[np.int64], knees: _Knees) -> int:
         """Return the fewest fragments of a cell."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import indent
@@ -18,10 +18,13 @@ from scbasset_zoo.counting.called_peaks import SCORES, CalledPeaks, Score, read_
 from scbasset_zoo.counting.merge_peaks_options import MergePeaksKeywords, MergePeaksOptions
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.files import destination, new_file
-from scbasset_zoo.inputs.assemblies import check_assembly, listed_sizes, naming_hint, some_names
+from scbasset_zoo.inputs.assemblies import check_assembly, chosen_assembly, naming_hint, some_names
+from scbasset_zoo.inputs.assembly_table import find_assembly
 from scbasset_zoo.inputs.blacklist import check_blacklist, read_blacklist
+from scbasset_zoo.inputs.chromosome_names import convention_of
 from scbasset_zoo.inputs.genome import Genome
 from scbasset_zoo.inputs.intervals import overlaps, rows_by_chromosome
+from scbasset_zoo.inputs.named_genome import genome_name
 from scbasset_zoo.inputs.peaks import peak_names
 from scbasset_zoo.inputs.samples import check_samples
 from scbasset_zoo.options import checked_options, declares_options
@@ -139,7 +142,7 @@ def merge_peaks(
             for path in paths:
                 files.append(read_called_peaks(path))
                 advance(1)
-        check_blacklist(blacklist, dict.fromkeys(chrom for file in files for chrom in file.chroms))
+        check_blacklist(blacklist, _shared_chromosomes(files))
         score = _common_score(files, settings)
         regions = pd.concat([table for _, table in blacklist]) if blacklist else None
         samples = [_Sample.of_file(file, score, settings.width, sizes, regions) for file in files]
@@ -258,23 +261,42 @@ def _names_of_files(paths: Sequence[Path], options: MergePeaksOptions) -> list[s
 
 
 def _chromosome_sizes(options: MergePeaksOptions) -> Mapping[str, int] | None:
-    """Return chromosome lengths in bp; those of a listed assembly also under names without "chr"."""
-    if options.genome is not None:
-        sizes = Genome(options.genome).chromosome_sizes
-        if options.assembly is not None:
-            check_assembly(options.genome, sizes, options.assembly)
-        return sizes
-    if options.assembly is None:
-        either = f"{option('assembly')} or {option('genome')}"
-        say(f"Without {either}, peaks that reach beyond the end of their chromosome are not noticed.")
-        return None
-    sizes = listed_sizes(options.assembly)
-    if not sizes:
-        raise InputError(
-            f"The chromosome lengths of {options.assembly} are not built in. Give its FASTA with {option('genome')}, without "
-            f"{option('assembly')}."
-        )
-    return sizes | {chrom.removeprefix("chr"): size for chrom, size in sizes.items()}
+    """Return chromosome lengths in bp, by each name of a chromosome; None if neither genome nor assembly is given."""
+    name = None if options.genome is None else genome_name(options.genome)
+    assembly = chosen_assembly(name, options.assembly)
+    listed = None if assembly is None else find_assembly(assembly)
+    if options.genome is not None and (name is None or listed is None):
+        genome = Genome(options.genome)
+        if assembly is None:
+            return genome.chromosome_sizes
+        check_assembly(options.genome, genome.chromosome_sizes, assembly)
+        return genome.with_names_of(assembly).sizes_by_name
+    if listed is not None:
+        return {name: chromosome.length for name, chromosome in listed.by_name.items()}
+    if assembly is not None:
+        raise InputError(f"The chromosome lengths of {assembly} are not built in. Give its genome too, with {option('genome')}.")
+    either = f"{option('assembly')} or {option('genome')}"
+    say(f"Without {either}, peaks that reach beyond the end of their chromosome are not noticed.")
+    return None
+
+
+def _shared_chromosomes(files: Sequence[CalledPeaks]) -> Collection[str]:
+    """Return the chromosomes of all files.
+
+    Raises
+    ------
+    InputError
+        Two files have the same chromosomes under different names: their peaks would be kept beside each other.
+    """
+    names = [dict.fromkeys(file.chroms) for file in files]
+    for file, own in zip(files, names, strict=True):
+        whose_first, whose = convention_of(names[0]), convention_of(own)
+        if not names[0].keys() & own.keys() and whose and whose_first and whose != whose_first:
+            raise InputError(
+                f"{file.path} names chromosomes as {whose} does, {files[0].path} as {whose_first} does. Give files with the same "
+                "names."
+            )
+    return dict.fromkeys(chrom for own in names for chrom in own)
 
 
 def _common_score(files: Sequence[CalledPeaks], options: MergePeaksOptions) -> Score | None:

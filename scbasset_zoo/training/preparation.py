@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.files import destination, new_folder, sha256
-from scbasset_zoo.inputs.assemblies import check_assembly, naming_hint
+from scbasset_zoo.inputs.assemblies import check_assembly, chosen_assembly, naming_hint, recognised_assembly
 from scbasset_zoo.inputs.blacklist import in_blacklist, read_blacklist
 from scbasset_zoo.inputs.genome import Genome
 from scbasset_zoo.inputs.intervals import overlapping, overlaps, refuse_overlaps
 from scbasset_zoo.inputs.matrix import open_matrix
+from scbasset_zoo.inputs.named_genome import genome_name
 from scbasset_zoo.inputs.peak_matrix import PeakMatrix
 from scbasset_zoo.inputs.peaks import check_order
 from scbasset_zoo.inputs.windows import window_starts
@@ -53,7 +54,7 @@ def prepare(
     matrix: ad.AnnData | str | os.PathLike[str],
     *,
     genome: str | os.PathLike[str],
-    assembly: str,
+    assembly: str | None = None,
     out: str | os.PathLike[str],
     overwrite: bool = False,
     quiet: bool = False,
@@ -69,9 +70,10 @@ def prepare(
     matrix : AnnData or path
         Cells x peaks, see :func:`scbasset_zoo.inputs.matrix.open_matrix`. Values above zero are open.
     genome : path
-        FASTA of the genome, plain or bgzip.
-    assembly : str
-        Name of the assembly, such as "hg19". Chromosome lengths of common assemblies are checked.
+        The genome: a FASTA (plain, gzip or bgzip), a .2bit file, or the name of an assembly, such as "hg38", to download it once.
+    assembly : str, optional
+        Name of the assembly, such as "hg19". Chromosome lengths of common assemblies are checked. It may be left out if the genome
+        is given by its name, or is recognised by the lengths of its chromosomes.
     out : path
         The folder to make.
     overwrite : bool
@@ -94,25 +96,32 @@ def prepare(
     out = Path(out)
     inputs = [matrix, genome, *settings.blacklist]
     with destination(out, overwrite=overwrite, replaceable=files_of_prepared, inputs=inputs):
+        assembly = chosen_assembly(genome_name(genome), assembly)
         reference = Genome(genome)
+        if assembly is None:
+            assembly = recognised_assembly(reference.path, reference.chromosome_sizes)
         check_assembly(genome, reference.chromosome_sizes, assembly, force=settings.force)
         source = open_matrix(matrix)
-        return _Preparation(source, reference, assembly, settings, quiet).write(out, overwrite=overwrite)
+        return _Preparation(source, reference.with_names_of(assembly), assembly, settings, quiet).write(out, overwrite=overwrite)
 
 
 class _Preparation:
     """The steps from an open matrix and genome to the files of a prepared peak set."""
 
     def __init__(self, source: PeakMatrix, genome: Genome, assembly: str, options: PrepareOptions, quiet: bool):
-        self.source, self.genome, self.assembly, self.options, self.quiet = source, genome, assembly, options, quiet
+        self.source, self.genome, self.assembly, self.quiet = source, genome, assembly, quiet
+        self.options = options = _with_names_of_peaks(options, source, genome)
         self.given_split = (
             read_split_column(source.peaks, options.split_column, source.where) if options.split_column is not None else None
         )
         self.cells, self.peaks = normal_cells(source), normal_peaks(source, options.split_column)
         self.order = self._order_of_peaks()
-        if not source.peaks["chrom"].isin(list(genome.chromosome_sizes)).any():
-            genome.require(source.peaks["chrom"].unique())
-        self.is_blacklisted = in_blacklist(source.peaks, read_blacklist(options.blacklist))
+        chroms = source.peaks["chrom"].unique()
+        if not pd.Series(chroms).isin(list(genome.sizes_by_name)).any():
+            genome.require(chroms)
+        self.chromosome_names = genome.say_renamed(chroms)
+        blacklist = read_blacklist(options.blacklist, lambda names: genome.same_as(names, chroms))
+        self.is_blacklisted = in_blacklist(source.peaks, blacklist)
         if not options.allow_overlaps:
             refuse_overlaps(
                 source.peaks, source.where, "Make peaks without overlaps with `scbasset-zoo merge-peaks`, and count them again."
@@ -122,7 +131,7 @@ class _Preparation:
         """Run the steps, and return the prepared peak set at `out`."""
         source, options, quiet = self.source, self.options, self.quiet
         cells = filter_cells(source, options.min_peaks_per_cell, quiet=quiet)
-        reason = filter_peaks(source, cells, self.genome.chromosome_sizes, options.min_cell_fraction, self.is_blacklisted)
+        reason = filter_peaks(source, cells, self.genome.sizes_by_name, options.min_cell_fraction, self.is_blacklisted)
         starts = window_starts(source.peaks, options.length)
         with new_folder(out, overwrite=overwrite) as folder:
             n_fraction = self._cut_windows(folder, starts, reason)
@@ -228,6 +237,7 @@ class _Preparation:
             },
             "assembly": self.assembly,
             "chromosome_sizes": self.genome.chromosome_sizes,
+            "chromosome_names": self.chromosome_names,
             "n_cells": int(cells.mask.sum()),
             "n_peaks": len(split),
             "nnz": int(n_open_peaks.sum()),
@@ -240,6 +250,16 @@ class _Preparation:
             "splits": {name: int((split == name).sum()) for name in SPLITS},
             "files": {name: {"bytes": (folder / name).stat().st_size, "sha256": sha256(folder / name)} for name in FILES},
         }
+
+
+def _with_names_of_peaks(options: PrepareOptions, source: PeakMatrix, genome: Genome) -> PrepareOptions:
+    """Return the options with the chromosomes of the split named as the peaks name them."""
+    chroms = source.peaks["chrom"].unique()
+    names = {
+        keyword: [genome.same_as([name], chroms).get(name, name) for name in getattr(options, keyword)]
+        for keyword in ("test_chroms", "validation_chroms")
+    }
+    return checked_options("prepare", PrepareOptions, options.model_dump() | names)
 
 
 def _overlapping_peaks(peaks: pd.DataFrame, split: NDArray[np.object_]) -> dict[str, int]:

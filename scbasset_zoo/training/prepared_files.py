@@ -58,6 +58,7 @@ class _Manifest(BaseModel):
 
     assembly: str
     chromosome_sizes: dict[str, Count]
+    chromosome_names: dict[str, str] = {}
     sources: _Sources
     parameters: _Parameters
     n_cells: Annotated[Count, Field(ge=1)]

@@ -194,7 +194,15 @@ def test_peaks_beyond_the_end_or_on_other_chromosomes_are_left_out(tmp_path, toy
     assert without.samples.loc["a.narrowPeak", "beyond_the_end"] == 2  # before the start, on chr3 and chrUn
 
 
-@pytest.mark.parametrize("chrom", ["chr21", "21"])
+def test_files_that_name_chromosomes_differently_are_refused(tmp_path):
+    (tmp_path / "ucsc.narrowPeak").write_text(narrow("chr1") + narrow("chr2"))
+    (tmp_path / "ensembl.narrowPeak").write_text(narrow("1"))
+    paths = [tmp_path / "ucsc.narrowPeak", tmp_path / "ensembl.narrowPeak"]
+    with pytest.raises(InputError, match=r"ensembl.narrowPeak names chromosomes as Ensembl does, .*ucsc.narrowPeak as UCSC does"):
+        sz.merge_peaks(paths, out=tmp_path / "out.bed", quiet=True)
+
+
+@pytest.mark.parametrize("chrom", ["chr21", "21", "NC_000021.9"])
 def test_an_assembly_gives_the_lengths_of_its_chromosomes(tmp_path, chrom):
     # chr21 of hg38 has 46,709,983 bp.
     text = "".join(narrow(chrom, start=start, end=start + 9, summit=0) for start in (46_709_733, 46_709_734))
@@ -256,10 +264,11 @@ def test_missing_and_cut_files_are_refused_by_name(tmp_path):
         ({"samples": "x,x"}, "two samples are called 'x'"),
         ({"width": 0}, "width: must be at least 1"),
         ({"score": "best"}, "score: must be 'qvalue', 'pvalue', 'signal' or 'score'"),
-        ({"assembly": "hg99"}, "lengths of hg99 are not built in. Give its FASTA with genome"),
+        ({"assembly": "hg99"}, "lengths of hg99 are not built in. Give its genome too, with genome"),
+        ({"assembly": "hg38", "genome": "mm10"}, "genome='mm10' is another assembly than assembly='hg38'"),
         (
             {"blacklist": "black.bed"},
-            'no chromosome of the peaks. It has 1; the peaks have chr1, chr2. Only the prefix "chr" differs',
+            "no chromosome of the peaks. It has 1; the peaks have chr1, chr2. It names chromosomes as Ensembl",
         ),
         ({"genome": "other.fa"}, 'no peak lies on a chromosome of the genome.*named "chr1" on one side and "1" in the FASTA'),
         ({"out": "a.narrowPeak", "overwrite": True}, "is or contains the input"),

@@ -374,7 +374,7 @@ def test_the_same_entry_twice_is_refused(toy, toy_matrix, tmp_path):
 
 def test_wrong_assembly_and_missing_inputs_are_refused(shared_data, hg19_fasta, toy, toy_matrix, tmp_path):
     path, out = shared_data / "buenrostro2018_bm0828.h5ad", tmp_path / "out"
-    message = r"this FASTA's chr20 is 63,025,520 bp; hg38 has 64,444,167 \(the length fits hg19\)"
+    message = r"this genome's chr20 is 63,025,520 bp; hg38 has 64,444,167 \(the length fits hg19\)"
     refused(prepare, out, message, path, genome=hg19_fasta, assembly="hg38", out=out)
     refused(toy, out, "There is no FASTA", toy_matrix(), genome=tmp_path / "none.fa")
     refused(toy, out, "There is no .*none.h5ad", tmp_path / "none.h5ad")
@@ -611,7 +611,10 @@ def test_blacklisted_peaks_are_left_out_with_their_own_reason(toy, toy_matrix, t
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("1\t0\t100\n", 'no chromosome of the peaks. It has 1; the peaks have chr1, chr2, chr3. Only the prefix "chr" differs'),
+        (
+            "1\t0\t100\n",
+            "no chromosome of the peaks. It has 1; the peaks have chr1, chr2, chr3. It names chromosomes as Ensembl does",
+        ),
         ("scaffold\t0\t100\n", "Give the blacklist of the same assembly"),
         ("chr1\t5\n", "line 1: expected chrom, start and end"),
     ],
