@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from helpers import yeast
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -192,6 +193,16 @@ def test_peaks_beyond_the_end_or_on_other_chromosomes_are_left_out(tmp_path, toy
     assert merged.samples.loc["a.narrowPeak"].to_dict() == counts
     without = sz.merge_peaks(tmp_path / "a.narrowPeak", out=tmp_path / "all.bed", quiet=True)
     assert without.samples.loc["a.narrowPeak", "beyond_the_end"] == 2  # before the start, on chr3 and chrUn
+
+
+def test_chromosomes_of_the_genome_have_any_name(tmp_path, write_fasta):
+    genome = yeast.write_genome(tmp_path / "g.2bit", write_fasta, "RefSeq")
+    end = yeast.SIZES["chrVI"]
+    (tmp_path / "a.narrowPeak").write_text("".join(narrow("VI", start, start + 9, summit=0) for start in (end - 250, end - 249)))
+    options = {"genome": genome, "assembly": "sacCer3", "overwrite": True, "quiet": True}
+    assert sz.merge_peaks(tmp_path / "a.narrowPeak", out=tmp_path / "out.bed", **options).peaks["end"].tolist() == [end]
+    with pytest.raises(InputError, match="no peak lies on a chromosome of the genome"):
+        sz.merge_peaks(tmp_path / "a.narrowPeak", out=tmp_path / "out.bed", **options | {"assembly": None})
 
 
 def test_files_that_name_chromosomes_differently_are_refused(tmp_path):
