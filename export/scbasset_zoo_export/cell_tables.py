@@ -8,11 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scbasset_zoo.errors import InputError, readable
-from scbasset_zoo.inputs.text_files import open_text
+from scbasset_zoo.errors import InputError
+from scbasset_zoo.inputs.table_files import read_table_file
 
-_SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
-_NAMES_OF_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 _NUMBER_OF_TEXT = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "False": 0, "True": 1}
 
 
@@ -37,7 +35,7 @@ def read_cells(path: Path, n_cells: int) -> pd.DataFrame:
     InputError
         The file cannot be read, has another number of rows, or barcodes are missing or not unique.
     """
-    table = _read(path)
+    table = read_table_file(path)
     column = "barcode" if "barcode" in table else table.columns[0]
     if len(table) != n_cells:
         hint = " The first line was read as the names of the columns. If it is a cell, add a line of names before it."
@@ -79,7 +77,7 @@ def read_batches(path: Path, barcodes: pd.Index, n_batches: int, *, named: bool)
     InputError
         The file cannot be read, or its rows, columns or values do not fit the model.
     """
-    table = _read(path)
+    table = read_table_file(path)
     first = table.iloc[:, 0].astype(str)
     position = barcodes.get_indexer(pd.Index(first))
     has_barcodes = bool((position >= 0).any())
@@ -105,81 +103,6 @@ def read_batches(path: Path, barcodes: pd.Index, n_batches: int, *, named: bool)
         found = "no value" if pd.isna(value) else repr(str(value))
         raise InputError(f"{path}, cell {barcodes[row]!r}, column {values.columns[column]!r}: expected 0 or 1, found {found}.")
     return [str(name) for name in values.columns], np.ascontiguousarray(numbers.T)
-
-
-def _read(path: Path) -> pd.DataFrame:
-    """Read a table. An index with names becomes the first column; the first column of a text file is read as text."""
-    kind = path.with_suffix("").suffix.lower() if path.suffix.lower() == ".gz" else path.suffix.lower()
-    with readable(str(path)):
-        if kind in _SEPARATORS:
-            table = _read_text(path, kind)
-        elif kind == ".parquet":
-            import pyarrow.parquet as pq
-
-            # pandas.read_parquet starts threads that can abort the process at its end.
-            table = pq.read_table(path).to_pandas()
-        elif kind == ".h5ad":
-            import anndata as ad
-            import h5py
-
-            from scbasset_zoo.inputs.outside_links import check_no_outside_links
-
-            check_no_outside_links(path)
-            with h5py.File(path, "r") as file:
-                table = ad.io.read_elem(file["obs"])
-        else:
-            raise InputError(f"{path} must be a .csv, .tsv, .txt, .parquet or .h5ad file.")
-        if not isinstance(table.index, pd.RangeIndex):
-            named = table.index.name is not None and table.index.name not in table
-            name = str(table.index.name) if named else "barcode"
-            table = table.rename_axis(index=name).reset_index(drop=name in table)
-        if not len(table) or not len(table.columns):
-            raise InputError(f"{path} is empty; expected a header line and a row for each cell.")
-    return table
-
-
-def _read_text(path: Path, kind: str) -> pd.DataFrame:
-    """Read a table of texts and numbers. Missing values are empty, or NA as R writes them; "nan" among texts is a text."""
-    separator = _SEPARATORS[kind]
-    with open_text(path) as file:
-        names = pd.read_csv(file, sep=separator, nrows=0).columns
-    others = [name for sign, name in _NAMES_OF_SEPARATORS.items() if len(names) == 1 and sign in names[0]]
-    if others:
-        raise InputError(
-            f"{path}: a {kind} file has {_NAMES_OF_SEPARATORS[separator]} between its columns; found {others[0]} in the first "
-            f"line, {names[0][:80]!r}. Save it with {_NAMES_OF_SEPARATORS[separator]}."
-        )
-    # Blank lines are read too, because a blank line between two cells is a cell without a barcode.
-    of_barcodes = {names[0]: str, "barcode": str}
-    with open_text(path) as file:
-        table = pd.read_csv(
-            file,
-            sep=separator,
-            dtype=of_barcodes,
-            dtype_backend="numpy_nullable",
-            skip_blank_lines=False,
-            keep_default_na=False,
-            na_values=["", "NA"],
-        )
-    for name in table.columns.difference(list(of_barcodes)):
-        table[name] = _numbers(table[name])
-    if not isinstance(table.index, pd.RangeIndex) and ("barcode" in table or table.iloc[:, -1].isna().all()):
-        raise InputError(f"{path}: its rows have more values than its first line has names. Add the missing names.")
-    has_values = table.notna().any(axis=1).to_numpy()
-    n_rows = int(np.flatnonzero(has_values)[-1]) + 1 if has_values.any() else 0
-    blank = np.flatnonzero(~has_values[:n_rows])
-    if len(blank):
-        raise InputError(f"{path}, row {blank[0] + 1:,} after the first line: it has no value; expected a cell. Fill or remove it.")
-    return table[:n_rows]
-
-
-def _numbers(column: pd.Series) -> pd.Series:
-    """Return a column as numbers if its texts are numbers and "NaN" or "nan"; otherwise as it is."""
-    if not pd.api.types.is_string_dtype(column):
-        return column
-    numbers = pd.to_numeric(column.mask(column.isin(["NaN", "nan"])), errors="coerce")
-    is_number = numbers.notna() | column.isna() | column.isin(["NaN", "nan"])
-    return numbers if is_number.all() and numbers.notna().any() else column
 
 
 def _are_numbers(names: pd.Series) -> bool:

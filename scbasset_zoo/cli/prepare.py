@@ -17,9 +17,10 @@ from scbasset_zoo.training.prepare_options import PrepareOptions
 @from_model(PrepareOptions)
 def prepare(
     matrix: Annotated[
-        Path,
+        list[Path],
         typer.Argument(
-            help="Cells x peaks: .h5ad, .zarr, 10x .h5 (its peaks, if it is multiome), or a 10x folder with matrix.mtx."
+            help="Cells x peaks: .h5ad, .h5mu, .zarr, 10x .h5 (its peaks, if it is multiome), or a 10x folder with matrix.mtx. "
+            "Several with --samples."
         ),
     ],
     out: Annotated[Path, typer.Option(help="Folder to make.")],
@@ -33,6 +34,13 @@ def prepare(
             "that is given by its name, or recognised by these lengths."
         ),
     ] = None,
+    cells_table: Annotated[
+        Path | None,
+        typer.Option(help="Columns for the cells, by barcode: .csv, .tsv, .txt (plain or .gz), .parquet, or an .h5ad's .obs."),
+    ] = None,
+    rna_out: Annotated[
+        Path | None, typer.Option(help="An .h5ad to write: counts of the genes in the kept cells, from a multiome matrix.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier prepared peak set.")] = False,
     **options: Any,
 ) -> None:
@@ -41,6 +49,9 @@ def prepare(
 
     if genome is None:
         raise InputError("--genome must be given: a FASTA or .2bit file, or the name of an assembly such as hg38.")
+    options |= {"cells_table": cells_table, "rna_out": rna_out}
     prepared = sz.prepare(matrix, genome=genome, assembly=assembly, out=out, overwrite=overwrite, **options)
     answer(prepared.summary())
+    if rna_out is not None:
+        answer(f"\ngenes of the same cells in {rna_out}")
     answer(f"\nprepared in {out}; next: scbasset-zoo train {out} --out RUN")

@@ -26,7 +26,9 @@ from scbasset_zoo.counting.knee_plot import plot_knees
 from scbasset_zoo.counting.tss_enrichment import StartSites, enrichment
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.files import destination, new_file, sha256
-from scbasset_zoo.inputs.assemblies import assembly_sizes, some_names
+from scbasset_zoo.inputs.assemblies import some_names
+from scbasset_zoo.inputs.assembly_table import assemblies, find_assembly
+from scbasset_zoo.inputs.chromosome_names import standard_name
 from scbasset_zoo.inputs.samples import check_samples, with_sample
 from scbasset_zoo.options import checked_options, declares_options
 from scbasset_zoo.progress import say
@@ -147,11 +149,11 @@ class _Count:
         self, files: dict[str, Path], peaks: PathLike, lists: Sequence[PathLike], options: CountOptions, quiet: bool
     ) -> None:
         self.files, self.options, self.quiet, self.peaks_file, self.lists = files, options, quiet, Path(peaks), lists
-        self.sizes = assembly_sizes(options.assembly) if options.assembly else {}
-        self.peaks = peaks_to_count(peaks, self.sizes, options)
-        self.index = IntervalIndex(self.peaks)
+        self.sizes = _lengths_by_name(options.assembly) if options.assembly else {}
+        self.peaks = peaks_to_count(peaks, self.sizes, options, self._standard)
+        self.index = IntervalIndex(self.peaks.assign(chrom=self.peaks["chrom"].map(self._standard)))
         self.cells = _cells_of_samples(lists, files)
-        self.sites = StartSites(options.gtf) if options.gtf else None
+        self.sites = StartSites(options.gtf, self._standard) if options.gtf else None
         for file in files.values():
             self._check_beginning(file)
 
@@ -178,6 +180,7 @@ class _Count:
             counting=self.options.counting,
             sites=self.sites,
             chromosome_sizes=self.sizes,
+            standard_name=self._standard,
             quiet=self.quiet,
         )
         cells = pd.DataFrame(
@@ -254,7 +257,12 @@ class _Count:
 
     def _check_beginning(self, file: Path) -> None:
         """Raise InputError if a file is none of fragments, or names chromosomes otherwise than the peaks or the GTF."""
-        chrom = next(read_fragments(file)).chrom
+        own_name = next(read_fragments(file)).chrom
+        chrom = self._standard(own_name)
+        of_peaks = self.peaks["chrom"][self.peaks["chrom"].map(self._standard) == chrom].unique().tolist()
+        if of_peaks and own_name not in of_peaks:
+            say(f"{file} has {own_name} for {of_peaks[0]} of {self.peaks_file}: chromosomes are found by their names in "
+                f"{self.options.assembly}.")  # fmt: skip
         for where, chroms in (
             (self.peaks_file, self.index.chroms),
             (self.options.gtf, self.sites.chroms if self.sites else {chrom}),
@@ -262,12 +270,13 @@ class _Count:
             other = chrom.removeprefix("chr") if chrom.startswith("chr") else f"chr{chrom}"
             if chrom not in chroms and other in chroms:
                 raise InputError(
-                    f"{file} names chromosomes like {chrom}, {where} like {other}. Give files with the same names: "
-                    f"`sed 's/^chr//' FILE` takes \"chr\" away, `sed 's/^[^#]/chr&/' FILE` puts it before all lines but comments."
+                    f"{file} names chromosomes like {chrom}, {where} like {other}. With {option('assembly')} of a listed assembly, "
+                    "such as hg38, chromosomes are found by each of their names; or write the same names in both files."
                 )
 
     def _check_against_chance(self, file: Path, found: FragmentCounts) -> float:
         """Return the share of the genome that lies in peaks; raise InputError if peaks hold no more insertions than by chance."""
+        # The names are the standard ones, which have a length if the assembly is listed.
         ends = {chrom: self.sizes.get(chrom, end) for chrom, end in found.chromosome_ends.items() if chrom not in MITOCHONDRIA}
         if not self.index.chroms & set(found.chromosome_ends):
             raise InputError(
@@ -286,6 +295,10 @@ class _Count:
             say(problem)
         return covered
 
+    def _standard(self, chrom: str) -> str:
+        """Return the name of a chromosome by which the files are compared: UCSC's, if the assembly is given."""
+        return standard_name(chrom, self.options.assembly) if self.options.assembly else chrom
+
     def _list_of(self, name: str) -> str:
         return str(self.lists[0] if len(self.lists) == 1 else self.lists[list(self.files).index(name)])
 
@@ -302,6 +315,16 @@ class _Count:
             "cells": json.dumps([{"name": Path(file).name, "sha256": sha256(file)} for file in self.lists]),
             "samples": json.dumps(rows),
         }
+
+
+def _lengths_by_name(assembly: str) -> dict[str, int]:
+    """Return the lengths of an assembly's chromosomes in bp, by each of their names."""
+    if (listed := find_assembly(assembly)) is None:
+        raise InputError(
+            f"{option('assembly')} {assembly}: the lengths of its chromosomes are not built in, only those of "
+            f"{', '.join(assemblies())}. Leave the option out."
+        )
+    return {name: chromosome.length for name, chromosome in listed.by_name.items()}
 
 
 def _files_of_samples(fragments: PathLike | Sequence[PathLike], samples: Sequence[str]) -> dict[str, Path]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,12 @@ from scbasset_zoo.progress import say
 from scbasset_zoo.wording import option
 
 
-def peaks_to_count(path: str | os.PathLike[str], chromosome_sizes: Mapping[str, int], options: CountOptions) -> pd.DataFrame:
+def peaks_to_count(
+    path: str | os.PathLike[str],
+    chromosome_sizes: Mapping[str, int],
+    options: CountOptions,
+    standard_name: Callable[[str], str],
+) -> pd.DataFrame:
     """Read peaks, grouped by chromosome in the order of the BED, with rising starts.
 
     Parameters
@@ -28,6 +33,8 @@ def peaks_to_count(path: str | os.PathLike[str], chromosome_sizes: Mapping[str, 
     chromosome_sizes : mapping of str to int
         Lengths in bp; empty if they are not known.
     options : CountOptions
+    standard_name : callable
+        Returns the name by which a chromosome is compared with those of the blacklist.
 
     Returns
     -------
@@ -50,7 +57,8 @@ def peaks_to_count(path: str | os.PathLike[str], chromosome_sizes: Mapping[str, 
             f"({is_copy.sum():,} copies in all). Remove the copies: `sort -u -k1,1 -k2,2n -k3,3n {path}`."
         )
     if options.blacklist:
-        is_listed = in_blacklist(peaks, read_blacklist(options.blacklist))
+        regions = [(file, _renamed(table, standard_name)) for file, table in read_blacklist(options.blacklist)]
+        is_listed = in_blacklist(_renamed(peaks, standard_name), regions)
         say(f"{is_listed.sum():,} of {len(peaks):,} peaks overlap the blacklist and are left out.")
         peaks = peaks[~is_listed]
     if peaks.empty:
@@ -68,6 +76,10 @@ def peaks_to_count(path: str | os.PathLike[str], chromosome_sizes: Mapping[str, 
     peaks = peaks.iloc[order][["chrom", "start", "end"]].reset_index(drop=True)
     peaks.insert(0, "name", peak_names(peaks))
     return peaks
+
+
+def _renamed(table: pd.DataFrame, standard_name: Callable[[str], str]) -> pd.DataFrame:
+    return table.assign(chrom=table["chrom"].map(standard_name))
 
 
 def _refuse_beyond_end(

@@ -19,7 +19,7 @@ from scbasset_zoo.counting.tss_enrichment import StartSites
 from scbasset_zoo.progress import progress
 
 Counting = Literal["insertions", "fragments"]
-MITOCHONDRIA = {"chrM", "chrMT", "M", "MT", "NC_012920.1", "NC_005089.1"}
+MITOCHONDRIA = {"chrM", "chrMT", "M", "MT"}
 
 
 class Barcodes(Protocol):
@@ -127,6 +127,7 @@ def count_fragments(
     counting: Counting,
     sites: StartSites | None = None,
     chromosome_sizes: Mapping[str, int] | None = None,
+    standard_name: Callable[[str], str] = str,
     quiet: bool = False,
 ) -> FragmentCounts:
     """Count the fragments of a file.
@@ -146,7 +147,9 @@ def count_fragments(
         Count every insertion in a peak; or once each fragment that has one or two insertions in it.
     sites : StartSites, optional
     chromosome_sizes : mapping of str to int, optional
-        Lengths in bp. A fragment that reaches beyond its chromosome is an error.
+        Lengths in bp, by the names of the file. A fragment that reaches beyond its chromosome is an error.
+    standard_name : callable, optional
+        Returns the name that peaks and sites have for a chromosome of the file.
     quiet : bool
         Show no progress.
     """
@@ -161,7 +164,8 @@ def count_fragments(
         per_barcode[name] = now
 
     with progress(f"counting fragments of {os.path.basename(path)}", None, quiet=quiet) as advance:
-        for part in _without_repeats(_numbered(read_fragments(path, chromosome_sizes), barcodes, seen, advance), seen):
+        blocks = _numbered(read_fragments(path, chromosome_sizes), barcodes, standard_name, seen, advance)
+        for part in _without_repeats(blocks, seen):
             n = len(part.start)
             insertions = np.concatenate([part.start, part.end - 1])
             place, peak = peaks.find(part.chrom, insertions)
@@ -207,17 +211,22 @@ class _Seen:
 
 
 def _numbered(
-    blocks: Iterable[FragmentBlock], barcodes: Barcodes, seen: _Seen, advance: Callable[[int], None]
+    blocks: Iterable[FragmentBlock],
+    barcodes: Barcodes,
+    standard_name: Callable[[str], str],
+    seen: _Seen,
+    advance: Callable[[int], None],
 ) -> Iterator[_Fragments]:
     """Yield the fragments of the barcodes that are counted."""
     for block in blocks:
+        chrom = standard_name(block.chrom)
         seen.n_lines += len(block)
-        seen.chromosome_ends[block.chrom] = max(seen.chromosome_ends.get(block.chrom, 0), int(block.end.max()))
+        seen.chromosome_ends[chrom] = max(seen.chromosome_ends.get(chrom, 0), int(block.end.max()))
         seen.example = seen.example or block.barcodes[0].as_py()
         number = barcodes.numbers(block.barcodes)[block.barcode]
         counted = number >= 0
         if counted.any():
-            yield _Fragments(block.chrom, block.start[counted], block.end[counted], number[counted])
+            yield _Fragments(chrom, block.start[counted], block.end[counted], number[counted])
         advance(len(block))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -22,10 +23,13 @@ class StartSites:
     ----------
     gtf : path
         See :func:`scbasset_zoo.inputs.start_sites.read_start_sites`. A site that several genes share counts once.
+    standard_name : callable, optional
+        Returns the name that fragments have for a chromosome of the GTF.
     """
 
-    def __init__(self, gtf: str | os.PathLike[str]) -> None:
+    def __init__(self, gtf: str | os.PathLike[str], standard_name: Callable[[str], str] = str) -> None:
         sites = read_start_sites(gtf).drop_duplicates(["chrom", "tss"])
+        sites["chrom"] = sites["chrom"].map(standard_name)
         self._centre = _windows(sites, -CENTRE, CENTRE + 1)
         self._flank = _windows(sites, -REACH, -FLANK, FLANK + 1, REACH + 1)
 

@@ -62,11 +62,15 @@ def names_in_genome(sizes: Mapping[str, int], assembly: str, expected: Mapping[s
 
 
 def convention_of(names: Iterable[str]) -> str:
-    """Return whose names of chromosomes these are: "UCSC", "Ensembl", "GenBank", "RefSeq", or "" if most are of none."""
-    names = list(names)
+    """Return whose names of chromosomes these are: "UCSC", "Ensembl", "GenBank", "RefSeq", or "" if most are of none.
+
+    Ensembl and GENCODE name scaffolds as GenBank does, so these names count only where there are no others.
+    """
     counts = Counter(next((who for who, pattern in _CONVENTIONS if re.fullmatch(pattern, name)), "") for name in names)
+    if counts["UCSC"] + counts["Ensembl"]:
+        del counts["GenBank"]
     most_common, n = max(counts.items(), key=lambda item: item[1], default=("", 0))
-    return most_common if 2 * n > len(names) else ""
+    return most_common if 2 * n > counts.total() else ""
 
 
 def naming_line(in_genome: Mapping[str, str], others: str, genome: str) -> str:

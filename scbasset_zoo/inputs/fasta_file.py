@@ -78,10 +78,9 @@ class FastaFile(SequenceFile):
         n_bases = n_unknown = 0.0
         for chrom in chroms:
             size = self.chromosome_sizes[chrom]
-            pieces = [
-                self._read_codes(chrom, start, min(start + _SAMPLE_BASES, size))
-                for start in range(0, size, max(_SAMPLE_BASES, size // _SAMPLES))
-            ]
+            step = max(_SAMPLE_BASES, size // _SAMPLES)
+            starts = range((step - _SAMPLE_BASES) // 2, size, step)
+            pieces = [self._read_codes(chrom, start, min(start + _SAMPLE_BASES, size)) for start in starts]
             n_bases += size
             n_unknown += size * float((np.concatenate(pieces) == N).mean()) if pieces else 0
         return n_unknown / max(1, n_bases)

@@ -12,6 +12,7 @@ from scbasset_zoo.inputs.assembly_table import assemblies, name_of_ucsc
 from scbasset_zoo.inputs.chromosome_names import MITOCHONDRIA, convention_of, standard_name
 from scbasset_zoo.inputs.fasta_file import FastaFile
 from scbasset_zoo.inputs.genome import Genome
+from scbasset_zoo.inputs.twobit_file import TwoBitFile
 from scbasset_zoo.wording import option
 
 
@@ -30,6 +31,8 @@ class GenomeCheck:
         Whose names the chromosomes have: "UCSC", "Ensembl", "GenBank" or "RefSeq"; "" if most are of none.
     assembly : str or None
         The assembly that the file was compared with: the one that was given, or the listed one that fits; None if none does.
+    fitting : list of str
+        The listed assemblies that fit the file.
     agree : list of str
         Main chromosomes with the length of the assembly, by UCSC's name.
     differ : dict of str to (int, int)
@@ -50,6 +53,7 @@ class GenomeCheck:
     n_bases: int
     naming: str
     assembly: str | None
+    fitting: list[str]
     agree: list[str]
     differ: dict[str, tuple[int, int]]
     missing: list[str]
@@ -79,7 +83,8 @@ class GenomeCheck:
         if self.assembly is None:
             lines.append(f"assembly     none of {', '.join(assemblies())}")
         else:
-            verdict = self.assembly if self.ok else f"not {self.assembly}"
+            other = f" but {' or '.join(self.fitting)}" if self.fitting else ""
+            verdict = self.assembly if self.ok else f"not {self.assembly}{other}"
             n_main = len(self.agree) + len(self.differ) + len(self.missing)
             lines.append(f"assembly     {verdict}: {len(self.agree)} of {n_main} main chromosomes have its lengths")
         if self.differ:
@@ -91,7 +96,8 @@ class GenomeCheck:
             found, expected = self.mitochondrion
             note = "as in the assembly" if found == expected else f"{expected:,} bp in the assembly; this is not compared"
             lines.append(f"mitochondria {found:,} bp ({note})")
-        lines.append(f"N            {self.n_fraction:.2%} of the main chromosomes")
+        exact = "" if self.format == TwoBitFile.format else "about "
+        lines.append(f"N            {exact}{self.n_fraction:.2%} of the main chromosomes")
         return "\n".join(lines)
 
 
@@ -134,6 +140,7 @@ def check_genome(genome: str | os.PathLike[str] | Genome, assembly: str | None =
         n_bases=sum(sizes.values()),
         naming=convention_of(sizes),
         assembly=name,
+        fitting=fitting,
         agree=[chrom for chrom in present if sizes[own[chrom]] == expected[chrom]],
         differ={chrom: (sizes[own[chrom]], expected[chrom]) for chrom in present if sizes[own[chrom]] != expected[chrom]},
         missing=[chrom for chrom in nuclear if chrom not in own],

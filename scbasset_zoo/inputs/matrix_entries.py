@@ -16,7 +16,8 @@ from scbasset_zoo.errors import InputError
 
 # Entries of a sparse matrix, or values of a dense one, that are in memory at the same time.
 CHUNK = 1 << 23
-Entries: TypeAlias = tuple[NDArray[Any], NDArray[Any]]
+# Row numbers, column numbers and values of entries above zero.
+Entries: TypeAlias = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
 
 
 class NotCounts(InputError):
@@ -44,14 +45,16 @@ def check_counts(values: NDArray[Any], rows: NDArray[Any], columns: NDArray[Any]
 def _first_wrong(values: NDArray[Any]) -> int | None:
     """Return the position of the first value, in C order, that is missing, infinite or negative; None if there is none."""
     if values.dtype.kind not in "biuf":
-        raise TypeError(f"X has values of the type {values.dtype}; expected counts, such as adata.X = adata.X.astype('float32').")
+        raise TypeError(f"values of the type {values.dtype}; expected counts, such as adata.X = adata.X.astype('float32').")
     # NaN is neither 0 or more nor below infinity.
     wrong = ~((values >= 0) & (values < np.inf))
     return int(wrong.argmax()) if wrong.any() else None
 
 
 def open_entries(x: Any) -> Iterator[Entries]:
-    """Yield (row numbers, column numbers) of the entries above zero of a matrix, in chunks.
+    """Yield (row numbers, column numbers, values) of the entries above zero of a matrix, in chunks.
+
+    A matrix that is dense or compressed by row is read by its rows: a chunk has whole rows.
 
     Parameters
     ----------
@@ -63,7 +66,7 @@ def open_entries(x: Any) -> Iterator[Entries]:
     NotCounts
         A value is missing, infinite or negative.
     TypeError
-        The matrix is of another kind, or its values are no real numbers.
+        The matrix is of another kind, or its values are no real numbers. The text is what comes after "X has".
     ValueError
         The parts of a sparse matrix do not fit together.
     """
@@ -81,16 +84,16 @@ def open_entries(x: Any) -> Iterator[Entries]:
             if wrong is not None:
                 raise NotCounts(first + wrong // x.shape[1], wrong % x.shape[1], values.flat[wrong])
             row, column = np.nonzero(values > 0)
-            yield row + first, column
+            yield row + first, column, values[row, column]
     else:
         raise TypeError(
-            f"X is a {type(x).__module__}.{type(x).__name__}; expected a sparse (csr, csc) or dense matrix. Read it into memory, "
+            f"the type {type(x).__module__}.{type(x).__name__}; expected a sparse (csr, csc) or dense matrix. Read it into memory, "
             "for example adata = adata.to_memory()."
         )
 
 
 def open_entries_of_compressed(indptr: NDArray[Any], indices: Any, data: Any, *, by_row: bool) -> Iterator[Entries]:
-    """Yield (row numbers, column numbers) of the entries above zero of a compressed sparse matrix, in chunks.
+    """Yield (row numbers, column numbers, values) of the entries above zero of a compressed sparse matrix, in chunks.
 
     Parameters
     ----------
@@ -117,5 +120,5 @@ def open_entries_of_compressed(indptr: NDArray[Any], indices: Any, data: Any, *,
         check_counts(values, *((majors, minors) if by_row else (minors, majors)))
         is_open = values > 0
         major, minor = majors[is_open], minors[is_open]
-        yield (major, minor) if by_row else (minor, major)
+        yield *((major, minor) if by_row else (minor, major)), values[is_open]
         line = end_line

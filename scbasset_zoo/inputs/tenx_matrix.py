@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.inputs import matrix_entries
 from scbasset_zoo.inputs.bed import read_bed
+from scbasset_zoo.inputs.gene_counts import GENE_IDS, GeneCounts, gene_columns
 from scbasset_zoo.inputs.matrix_entries import Entries, open_entries_of_compressed
 from scbasset_zoo.inputs.peak_matrix import EXPECTED_FORMATS, PeakMatrix, peak_rows
 from scbasset_zoo.inputs.peaks import peaks_from_var
@@ -22,7 +23,8 @@ from scbasset_zoo.inputs.text_files import open_text, text_lines, unquoted, whol
 
 def from_10x_h5(path: Path, group: h5py.Group) -> PeakMatrix:
     """Read a 10x .h5 file, given its open group `matrix`."""
-    features = {name: _strings(group["features"][name]) for name in ("id", "feature_type") if name in group["features"]}
+    in_file = group["features"]
+    features = {name: _strings(in_file[name]) for name in ("id", "name", "feature_type") if name in in_file}
     cells = pd.DataFrame(index=_strings(group["barcodes"]))
     n_features, n_cells = (int(n) for n in group["shape"][:])
     if "id" not in features or (len(features["id"]), len(cells)) != (n_features, n_cells):
@@ -37,7 +39,8 @@ def from_10x_h5(path: Path, group: h5py.Group) -> PeakMatrix:
             reopened = file["matrix"]
             yield from open_entries_of_compressed(reopened["indptr"][:], reopened["indices"], reopened["data"], by_row=True)
 
-    return PeakMatrix(str(path), cells, peaks, [path], read, n_features)
+    genes = _genes(str(path), features.get("feature_type"), features["id"], features.get("name", features["id"]), n_cells, read)
+    return PeakMatrix(str(path), cells, peaks, [path], read, n_features, _read_genes=genes)
 
 
 def is_10x_folder(path: Path) -> bool:
@@ -54,9 +57,17 @@ def from_10x_folder(path: Path) -> PeakMatrix:
             f"The folder {path} lacks {'barcodes.tsv' if barcodes is None else 'features.tsv or peaks.bed'}. {EXPECTED_FORMATS}."
         )
     cells = pd.DataFrame(index=_table(barcodes)[0].to_numpy(dtype=object))
+    genes = None
+
+    def read() -> Iterator[Entries]:
+        yield from _mtx_entries(matrix)
+
     if features is not None:
         table = _table(features)
-        rows = peak_rows(table[2].to_numpy() if table.shape[1] > 2 else None, len(table), str(features))
+        types = table[2].to_numpy() if table.shape[1] > 2 else None
+        rows = peak_rows(types, len(table), str(features))
+        ids, names = table[0].to_numpy(), table[min(1, table.shape[1] - 1)].to_numpy()
+        genes = _genes(str(path), types, ids, names, len(cells), read)
         peaks = peaks_from_var(pd.DataFrame(index=table[0].to_numpy()[rows]), str(features), rows)
         n_features = len(table)
     else:
@@ -71,7 +82,23 @@ def from_10x_folder(path: Path) -> PeakMatrix:
             f"barcodes in the folder.{hint} The files do not belong together."
         )
     files = [file for file in (matrix, barcodes, features or bed) if file]
-    return PeakMatrix(str(path), cells, peaks, files, lambda: _mtx_entries(matrix), n_features)
+    return PeakMatrix(str(path), cells, peaks, files, read, n_features, _read_genes=genes)
+
+
+def _genes(
+    where: str,
+    types: NDArray[Any] | None,
+    ids: NDArray[Any],
+    names: NDArray[Any],
+    n_cells: int,
+    read: Callable[[], Iterator[Entries]],
+) -> Callable[[], GeneCounts] | None:
+    """Return how to open the counts of the genes among features; None if there are none."""
+    columns = gene_columns(types)
+    if not len(columns):
+        return None
+    genes = pd.DataFrame({GENE_IDS: ids[columns]}, index=names[columns])
+    return lambda: GeneCounts(where, genes, columns, np.arange(n_cells), len(ids), read)
 
 
 def _mtx_header(path: Path) -> tuple[tuple[int, int], int, bool]:
@@ -95,7 +122,7 @@ def _mtx_header(path: Path) -> tuple[tuple[int, int], int, bool]:
 
 
 def _mtx_entries(path: Path) -> Iterator[Entries]:
-    """Yield (cell numbers, feature numbers) of the entries above zero of a Matrix Market file, features x cells."""
+    """Yield (cell numbers, feature numbers, values) of the entries above zero of a Matrix Market file, features x cells."""
     _, expected_entries, is_pattern = _mtx_header(path)
     columns: dict[Any, Any] = {"feature": np.int64, "cell": np.int64} | ({} if is_pattern else {"value": np.float64})
     n_entries = 0
@@ -114,7 +141,8 @@ def _mtx_entries(path: Path) -> Iterator[Entries]:
             cell, feature = chunk["cell"].to_numpy() - 1, chunk["feature"].to_numpy() - 1
             value = np.ones(len(chunk)) if is_pattern else chunk["value"].to_numpy()
             matrix_entries.check_counts(value, cell, feature)
-            yield cell[value > 0], feature[value > 0]
+            is_open = value > 0
+            yield cell[is_open], feature[is_open], value[is_open]
     if n_entries != expected_entries:
         raise InputError(
             f"{path} is incomplete or was changed: its header says {expected_entries:,} entries, but it has {n_entries:,}."

@@ -77,8 +77,8 @@ def peak_windows(
     Parameters
     ----------
     peaks : path, DataFrame, AnnData or sequence of str
-        A BED file; an .h5ad file or an AnnData, of which `.var` is read; a table with chrom, start, end; or names such as
-        "chr1:100-600". Peaks may be in any order and may repeat.
+        A BED file; an .h5ad or .h5mu file, an AnnData or a MuData, of which `.var` is read; a table with chrom, start,
+        end; or names such as "chr1:100-600". Peaks may be in any order and may repeat.
     genome : path or Genome
         The genome of the assembly: FASTA (plain, gzip or bgzip), .2bit, or a name such as hg38.
     length : int
@@ -208,6 +208,10 @@ def _peak_table(peaks: PeaksLike) -> pd.DataFrame:
     elif isinstance(peaks, pd.DataFrame):
         table = peaks_from_var(peaks, "the table of peaks")
         table["name"] = peaks["name"].astype(str).to_numpy() if "name" in peaks else peak_names(table)
+    elif isinstance(getattr(peaks, "mod", None), Mapping):
+        from scbasset_zoo.inputs.mudata_matrix import var_of_mudata
+
+        table, has_row_names = peaks_from_var(var_of_mudata(peaks), ".var of the MuData"), True
     elif (var := getattr(peaks, "var", None)) is not None:
         table, has_row_names = peaks_from_var(var, ".var of the AnnData"), True
     else:
@@ -223,8 +227,8 @@ def _stored_peaks(path: Path) -> pd.DataFrame | None:
     with readable(str(checked_path(path))):
         is_matrix = path.is_dir() or h5py.is_hdf5(path)
     if not is_matrix:
-        if path.suffix == ".h5ad":
-            raise InputError(f"{path} is not an .h5ad file, or does not exist.")
+        if path.suffix in (".h5ad", ".h5mu"):
+            raise InputError(f"{path} is not an {path.suffix} file, or does not exist.")
         return None
     import anndata as ad
     import zarr
@@ -235,7 +239,8 @@ def _stored_peaks(path: Path) -> pd.DataFrame | None:
     check_no_outside_links(path)
     load_hdf5_filters()
     with readable(str(path)), h5py.File(path) if path.is_file() else nullcontext(zarr.open_group(path, mode="r")) as file:
-        var = ad.io.read_elem(file["var"]) if "var" in file else None
+        # The joint .var of a MuData has genes, too.
+        var = ad.io.read_elem(file["var"]) if "var" in file and "mod" not in file else None
     if isinstance(var, pd.DataFrame):
         return peaks_from_var(var, f"{path}, .var")
     return open_matrix(path).peaks

@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Unpack
 
-import anndata as ad
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from scbasset_zoo.errors import InputError
-from scbasset_zoo.files import destination, new_folder, sha256
+from scbasset_zoo.files import destination, new_file, new_folder, sha256
 from scbasset_zoo.inputs.assemblies import check_assembly, chosen_assembly, naming_hint, recognised_assembly
 from scbasset_zoo.inputs.blacklist import in_blacklist, read_blacklist
+from scbasset_zoo.inputs.cells_table import join_cells_table
+from scbasset_zoo.inputs.gene_counts import check_same_genes, write_gene_counts
 from scbasset_zoo.inputs.genome import Genome
 from scbasset_zoo.inputs.intervals import overlapping, overlaps, refuse_overlaps
-from scbasset_zoo.inputs.matrix import open_matrix
+from scbasset_zoo.inputs.matrix import MatrixLike, open_matrices
 from scbasset_zoo.inputs.named_genome import genome_name
 from scbasset_zoo.inputs.peak_matrix import PeakMatrix
 from scbasset_zoo.inputs.peaks import check_order
 from scbasset_zoo.inputs.windows import window_starts
 from scbasset_zoo.options import accepts_earlier_names, checked_options, declares_options
 from scbasset_zoo.package.card import SPLITS
+from scbasset_zoo.runtime.hdf5_writing import new_hdf5
 from scbasset_zoo.training.cell_and_peak_filters import KEPT, KeptCells, filter_cells, filter_peaks, leave_out_emptied_cells
 from scbasset_zoo.training.dataset import (
     NO_CHROMOSOME,
@@ -41,6 +44,7 @@ from scbasset_zoo.training.dataset import (
 from scbasset_zoo.training.label_matrix import write_open_cells
 from scbasset_zoo.training.prepare_options import PrepareKeywords, PrepareOptions
 from scbasset_zoo.training.prepared_files import FILES
+from scbasset_zoo.training.prepared_sources import described_sources
 from scbasset_zoo.training.prepared_tables import normal_cells, normal_peaks, write_cells, write_peaks
 from scbasset_zoo.training.splits import assign_splits, read_split_column
 from scbasset_zoo.training.window_file import write_windows
@@ -51,11 +55,13 @@ from scbasset_zoo.wording import option
 @declares_options(PrepareOptions)
 @accepts_earlier_names({"fasta": "genome"})
 def prepare(
-    matrix: ad.AnnData | str | os.PathLike[str],
+    matrix: MatrixLike | Sequence[MatrixLike] | Mapping[str, MatrixLike],
     *,
     genome: str | os.PathLike[str],
     assembly: str | None = None,
     out: str | os.PathLike[str],
+    cells_table: str | os.PathLike[str] | pd.DataFrame | None = None,
+    rna_out: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
     quiet: bool = False,
     **options: Unpack[PrepareKeywords],
@@ -67,8 +73,9 @@ def prepare(
 
     Parameters
     ----------
-    matrix : AnnData or path
-        Cells x peaks, see :func:`scbasset_zoo.inputs.matrix.open_matrix`. Values above zero are open.
+    matrix : AnnData, MuData or path; or several of them, as a list with `samples`, or by sample, ``{"a": matrix}``
+        Cells x peaks, see :func:`scbasset_zoo.inputs.matrix.open_matrix`. Values above zero are open. Several matrices must have
+        the same peaks, see :func:`scbasset_zoo.inputs.joint_matrix.join_matrices`.
     genome : path
         The genome: a FASTA (plain, gzip or bgzip), a .2bit file, or the name of an assembly, such as "hg38", to download it once.
     assembly : str, optional
@@ -76,8 +83,13 @@ def prepare(
         is given by its name, or is recognised by the lengths of its chromosomes.
     out : path
         The folder to make.
+    cells_table : path or DataFrame, optional
+        Columns for the cells, by barcode: .csv, .tsv, .txt (plain or .gz), .parquet or .h5ad; see
+        :func:`scbasset_zoo.inputs.cells_table.join_cells_table`.
+    rna_out : path, optional
+        An .h5ad to write: counts of the genes in the kept cells, from a multiome matrix.
     overwrite : bool
-        Replace an earlier prepared peak set at `out`.
+        Replace an earlier prepared peak set at `out`, and an earlier file at `rna_out`.
     quiet : bool
         Show no progress.
     **options
@@ -90,26 +102,57 @@ def prepare(
     Raises
     ------
     InputError
-        An input or option cannot be used, or no peak is kept; nothing is left at `out`.
+        An input or option cannot be used, or no peak is kept; nothing is left at `out` and `rna_out`.
     """
+    matrices, options = _listed(matrix, options)
     settings = checked_options("prepare", PrepareOptions, options)
     out = Path(out)
-    inputs = [matrix, genome, *settings.blacklist]
-    with destination(out, overwrite=overwrite, replaceable=files_of_prepared, inputs=inputs):
+    inputs = [*(getattr(each, "filename", None) or each for each in matrices), genome, cells_table, *settings.blacklist]
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(destination(out, overwrite=overwrite, replaceable=files_of_prepared, inputs=inputs))
+        if rna_out is not None:
+            _check_rna_out(Path(rna_out), out)
+            stack.enter_context(destination(rna_out, overwrite=overwrite, inputs=inputs))
         assembly = chosen_assembly(genome_name(genome), assembly)
         reference = Genome(genome)
         if assembly is None:
             assembly = recognised_assembly(reference.path, reference.chromosome_sizes)
         check_assembly(genome, reference.chromosome_sizes, assembly, force=settings.force)
-        source = open_matrix(matrix)
-        return _Preparation(source, reference.with_names_of(assembly), assembly, settings, quiet).write(out, overwrite=overwrite)
+        source = open_matrices(matrices, settings.samples, modality=settings.modality, layer=settings.layer)
+        if rna_out is not None:
+            check_same_genes([part.gene_counts() for part in source.parts or (source,)])
+        if cells_table is not None:
+            source = join_cells_table(source, cells_table)
+        genome_of_assembly = reference.with_names_of(assembly)
+        steps = _Preparation(source, genome_of_assembly, assembly, settings, quiet, cells_table)
+        return steps.write(out, rna_out, overwrite=overwrite)
+
+
+def _listed(matrix: Any, options: PrepareKeywords) -> tuple[list[MatrixLike], PrepareKeywords]:
+    """Return the matrices as a list, and the options with the names of their samples."""
+    if isinstance(matrix, Mapping):
+        if options.get("samples"):
+            raise InputError(f"{option('samples')} is given twice: leave it out, since the matrices are given by sample.")
+        return list(matrix.values()), options | {"samples": list(matrix)}
+    return list(matrix) if isinstance(matrix, list | tuple) else [matrix], options
+
+
+def _check_rna_out(rna_out: Path, out: Path) -> None:
+    """Raise InputError unless the file of the genes can stand beside the folder of the prepared peaks."""
+    if rna_out.suffix != ".h5ad":
+        raise InputError(f"{option('rna_out')} must be an .h5ad file; found {rna_out}.")
+    if Path(os.path.abspath(rna_out)).is_relative_to(os.path.abspath(out)):
+        raise InputError(f"{option('rna_out')}: {rna_out} is in {out}, which holds the prepared peaks alone. Choose another place.")
 
 
 class _Preparation:
     """The steps from an open matrix and genome to the files of a prepared peak set."""
 
-    def __init__(self, source: PeakMatrix, genome: Genome, assembly: str, options: PrepareOptions, quiet: bool):
+    def __init__(
+        self, source: PeakMatrix, genome: Genome, assembly: str, options: PrepareOptions, quiet: bool, cells_table: object
+    ):
         self.source, self.genome, self.assembly, self.quiet = source, genome, assembly, quiet
+        self.cells_table = cells_table
         self.options = options = _with_names_of_peaks(options, source, genome)
         self.given_split = (
             read_split_column(source.peaks, options.split_column, source.where) if options.split_column is not None else None
@@ -127,13 +170,16 @@ class _Preparation:
                 source.peaks, source.where, "Make peaks without overlaps with `scbasset-zoo merge-peaks`, and count them again."
             )
 
-    def write(self, out: Path, *, overwrite: bool) -> PreparedPeaks:
-        """Run the steps, and return the prepared peak set at `out`."""
+    def write(self, out: Path, rna_out: str | os.PathLike[str] | None, *, overwrite: bool) -> PreparedPeaks:
+        """Run the steps, and return the prepared peak set at `out`; write the counts of the genes to `rna_out`."""
         source, options, quiet = self.source, self.options, self.quiet
         cells = filter_cells(source, options.min_peaks_per_cell, quiet=quiet)
         reason = filter_peaks(source, cells, self.genome.sizes_by_name, options.min_cell_fraction, self.is_blacklisted)
         starts = window_starts(source.peaks, options.length)
-        with new_folder(out, overwrite=overwrite) as folder:
+        with (
+            contextlib.nullcontext() if rna_out is None else new_file(rna_out, overwrite=overwrite) as rna_file,
+            new_folder(out, overwrite=overwrite) as folder,
+        ):
             n_fraction = self._cut_windows(folder, starts, reason)
             kept = self.order[reason[self.order] == KEPT]
             left_out_peaks = self._left_out_peaks(reason)
@@ -152,6 +198,8 @@ class _Preparation:
                 n_open_cells=cells.n_open_cells[kept],
                 split=split,
             )
+            if rna_file is not None:
+                self._write_genes(rna_file, cells)
             manifest = self._manifest(folder, cells, left_out_peaks, split, n_open_peaks)
             manifest["overlapping_peaks"] = _overlapping_peaks(source.peaks.iloc[kept], split)
             (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
@@ -201,6 +249,13 @@ class _Preparation:
             quiet=self.quiet,
         )
 
+    def _write_genes(self, path: Path, cells: KeptCells) -> None:
+        """Write the counts of the genes in the kept cells."""
+        parts = self.source.parts or (self.source,)
+        kept = np.split(cells.mask, np.cumsum([part.n_cells for part in parts])[:-1])
+        with new_hdf5(path) as file:
+            write_gene_counts(file, [part.gene_counts() for part in parts], kept, self.cells.index)
+
     def _left_out_peaks(self, reason: NDArray[np.int64]) -> dict[str, dict[str, int]]:
         """Count the peaks that are left out, by reason and chromosome."""
         chrom = self.source.peaks["chrom"]
@@ -230,11 +285,8 @@ class _Preparation:
             "version": __version__,
             # Files are described by their contents, under "sources".
             "parameters": self.options.model_dump(exclude={"blacklist"}),
-            "sources": {
-                "matrix": _source(self.source),
-                "fasta": {"name": fasta.name, "bytes": fasta.stat().st_size},
-                **_blacklist(self.options.blacklist),
-            },
+            "sources": described_sources(self.source, fasta, self.cells_table, self.options.blacklist),
+            "matrices": [{"name": part.name, **part.origin} for part in self.source.parts or (self.source,)],
             "assembly": self.assembly,
             "chromosome_sizes": self.genome.chromosome_sizes,
             "chromosome_names": self.chromosome_names,
@@ -266,23 +318,3 @@ def _overlapping_peaks(peaks: pd.DataFrame, split: NDArray[np.object_]) -> dict[
     """Count the kept peaks that overlap another one, and those that overlap one of another split."""
     across = sum(overlaps(peaks[split == name], peaks[split != name]).sum() for name in SPLITS)
     return {"all": int(overlapping(peaks).sum()), "across_splits": int(across)}
-
-
-def _blacklist(paths: Sequence[Path]) -> dict[str, Any]:
-    """Describe the files of the blacklist, if there are any. A name that an earlier file has gets a number."""
-    files: dict[str, dict[str, Any]] = {}
-    for number, path in enumerate(paths, 1):
-        name = f"{path.name} ({number})" if path.name in files else path.name
-        files[name] = {"bytes": path.stat().st_size, "sha256": sha256(path)}
-    return {"blacklist": {"name": "blacklist", "files": files}} if files else {}
-
-
-def _source(source: PeakMatrix) -> dict[str, Any]:
-    """Describe the files of the matrix: sizes, and digests of those that are single files."""
-    files = {
-        path.name: {"bytes": path.stat().st_size, "sha256": sha256(path)}
-        if path.is_file()
-        else {"bytes": sum(file.stat().st_size for file in path.rglob("*") if file.is_file())}
-        for path in source.files
-    }
-    return {"name": Path(source.where).name, "files": files}

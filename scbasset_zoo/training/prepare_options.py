@@ -16,6 +16,15 @@ from scbasset_zoo.wording import option
 class PrepareOptions(Options):
     """Options of :func:`scbasset_zoo.prepare`; the manifest records them as its "parameters"."""
 
+    samples: Sequence[str] = Field(
+        (), validate_default=True,
+        description="A name for each matrix, such as a,b; needed for several matrices. Cells are then called sample#barcode, and "
+        "have the column sample.",
+    )  # fmt: skip
+    modality: str | None = Field(
+        None, description="Modality of a MuData that has the peaks. By default atac, or else the only one with intervals of peaks."
+    )
+    layer: str | None = Field(None, description="Layer of an AnnData or MuData with the counts, such as counts, in place of X.")
     length: int = Field(1344, ge=1, le=1_000_000, description="Length of the window around the centre of each peak, in bp.")
     flank: int = Field(
         8, ge=0, le=10_000, description="Sequence stored on each side of a window, for the random shifts of training, in bp."
@@ -70,12 +79,23 @@ class PrepareOptions(Options):
             raise ValueError("must be three percentages above zero that add up to 100, such as 90/5/5")
         return value
 
-    @field_validator("test_chroms", "validation_chroms", mode="before")
+    @field_validator("samples", "test_chroms", "validation_chroms", mode="before")
     @classmethod
     def _names_between_commas(cls, value: Any) -> Any:
         if isinstance(value, str):
             return split_names(value)
         return list(value) if isinstance(value, Iterable) else value
+
+    @field_validator("samples")
+    @classmethod
+    def _are_names_of_samples(cls, samples: Sequence[str]) -> Sequence[str]:
+        for sample in samples:
+            if not sample.strip() or "#" in sample or not sample.isprintable():
+                raise ValueError(f"must be names without # and control characters, which are not empty; found {sample!r}")
+        repeated = next((sample for sample in samples if list(samples).count(sample) > 1), None)
+        if repeated is not None:
+            raise ValueError(f"must be distinct; {repeated!r} is there more than once")
+        return samples
 
     @model_validator(mode="after")
     def _ways_to_split_agree(self) -> PrepareOptions:
@@ -93,6 +113,9 @@ class PrepareOptions(Options):
 class PrepareKeywords(TypedDict, total=False):
     """Options of `prepare` as keywords, for editors."""
 
+    samples: Sequence[str]
+    modality: str | None
+    layer: str | None
     length: int
     flank: int
     min_cell_fraction: float

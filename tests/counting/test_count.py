@@ -361,6 +361,27 @@ def test_bad_peaks_are_refused(tmp_path, cells, name):
         sz.count(write_fragments(tmp_path / "a.tsv.gz", random_fragments()), peaks=bed, cells=cells, quiet=True)
 
 
+def test_with_an_assembly_chromosomes_are_found_by_each_of_their_names(tmp_path, cells, capsys):
+    """UCSC, Ensembl, RefSeq and GenBank in fragments, peaks and genes give the same counts."""
+    names = {"UCSC": ("chr20", "chr21"), "Ensembl": ("20", "21"), "RefSeq": ("NC_000020.11", "NC_000021.9")}
+    results = []
+    for of_fragments, of_peaks in [("UCSC", "UCSC"), ("Ensembl", "UCSC"), ("UCSC", "RefSeq"), ("RefSeq", "Ensembl")]:
+        rename = dict(zip(("chr1", "chr2"), names[of_peaks], strict=True))
+        bed = write_bed(tmp_path / "peaks.bed", [(rename[chrom], start, end) for chrom, start, end in PEAKS])
+        path = write_fragments(tmp_path / "a.tsv.gz", random_fragments(chroms=names[of_fragments]))
+        gtf = write_text(tmp_path / "genes.gtf", GTF_LINE.format("chr20", "gene", 8_001, 9_000, "+", "g", "g"))
+        blacklist = write_bed(tmp_path / "blacklist.bed", [("chr21", 1, 10), ("chr20", 600, 601)])
+        options = {"assembly": "hg38", "gtf": gtf, "blacklist": [blacklist], "force": True, "quiet": True}
+        results.append(sz.count(path, peaks=bed, cells=cells, **options))
+        said = capsys.readouterr().err
+        assert ("chromosomes are found by their names in hg38" in said) == (of_fragments != of_peaks)
+        assert "2 of 6 peaks overlap the blacklist" in said
+        assert results[-1].var["chrom"].iloc[0] == rename["chr1"]
+        assert results[-1].obs["tss_enrichment"].max() > 0
+    assert all((result.X != results[0].X).nnz == 0 for result in results)
+    assert results[0].X.sum() > 100
+
+
 def test_overlapping_peaks_are_refused_as_asked(tmp_path, bed, cells, capsys):
     path = write_fragments(tmp_path / "a.tsv.gz", random_fragments())
     with pytest.raises(sz.InputError, match="2 of 6 peaks overlap another one.*merge-peaks"):

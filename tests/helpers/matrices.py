@@ -110,3 +110,8 @@ FORMATS = {
 
 def cut(whole, path):
     path.write_bytes(whole.read_bytes()[: whole.stat().st_size * 2 // 3])
+
+
+def entries_of(matrix):
+    """The (cell, peak) of all entries above zero of an opened matrix, sorted."""
+    return sorted((int(c), int(p)) for cell, peak in matrix.open_entries() for c, p in zip(cell, peak, strict=True))

@@ -9,7 +9,8 @@ from scipy import sparse
 
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.inputs.matrix import open_matrix
-from tests.helpers.matrices import VALUES, adata_of, h5ad, named_peaks, var_of
+from scbasset_zoo.wording import command_line
+from tests.helpers.matrices import VALUES, adata_of, entries_of, h5ad, named_peaks, var_of
 
 
 def test_anndata_of_several_feature_types_gives_its_peaks():
@@ -85,3 +86,69 @@ def test_a_feature_without_type_among_others_is_refused(dtype):
         open_matrix(adata)
     adata.var["feature_types"] = pd.Series([None] * 4, adata.var_names, dtype=dtype)
     assert open_matrix(adata).n_peaks == 4
+
+
+@pytest.mark.parametrize("kind", [np.asarray, sparse.csr_matrix, sparse.csc_matrix])
+@pytest.mark.parametrize("place", ["memory", "backed", "h5ad", "zarr"])
+def test_a_layer_is_read_in_place_of_x(tmp_path, kind, place):
+    adata = adata_of(kind(np.where(VALUES > 0, -1.5, np.nan)))
+    adata.layers["counts"] = kind(VALUES)
+    matrix = open_matrix(placed(adata, place, tmp_path), layer="counts")
+    assert entries_of(matrix) == [(cell, peak) for cell in range(3) for peak in range(4) if VALUES[cell, peak] > 0]
+    assert matrix.origin == {"layer": "counts"}
+
+
+@pytest.mark.parametrize("place", ["memory", "backed", "h5ad", "zarr"])
+def test_a_layer_that_is_not_there_is_refused_with_those_that_are(tmp_path, place):
+    adata = adata_of(VALUES)
+    with pytest.raises(InputError, match=r"layer: .* has no layer 'counts'\. It has none; without layer, X is read\."):
+        open_matrix(placed(adata, place, tmp_path), layer="counts")
+    adata.layers["raw_counts"], adata.layers["tfidf"] = VALUES, VALUES
+    message = r"no layer 'raw_count'\. It has the layers raw_counts, tfidf; without layer, X is read\. Did you mean 'raw_counts'\?"
+    with pytest.raises(InputError, match=message):
+        open_matrix(placed(adata, place, tmp_path), layer="raw_count")
+
+
+@pytest.mark.parametrize("place", ["memory", "backed", "h5ad", "zarr"])
+def test_values_that_are_no_counts_point_to_the_layer_of_counts(tmp_path, place):
+    adata = adata_of(VALUES - 1)
+    adata.layers["counts"] = VALUES
+    with pytest.raises(InputError, match=r"is -1.0; expected counts.*There is a layer of counts: read it with layer='counts'\."):
+        list(open_matrix(placed(adata, place, tmp_path)).open_entries())
+    with command_line(), pytest.raises(InputError, match=r"read it with --layer counts\."):
+        list(open_matrix(placed(adata, place, tmp_path)).open_entries())
+    adata.layers["other"] = VALUES - 2
+    with pytest.raises(InputError, match=r"is -2.0; expected counts"):
+        list(open_matrix(placed(adata, place, tmp_path), layer="other").open_entries())
+    del adata.layers["counts"]
+    with pytest.raises(InputError, match=r"There are the layers other: see layer\."):
+        list(open_matrix(placed(adata, place, tmp_path)).open_entries())
+
+
+@pytest.mark.parametrize("place", ["memory", "h5ad", "zarr"])
+def test_without_x_a_layer_can_be_read(tmp_path, place):
+    adata = adata_of(VALUES)
+    adata.layers["counts"] = VALUES
+    adata.X = None
+    with pytest.raises(InputError, match=r"has no X.*It has the layers counts: choose one with layer\."):
+        open_matrix(placed(adata, place, tmp_path))
+    assert len(entries_of(open_matrix(placed(adata, place, tmp_path), layer="counts"))) == 5
+
+
+def test_repeated_barcodes_of_samples_are_refused_with_what_to_do():
+    adata = adata_of(VALUES)
+    adata.obs_names = ["A-1", "B-1", "A-1"]
+    with pytest.raises(InputError, match=r"distinct: call adata.obs_names_make_unique\(\)"):
+        open_matrix(adata)
+    # As SnapATAC2 makes the matrix of an AnnDataSet.
+    adata.obs["sample"] = ["s1", "s1", "s2"]
+    with pytest.raises(InputError, match=r"put the sample before each barcode, adata.obs_names = adata.obs\['sample'\]"):
+        open_matrix(adata)
+
+
+def placed(adata, place, folder):
+    """The AnnData in memory, backed, or as a path."""
+    path = folder / f"m.{'zarr' if place == 'zarr' else 'h5ad'}"
+    if place != "memory":
+        adata.write_zarr(path) if place == "zarr" else adata.write_h5ad(path)
+    return adata if place == "memory" else ad.read_h5ad(path, backed="r") if place == "backed" else path

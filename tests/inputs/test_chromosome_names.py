@@ -69,6 +69,8 @@ def test_a_name_that_the_genome_has_itself_stays():
         (["I", "IV", "MtDNA"], "Ensembl"),
         (["CM000663.2", "KI270706.1", "AE014134.6"], "GenBank"),
         (["NC_000001.11", "NT_187361.1", "NW_009646194.1"], "RefSeq"),
+        (["1", "X", "KI270706.1", "GL000220.1", "KI270707.1"], "Ensembl"),
+        (["chr1", "chr2", "KI270706.1", "GL000220.1", "KI270707.1"], "UCSC"),
         (["contig1", "contig2"], ""),
         (["chr1", "1"], ""),
         ([], ""),

@@ -7,7 +7,6 @@ import anndata as ad
 import h5py
 import numpy as np
 import pytest
-import zarr
 from scipy import sparse
 
 from scbasset_zoo.errors import InputError
@@ -93,14 +92,6 @@ def test_a_value_that_is_no_count_is_refused_in_every_format(name, value, tmp_pa
         list(open_matrix(FORMATS[name](tmp_path, values)).open_entries())
 
 
-def test_mudata_is_named_with_its_modalities(tmp_path):
-    with h5py.File(tmp_path / "m.h5mu", "w") as file:
-        for name in ("obs", "var", "mod/atac", "mod/rna"):
-            file.create_group(name)
-    with pytest.raises(InputError, match=r"is a MuData with the modalities atac, rna.*mod\['atac'\]"):
-        open_matrix(tmp_path / "m.h5mu")
-
-
 def test_an_hdf5_file_that_another_program_writes_is_no_damage(tmp_path):
     path = h5ad("csr")(tmp_path, VALUES)
     code = "import sys, h5py; file = h5py.File(sys.argv[1], 'r+'); print('open', flush=True); sys.stdin.read()"
@@ -110,14 +101,6 @@ def test_an_hdf5_file_that_another_program_writes_is_no_damage(tmp_path):
         with pytest.raises(InputError, match="Another program has it open for writing"):
             open_matrix(path)
         writer.stdin.close()
-
-
-def test_a_zarr_store_of_mudata_is_named_with_its_modalities(tmp_path):
-    store = zarr.open_group(tmp_path / "m.zarr", mode="w")
-    for name in ("obs", "var", "mod/atac", "mod/rna"):
-        store.create_group(name)
-    with pytest.raises(InputError, match=r"is a MuData with the modalities atac, rna.*read_zarr.*mod\['atac'\]"):
-        open_matrix(tmp_path / "m.zarr")
 
 
 @pytest.mark.parametrize("values", [VALUES.astype(complex), VALUES.astype(str), sparse.csr_matrix(VALUES.astype(complex))])

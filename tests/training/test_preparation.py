@@ -414,7 +414,7 @@ def test_columns_that_parquet_cannot_hold_are_kept_as_text_or_refused_by_name(to
     adata.obs = pd.concat([adata.obs, adata.obs[["phase"]]], axis=1)
     with pytest.raises(InputError, match="obs has two columns called 'phase'"):
         toy(adata, overwrite=True)
-    with pytest.raises(InputError, match="must be a path or an AnnData; found NoneType"):
+    with pytest.raises(InputError, match="must be a path, an AnnData or a MuData; found NoneType"):
         toy(None, overwrite=True)
 
 
@@ -552,6 +552,9 @@ def test_fasta_is_now_called_genome(toy_fasta, toy_matrix, tmp_path, capsys):
 def test_manifest_records_the_options_that_were_used(toy, toy_matrix):
     parameters = toy(toy_matrix(), test_chroms="chr3, chr2", split="80/10/10", seed=3).manifest["parameters"]
     assert parameters == {
+        "samples": [],
+        "modality": None,
+        "layer": None,
         "length": LENGTH,
         "flank": FLANK,
         "min_cell_fraction": 0.0,
