@@ -1,4 +1,6 @@
 from . import kipoi as kipoi
+from .counting.count import count as count
+from .counting.merged_peaks import merge_peaks as merge_peaks
 from .errors import InputError as InputError
 from .errors import PackageError as PackageError
 from .errors import PluginError as PluginError
@@ -10,6 +12,8 @@ from .extend.embedding import EmbeddingMetric as EmbeddingMetric
 from .extend.embedding import IntegrationMethod as IntegrationMethod
 from .extend.hookspecs import hookimpl as hookimpl
 from .extend.importer import Importer as Importer
+from .inputs.genome_check import GenomeCheck as GenomeCheck
+from .inputs.genome_check import check_genome as check_genome
 from .running.descriptions import analyses as analyses
 from .running.descriptions import describe_analyses as describe_analyses
 from .running.embedding_scores import compare_with_chance as compare_with_chance

@@ -7,11 +7,11 @@ import inspect
 import numbers
 import os
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, ParamSpec, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, ValidationInfo, field_validator
 
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.progress import say
@@ -25,6 +25,9 @@ M = TypeVar("M", bound=BaseModel)
 F = TypeVar("F", bound=Callable[..., Any])
 P = ParamSpec("P")
 T = TypeVar("T")
+
+# The type of a field that takes one path or several.
+Paths = Annotated[Sequence[Path], BeforeValidator(lambda value: [value] if isinstance(value, str | os.PathLike) else value)]
 
 
 class Options(BaseModel):

@@ -1,5 +1,6 @@
 """A file that cannot grow ends a command with one message, an exit code of 1, and nothing half-written."""
 
+import gzip
 import os
 import subprocess
 import sys
@@ -90,3 +91,15 @@ def test_prepare_train_and_export(toy_matrix, toy_fasta, tmp_path):
     assert ran.returncode == 1
     assert "Traceback" not in ran.stderr
     assert "could not be written, and the incomplete result was removed" in ran.stderr
+
+
+def test_unpacking_a_genome(tmp_path, monkeypatch):
+    monkeypatch.setenv("SCBASSET_ZOO_CACHE", str(tmp_path / "cache"))
+    path = tmp_path / "a.fa.gz"
+    path.write_bytes(gzip.compress(b">a\n" + b"ACGT\n" * 10 * LIMIT))
+    ran = run(tmp_path, "genome", "check", path)
+    assert ran.returncode == 1, ran.stderr[-2000:]
+    (message,) = [line for line in ran.stderr.splitlines() if line.startswith("error: ")]
+    assert "The largest size of a file is reached" in message
+    assert "Set SCBASSET_ZOO_CACHE to a folder on a disk with space" in message
+    assert not list((tmp_path / "cache" / "genomes" / "unpacked").iterdir())

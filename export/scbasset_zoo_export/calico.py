@@ -40,7 +40,7 @@ class CalicoOptions(Options):
     batches: Path | None = Field(None, description="Table of cells x batches, 0 or 1, for a batch-corrected model.")
     assembly: str | None = Field(None, description="Assembly of the genome that the model was fitted to, such as hg19.")
     peaks: Path | None = Field(None, description="BED file of the training peaks, from which the gauge is computed.")
-    genome: Path | None = Field(None, description="FASTA of the assembly, plain or bgzip, for the peaks.")
+    genome: Path | None = Field(None, description="Genome of the assembly, for the peaks: FASTA, .2bit, or a name such as hg38.")
 
 
 class Calico(Importer):

@@ -13,7 +13,7 @@ from scbasset_zoo.errors import InputError
 
 def add_gauge(
     model: Annotated[str, typer.Argument(help="Folder of a model package, or the name of a model, which needs --out.")],
-    genome: Annotated[Path, typer.Option(help="FASTA of the model's assembly, plain or bgzip.")],
+    genome: Annotated[Path, typer.Option(help="Genome of the model's assembly: FASTA, .2bit, or a name such as hg38.")],
     peaks: Annotated[Path | None, typer.Option(help="BED file of the training peaks, if the package does not list them.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the new package. Without it, the package is replaced.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a package that is in OUT.")] = False,

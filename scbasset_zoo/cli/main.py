@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 # Modules of this folder. A module whose command has the name of a Python keyword or built-in ends with an underscore.
 COMMANDS = (
     "simulate",
+    "genome",
+    "merge_peaks",
+    "count",
     "prepare",
     "train",
     "export",

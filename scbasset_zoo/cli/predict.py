@@ -18,7 +18,9 @@ def predict(
     model: Annotated[str, typer.Argument(help="Name, folder or URL of a model.")],
     out: Annotated[Path, typer.Option(help="File to write: .h5ad, .zarr or .parquet.")],
     peaks: Annotated[Path | None, typer.Option(help="Peaks to predict: BED, or .h5ad or .zarr with peaks in .var.")] = None,
-    genome: Annotated[Path | None, typer.Option(help="FASTA of the model's assembly, plain or bgzip. Peaks need it.")] = None,
+    genome: Annotated[
+        Path | None, typer.Option(help="Genome of the model's assembly: FASTA, .2bit, or a name such as hg38. Peaks need it.")
+    ] = None,
     sequences: Annotated[
         Path | None, typer.Option(help="FASTA of sequences to predict instead of peaks, each of the model's length.")
     ] = None,
@@ -39,7 +41,9 @@ def predict(
     if sequences is not None and genome is not None:
         raise InputError("--sequences takes no --genome: the sequences are predicted as they are.")
     if peaks is not None and genome is None:
-        raise InputError("--peaks needs the FASTA of the model's assembly: add --genome FASTA.")
+        raise InputError(
+            "--peaks needs the genome of the model's assembly: add --genome, a FASTA or .2bit file or a name such as hg38."
+        )
     check_destination(out, overwrite=overwrite, inputs=[model, peaks or sequences, genome])
     opened = open_model(model, device)
     windows = peaks if sequences is None else fasta_windows(sequences, opened.sequence_length)

@@ -24,11 +24,17 @@ def prepare(
             "Several with --samples.",
         ),
     ],
-    assembly: Annotated[
-        str, typer.Option(help="Name of the assembly, such as hg19. Chromosome lengths of common assemblies are checked.")
-    ],
     out: Annotated[Path, typer.Option(help="Folder to make.")],
-    genome: Annotated[Path | None, typer.Option(help="FASTA of the genome, plain or bgzip. [required]")] = None,
+    genome: Annotated[
+        Path | None, typer.Option(help="The genome: FASTA, .2bit, or a name such as hg38 to download it once. [required]")
+    ] = None,
+    assembly: Annotated[
+        str | None,
+        typer.Option(
+            help="Name of the assembly, such as hg19. Chromosome lengths of common assemblies are checked. Not needed for a genome "
+            "that is given by its name, or recognised by these lengths."
+        ),
+    ] = None,
     cells_table: Annotated[
         Path | None,
         typer.Option(help="Columns for the cells, by barcode: .csv, .tsv, .txt (plain or .gz), .parquet, or an .h5ad's .obs."),
@@ -43,7 +49,7 @@ def prepare(
     import scbasset_zoo as sz
 
     if genome is None:
-        raise InputError("--genome must be given: the FASTA of the genome.")
+        raise InputError("--genome must be given: a FASTA or .2bit file, or the name of an assembly such as hg38.")
     options |= {"cells_table": cells_table, "rna_out": rna_out}
     prepared = sz.prepare(matrix, genome=genome, assembly=assembly, out=out, overwrite=overwrite, **options)
     answer(prepared.summary())

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from scbasset_zoo.errors import InputError, PackageError
+from scbasset_zoo.inputs.chromosome_names import convention_of
 from scbasset_zoo.inputs.text_files import open_text
 from scbasset_zoo.package import plain_yaml
 from scbasset_zoo.package.card import Card
@@ -97,9 +98,10 @@ def default_card_fields(name: str, author: str) -> dict[str, Any]:
 
 
 def chromosome_naming(chromosomes: Iterable[str]) -> str:
-    """Return how chromosomes are named: "ucsc" (chr1), "ensembl" (1), or "other" for a mixture or none."""
-    has_prefix = {name.startswith("chr") for name in chromosomes}
-    if len(has_prefix) != 1:
+    """Return how chromosomes are named: "ucsc" (chr1), "ensembl" (1), or "other" for a mixture, none, or names as RefSeq's."""
+    names = list(chromosomes)
+    has_prefix = {name.startswith("chr") for name in names}
+    if len(has_prefix) != 1 or convention_of(names) in ("RefSeq", "GenBank"):
         return "other"
     return "ucsc" if has_prefix.pop() else "ensembl"
 

@@ -14,23 +14,24 @@ import pyfaidx
 from numpy.typing import NDArray
 
 from scbasset_zoo.errors import InputError
+from scbasset_zoo.inputs.file_kinds import START, kind_of
 from scbasset_zoo.progress import say
 
 # More bytes than a file can have; larger numbers are damage.
 _MOST = 1 << 60
 
 
-def is_bgzip(path: Path) -> bool:
-    """Return whether a FASTA is bgzip, by its first bytes.
+def compression_of(path: Path) -> str:
+    """Return how a FASTA is compressed, by its first bytes: "bgzip", "gzip", or "" if it is plain.
 
     Raises
     ------
     InputError
-        The file is missing or empty, is not a FASTA, is gzip but not bgzip, or its name does not match its compression.
+        The file is missing or empty, is not a FASTA, or its name does not match its compression.
     """
     try:
         with path.open("rb") as file:
-            head = file.read(18)
+            head = file.read(START)
     except FileNotFoundError as error:
         raise InputError(f"There is no FASTA file {path}.") from error
     except OSError as error:
@@ -38,26 +39,30 @@ def is_bgzip(path: Path) -> bool:
     named_gz = path.name.lower().endswith((".gz", ".bgz"))
     if head[:2] == b"\x1f\x8b":
         # BGZF (SAM specification, 4.1): a gzip member with an extra field whose subfield is BC.
-        if not (head[3] & 4 and head[12:14] == b"BC"):
-            raise InputError(
-                f"{path} is gzip but not bgzip, so it cannot be read by coordinates. Compress it with bgzip: "
-                f"`gunzip {path.name} && bgzip {path.name.removesuffix('.gz')}`."
-            )
+        if len(head) < 18 or not (head[3] & 4 and head[12:14] == b"BC"):
+            return "gzip"
         if not named_gz:
             raise InputError(f"{path} is bgzip, but its name does not end in .gz. Rename it to {path.name}.gz.")
-        return True
-    if not head:
-        raise InputError(f"The FASTA {path} is empty.")
-    if head[:1] not in (b">", b";", b"\n", b"\r"):
-        raise InputError(f"{path} is not a FASTA file: it must begin with '>' (plain or bgzip).")
+        return "bgzip"
+    require_fasta(path, head)
     if named_gz:
         raise InputError(f"{path} is plain text, but its name says gzip. Rename it, or compress it with `bgzip`.")
-    return False
+    return ""
+
+
+def require_fasta(path: Path, start: bytes) -> None:
+    """Raise InputError unless a file begins, unpacked, as a FASTA does."""
+    if not start:
+        raise InputError(f"The FASTA {path} is empty.")
+    if start[:1] not in (b">", b";", b"\n", b"\r"):
+        kind = kind_of(start[:START])
+        other = f"{path} is not a FASTA file: it must begin with '>' (plain, gzip or bgzip). A .2bit file is read too."
+        raise InputError(f"{path} is {kind}" if kind else other)
 
 
 def read_index(
     path: Path, compressed: bool
-) -> tuple[dict[str, pyfaidx.IndexRecord], tuple[NDArray[np.int64], NDArray[np.int64]] | None]:
+) -> tuple[dict[str, pyfaidx.IndexRecord], tuple[NDArray[np.int64], NDArray[np.int64]] | None, bool]:
     """Read the index of a FASTA. Make it first if it is missing or older than the FASTA.
 
     An older index that cannot be replaced is read all the same, with a line that says so.
@@ -75,6 +80,8 @@ def read_index(
         Place of each chromosome in the uncompressed file.
     blocks : tuple of two int64 arrays, or None
         Of a bgzip FASTA: where each block starts in the uncompressed file and in the compressed file.
+    was_made : bool
+        Whether the index was made now.
 
     Raises
     ------
@@ -84,9 +91,11 @@ def read_index(
     fai, gzi = path.with_name(f"{path.name}.fai"), path.with_name(f"{path.name}.gzi")
     fasta_time = path.stat().st_mtime
     files = [fai, gzi][: 1 + compressed]
+    was_made = False
     if any(not file.exists() or file.stat().st_mtime < fasta_time for file in files):
         try:
             build_index(path)
+            was_made = True
         except IndexNotWritten:
             if not all(file.exists() for file in files):
                 raise
@@ -103,9 +112,9 @@ def read_index(
         _refuse_repeated_name(path, error)
         raise InputError(f"The index of {path} is damaged ({error}). Delete {fai.name} and {gzi.name}.") from error
     if blocks is None:
-        return records, None
+        return records, None, was_made
     starts, positions = np.array(blocks, dtype=np.int64).reshape(-1, 2).T
-    return records, (starts, positions)
+    return records, (starts, positions), was_made
 
 
 class IndexNotWritten(InputError):

@@ -31,7 +31,11 @@ _KINDS: tuple[tuple[bytes, str, str], ...] = (
     (rb"TBI\x01|CSI\x01|BAI\x01", "the index of a file (.tbi, .csi or .bai)", "Give the file that it belongs to"),
     (rb"\x87\x89\xf2\xeb|\xeb\xf2\x89\x87", "a bigBed file", "Write a BED: `bigBedToBed IN.bb OUT.bed`"),
     (rb"\x88\x8f\xfc\x26|\x26\xfc\x8f\x88", "a bigWig file", "Give intervals, not a signal"),
-    (rb"\x43\x27\x41\x1a|\x1a\x41\x27\x43", "a 2bit file", "Write a FASTA: `twoBitToFa IN.2bit OUT.fa`"),
+    (
+        rb"\x43\x27\x41\x1a|\x1a\x41\x27\x43",
+        "a .2bit file, which is read as a genome only",
+        "For a FASTA: `twoBitToFa IN.2bit OUT.fa`",
+    ),
     (rb"\x1f\x8b", "compressed by gzip twice", "Unpack it once"),
     (rb"BZh[1-9]1AY&SY", "compressed by bzip2", "Unpack it: `bunzip2 FILE`"),
     (rb"\xfd7zXZ\x00", "compressed by xz", "Unpack it: `unxz FILE`"),

@@ -1,76 +1,108 @@
-"""Read the sequence of a genome by coordinates, from a plain or bgzip FASTA."""
+"""Read the sequence of a genome by coordinates, whatever the format of its file and the names of its chromosomes."""
 
 from __future__ import annotations
 
-import gzip
+import copy
 import os
-import re
-import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import pyfaidx
 from numpy.typing import ArrayLike, NDArray
 
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.files import checked_path
 from scbasset_zoo.inputs.assemblies import naming_hint, some_names
-from scbasset_zoo.inputs.dna import Codes, N, encode
-from scbasset_zoo.inputs.fasta_index import build_index, is_bgzip, read_index
+from scbasset_zoo.inputs.chromosome_names import names_in_genome, naming_line
+from scbasset_zoo.inputs.dna import Codes, N
+from scbasset_zoo.inputs.fasta_file import FastaFile
+from scbasset_zoo.inputs.named_genome import genome_name, named_genome
+from scbasset_zoo.inputs.sequence_file import SequenceFile
+from scbasset_zoo.inputs.twobit_file import TwoBitFile, is_twobit
 from scbasset_zoo.progress import say
-
-# pyfaidx makes the index but does not read the sequence: it takes 17 s for chr20 of a bgzip FASTA, whole blocks take 3 s.
 
 # Windows less than GAP (bp) apart are read together, but not more than STRETCH (bp) at once.
 GAP = 1 << 16
 STRETCH = 1 << 22
-_SCAN_BYTES = 1 << 23
-_MAX_TITLE = 1 << 20
-_REWRAP = "Give all its lines one length: `seqkit seq --line-width 60 IN.fa > OUT.fa`."
 
 
 class Genome:
-    """A FASTA file (plain or bgzip) that is read by coordinates.
+    """A genome that is read by coordinates: a FASTA (plain, bgzip or gzip) or a .2bit file.
 
-    The index (`.fai`, and `.gzi` for bgzip) is written beside the file if it is missing, older than the file, or does not fit it.
-    It only says where to look: titles, line lengths and the end of the file are compared with it at opening, and each chromosome is
-    read through once before its first use. Every read opens the file again, so many threads can share a Genome, and a Genome can
-    be pickled.
+    Every read opens the file again, so many threads can share a Genome, and a Genome can be pickled. A gzip FASTA is unpacked once
+    into the user's cache. The index of a FASTA is written beside it.
 
     Parameters
     ----------
     path : str or Path
-        The FASTA. The index of a symbolic link is written beside the link.
+        The file, or the name of an assembly, such as hg38, which is downloaded once from UCSC into the user's cache. The index of a
+        symbolic link is written beside the link.
 
     Attributes
     ----------
+    path : Path
+        The file.
+    name : str or None
+        UCSC's name of the assembly, if the genome was given by its name.
     chromosome_sizes : dict of str to int
-        Length of each chromosome in bp, in the file's order.
+        Length of each chromosome in bp, in the file's order and with the file's names.
+    other_names : dict of str to str
+        The file's name of a chromosome by each other name that is read too, see :meth:`with_names_of`.
 
     Raises
     ------
+    SourceError
+        A genome that is given by its name cannot be downloaded.
     InputError
-        The file is missing, empty, not a FASTA, or gzip but not bgzip; two chromosomes have the same name; the index is
-        missing and cannot be written; or the lines of a chromosome differ in length.
+        The file is missing, empty, damaged or of another kind; two chromosomes have the same name; the index of a FASTA is missing
+        and cannot be written; or the lines of a chromosome differ in length.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = checked_path(path)
-        compressed = is_bgzip(self.path)
-        self._version = _version(self.path)
-        self._records, self._blocks = read_index(self.path, compressed)
-        if problem := self._index_problem():
-            say(f"the index of {self.path.name} does not fit it: {problem}")
-            build_index(self.path)
-            self._records, self._blocks = read_index(self.path, compressed)
-            if problem := self._index_problem():
-                raise InputError(f"{self.path} cannot be read by coordinates: {problem}. {_REWRAP}")
-        self._checked: set[str] = set()
-        self.chromosome_sizes: dict[str, int] = {name: record.rlen for name, record in self._records.items()}
+        self.name = genome_name(path)
+        self.path = checked_path(path) if self.name is None else named_genome(self.name)
+        self.file = _opened(self.path)
+        self.chromosome_sizes = self.file.chromosome_sizes
+        self.other_names: dict[str, str] = {}
 
     def __repr__(self) -> str:
         return f"Genome({str(self.path)!r}, {len(self.chromosome_sizes):,} chromosomes)"
+
+    @property
+    def sizes_by_name(self) -> dict[str, int]:
+        """Length of each chromosome in bp, by each of its names: the file's, and those of `other_names`."""
+        return self.chromosome_sizes | {name: self.chromosome_sizes[own] for name, own in self.other_names.items()}
+
+    def with_names_of(self, assembly: str, sizes: Mapping[str, int] | None = None) -> Genome:
+        """Return the same genome, which also knows its chromosomes by their other names: 1, CM000663.2 or NC_000001.11 for chr1.
+
+        A chromosome has other names only if its length is the one that is known for the assembly.
+
+        Parameters
+        ----------
+        assembly : str
+            The genome's assembly, for example "hg38".
+        sizes : mapping of str to int, optional
+            Further lengths of the assembly's chromosomes in bp, such as those of a model's card.
+        """
+        genome = copy.copy(self)
+        genome.other_names = names_in_genome(self.chromosome_sizes, assembly, sizes)
+        return genome
+
+    def renamed(self, chroms: Iterable[str]) -> dict[str, str]:
+        """Return the file's name of those chromosomes that have another name here than in the file."""
+        return {chrom: self.other_names[chrom] for chrom in dict.fromkeys(chroms) if chrom in self.other_names}
+
+    def same_as(self, chroms: Iterable[str], others: Iterable[str]) -> dict[str, str]:
+        """Return for each of some chromosomes the name of the same chromosome among `others`; those that have none are left out."""
+        own = {self.other_names.get(other, other): other for other in others}
+        return {chrom: own[name] for chrom in chroms if (name := self.other_names.get(chrom, chrom)) in own}
+
+    def say_renamed(self, chroms: Iterable[str], what: str = "peaks") -> dict[str, str]:
+        """Return :meth:`renamed`, and say in one line which chromosomes `what` names otherwise than the file."""
+        if renamed := self.renamed(chroms):
+            say(naming_line(renamed, what, self.path.name))
+        return renamed
 
     def codes(self, chrom: str, start: int, end: int) -> Codes:
         """Return the codes of `chrom` from `start` to `end` (0-based, half-open); N outside the chromosome.
@@ -82,14 +114,14 @@ class Genome:
         Raises
         ------
         InputError
-            The FASTA has no such chromosome, it changed since it was opened, or the lines of the chromosome differ in length.
+            The file has no such chromosome, it changed since it was opened, or the lines of the chromosome differ in length.
         """
         self.require([chrom])
-        self._require_regular_lines(chrom)
         codes = np.full(max(end - start, 0), N, dtype=np.int8)
+        chrom = self.other_names.get(chrom, chrom)
         first, last = max(start, 0), min(end, self.chromosome_sizes[chrom])
         if first < last:
-            codes[first - start : last - start] = self._read_codes(chrom, first, last)
+            codes[first - start : last - start] = self.file.read(chrom, first, last)
         return codes
 
     def windows(self, chroms: Sequence[str] | NDArray[np.object_], starts: ArrayLike, length: int) -> Codes:
@@ -130,91 +162,19 @@ class Genome:
         return windows
 
     def require(self, chroms: Iterable[str]) -> None:
-        """Raise InputError unless the FASTA has all of these chromosomes."""
-        missing = [chrom for chrom in dict.fromkeys(chroms) if chrom not in self.chromosome_sizes]
+        """Raise InputError unless the genome has all of these chromosomes."""
+        missing = [c for c in dict.fromkeys(chroms) if c not in self.chromosome_sizes and c not in self.other_names]
         if missing:
             raise InputError(
                 f"{self.path} has no chromosome {some_names(missing)}; it has {some_names(self.chromosome_sizes)}."
                 + naming_hint(missing, self.chromosome_sizes)
             )
 
-    def _index_problem(self) -> str | None:
-        """Return where the index differs from the file, or None: titles, places of the chromosomes, and the end of the file."""
-        end, is_base = 0, True
-        for name, record in sorted(self._records.items(), key=lambda item: item[1].offset):
-            if record.rlen < 0 or record.offset <= end or (record.rlen and not 1 <= record.lenc <= record.lenb):
-                return f"the place of {name} is impossible"
-            title_pattern = rb"[\r\n]*>[ \t]*" + re.escape(name.encode()) + rb"(?:[ \t\v\f][^\r\n]*)?\r?\n"
-            try:
-                fits = record.offset - end <= _MAX_TITLE and re.fullmatch(title_pattern, self._bytes(end, record.offset))
-            except InputError:
-                return "the blocks of the .gzi are not those of the file"
-            if not is_base or not fits:
-                return f"the title of {name} is not where the index says"
-            end = record.offset + _bytes_before(record, record.rlen)
-            # An empty chromosome has no last base.
-            is_base = not record.rlen or bool(self._bytes(end - 1, end).strip())
-        if not is_base:
-            return "the file ends before the last chromosome of the index"
-        if not end or self._bytes(end, end + _MAX_TITLE).strip(b"\r\n"):
-            return "the file goes on after the last chromosome of the index"
-        return None
 
-    def _require_regular_lines(self, chrom: str) -> None:
-        """Raise InputError unless the lines of a chromosome have the lengths that the index says; checked once."""
-        if chrom in self._checked:
-            return
-        record = self._records[chrom]
-        end = record.offset + _bytes_before(record, record.rlen)
-        for first in range(record.offset, end, _SCAN_BYTES):
-            last = min(first + _SCAN_BYTES, end)
-            raw = np.frombuffer(self._bytes(first, last), dtype=np.uint8)
-            lines = np.arange((first - record.offset) // record.lenb, (last - record.offset) // record.lenb + 1)
-            breaks = ((record.offset + lines * record.lenb)[:, None] + np.arange(record.lenc, record.lenb)).ravel()
-            breaks = breaks[(breaks >= first) & (breaks < last)] - first
-            blank = np.flatnonzero(raw <= ord(" "))
-            if len(raw) != last - first or not np.array_equal(blank, breaks) or (raw == ord(">")).any():
-                raise InputError(
-                    f"{self.path}: the lines of {chrom} do not all have {record.lenc:,} letters, or there are blanks between them, "
-                    f"so {self.path.name} cannot be read by coordinates. {_REWRAP}"
-                )
-        self._checked.add(chrom)
-
-    def _read_codes(self, chrom: str, start: int, end: int) -> Codes:
-        record = self._records[chrom]
-        first, last = (record.offset + _bytes_before(record, position) for position in (start, end))
-        raw = np.frombuffer(self._bytes(first, last), dtype=np.uint8)
-        return encode(raw[raw > ord(" ")].tobytes())
-
-    def _bytes(self, first: int, last: int) -> bytes:
-        """Read bytes `first` to `last` of the uncompressed FASTA."""
-        if _version(self.path) != self._version:
-            raise InputError(f"{self.path} changed since it was opened. Open it again.")
-        with self.path.open("rb") as file:
-            if self._blocks is None:
-                file.seek(first)
-                return file.read(last - first)
-            starts, positions = self._blocks
-            block = int(np.searchsorted(starts, first, side="right")) - 1
-            end_block = int(np.searchsorted(starts, last, side="left"))
-            file.seek(int(positions[block]))
-            size = int(positions[end_block] - positions[block]) if end_block < len(positions) else -1
-            try:
-                text = gzip.decompress(file.read(size))
-            except (OSError, EOFError, zlib.error) as error:
-                raise InputError(
-                    f"{self.path} is damaged or does not match its index ({error}). Delete {self.path.name}.gzi and .fai, "
-                    "or fetch the FASTA again."
-                ) from error
-        return text[first - int(starts[block]) : last - int(starts[block])]
-
-
-def _bytes_before(record: pyfaidx.IndexRecord, position: int) -> int:
-    """Return how many bytes lie between the first base of a record and the end of the base before `position`."""
-    return position + max(position - 1, 0) // record.lenc * (record.lenb - record.lenc) if position else 0
-
-
-def _version(path: Path) -> tuple[int, int, int]:
-    """Return what changes when a file is written again: its number on the disk, size and time."""
-    state = path.stat()
-    return state.st_ino, state.st_size, state.st_mtime_ns
+def _opened(path: Path) -> SequenceFile:
+    try:
+        with path.open("rb") as file:
+            start = file.read(4)
+    except OSError:
+        start = b""
+    return TwoBitFile(path) if is_twobit(start) else FastaFile(path)

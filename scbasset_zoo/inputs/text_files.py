@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import codecs
 import contextlib
-import gzip
 import io
 import os
 import re
 import stat
 from collections.abc import Iterator
 from typing import BinaryIO, TextIO
+
+# It unpacks gzip several times faster than the gzip module of Python, with the same classes.
+from isal import igzip
 
 from scbasset_zoo.errors import InputError, readable
 from scbasset_zoo.inputs.file_kinds import START, kind_of
@@ -62,6 +64,22 @@ def open_text(path: str | os.PathLike[str], errors: str = "strict") -> TextIO:
         text = _decoded(closed_on_error.enter_context(open(path, "rb")), path, errors)
         closed_on_error.pop_all()
         return text
+
+
+def open_bytes(path: str | os.PathLike[str]) -> BinaryIO:
+    """Open a text file as :func:`open_text` does, unpacked but not decoded. Its letters must be UTF-8; a byte-order mark stays.
+
+    Raises
+    ------
+    InputError
+        As :func:`open_text`, also while it is read.
+    """
+    if os.path.isdir(path):
+        raise InputError(f"{path} is a folder; expected a text file.")
+    with readable(str(path)), contextlib.ExitStack() as closed_on_error:
+        checked, _ = _unpacked(closed_on_error.enter_context(open(path, "rb")), path)
+        closed_on_error.pop_all()
+        return io.BufferedReader(checked, 1 << 20)  # type: ignore[type-var]
 
 
 def is_plain(path: str | os.PathLike[str]) -> bool:
@@ -148,9 +166,9 @@ def require_letters(text: str, where: str) -> None:
 
 def columns_of(line: str) -> list[str]:
     """Split a line at its tabs, or at its blanks if it has no tab. Quotes around a column and blanks beside it are left out."""
-    if "\t" in line:
-        return [unquoted(column) for column in line.split("\t")]
-    return [unquoted(column) for column in _QUOTED_OR_WORD.findall(line)] if '"' in line else line.split()
+    if '"' not in line:
+        return list(map(str.strip, line.split("\t"))) if "\t" in line else line.split()
+    return list(map(unquoted, line.split("\t") if "\t" in line else _QUOTED_OR_WORD.findall(line)))
 
 
 def unquoted(text: str) -> str:
@@ -177,19 +195,24 @@ def whole_number(text: str) -> int | None:
 
 def _decoded(file: io.BufferedReader, path: str | os.PathLike[str], errors: str) -> TextIO:
     """Unpack and decode a file as its first bytes say."""
-    source: io.BufferedReader | gzip.GzipFile = file
+    checked, encoding = _unpacked(file, path)
+    return io.TextIOWrapper(io.BufferedReader(checked, 1 << 16), encoding=encoding, errors=errors)  # type: ignore[type-var]
+
+
+def _unpacked(file: io.BufferedReader, path: str | os.PathLike[str]) -> tuple[_CheckedBytes, str]:
+    """Return the unpacked bytes of a file, and the encoding of its text."""
+    source: io.BufferedReader | igzip.IGzipFile = file
     start = file.peek(START)
     if start.startswith(b"\x1f\x8b"):
         if _BGZIP.match(start):
             _require_end(file, path)
-        source = gzip.GzipFile(fileobj=file)
+        source = igzip.IGzipFile(fileobj=file)
         start = source.peek(START)
     kind = kind_of(start[:START])
     if kind is not None:
         raise InputError(f"{path} is {kind}")
     encoding = next((name for mark, name in _MARKS if start.startswith(mark)), "utf-8-sig")
-    checked = _CheckedBytes(file, source, path, may_have_nul=encoding != "utf-8-sig")
-    return io.TextIOWrapper(io.BufferedReader(checked, 1 << 16), encoding=encoding, errors=errors)  # type: ignore[type-var]
+    return _CheckedBytes(file, source, path, may_have_nul=encoding != "utf-8-sig"), encoding
 
 
 def _require_end(file: BinaryIO, path: str | os.PathLike[str]) -> None:
@@ -205,7 +228,7 @@ class _CheckedBytes(io.RawIOBase):
     """The unpacked bytes of a file. Damage and bytes that no text has become an InputError that names the file."""
 
     def __init__(
-        self, file: BinaryIO, source: io.BufferedReader | gzip.GzipFile, path: str | os.PathLike[str], *, may_have_nul: bool
+        self, file: BinaryIO, source: io.BufferedReader | igzip.IGzipFile, path: str | os.PathLike[str], *, may_have_nul: bool
     ) -> None:
         self._file, self._source, self._path, self._may_have_nul = file, source, path, may_have_nul
 

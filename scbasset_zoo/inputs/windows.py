@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 
 from scbasset_zoo.errors import InputError, readable
 from scbasset_zoo.files import checked_path
-from scbasset_zoo.inputs.assemblies import check_genome_of_model, naming_hint
+from scbasset_zoo.inputs.assemblies import check_genome_of_model, naming_hint, require_named_genome
 from scbasset_zoo.inputs.bed import read_bed
 from scbasset_zoo.inputs.dna import Codes, as_codes, encode
 from scbasset_zoo.inputs.genome import Genome
 from scbasset_zoo.inputs.hdf5_filters import load_hdf5_filters
+from scbasset_zoo.inputs.named_genome import genome_name
 from scbasset_zoo.inputs.peaks import peak_names, peaks_from_var
 from scbasset_zoo.inputs.text_files import is_plain, open_text
 from scbasset_zoo.progress import say
@@ -45,11 +46,14 @@ class Windows:
         ``read(first, last)`` returns the codes of the windows `first` to `last`, int8 of shape (last - first, length).
     rows : int array (n,), or None
         Positions of the windows' peaks among the peaks that were given. None if no peak was left out.
+    chromosome_names : dict of str to str
+        The genome's name of each chromosome that the peaks name otherwise.
     """
 
     var: pd.DataFrame
     read: Callable[[int, int], Codes]
     rows: NDArray[np.intp] | None = None
+    chromosome_names: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.var)
@@ -76,7 +80,7 @@ def peak_windows(
         A BED file; an .h5ad or .h5mu file, an AnnData or a MuData, of which `.var` is read; a table with chrom, start,
         end; or names such as "chr1:100-600". Peaks may be in any order and may repeat.
     genome : path or Genome
-        The FASTA of the assembly, plain or bgzip.
+        The genome of the assembly: FASTA (plain, gzip or bgzip), .2bit, or a name such as hg38.
     length : int
         Length of each window, in bp.
     assembly : str
@@ -95,13 +99,26 @@ def peak_windows(
         The FASTA is of another assembly, or lacks peaks: one of them, or all if not `strict`.
     """
     table = _peak_table(peaks)
-    genome = genome if isinstance(genome, Genome) else Genome(genome)
-    check_genome_of_model(genome.path, genome.chromosome_sizes, assembly, chromosome_sizes, force=force)
+    genome = genome_of_model(genome, assembly, chromosome_sizes, force=force)
     rows = _rows_in(table, genome, strict=strict)
     if rows is not None:
         table = table.iloc[rows]
     chroms, starts = table["chrom"].to_numpy(), window_starts(table, length)
-    return Windows(table, lambda first, last: genome.windows(chroms[first:last], starts[first:last], length), rows)
+    renamed = genome.say_renamed(table["chrom"].unique())
+    return Windows(table, lambda first, last: genome.windows(chroms[first:last], starts[first:last], length), rows, renamed)
+
+
+def genome_of_model(genome: GenomeLike, assembly: str, chromosome_sizes: Mapping[str, int], *, force: bool = False) -> Genome:
+    """Open a genome, check that it is the one that a model was trained on, and let it know its chromosomes by their other names.
+
+    Parameters and errors are those of :func:`peak_windows`.
+    """
+    name = None if isinstance(genome, Genome) else genome_name(genome)
+    if name is not None and not force:
+        require_named_genome(name, assembly)
+    opened = genome if isinstance(genome, Genome) else Genome(genome)
+    check_genome_of_model(opened.path, opened.chromosome_sizes, assembly, chromosome_sizes, force=force)
+    return opened.with_names_of(assembly, chromosome_sizes)
 
 
 def window_starts(peaks: pd.DataFrame, length: int) -> NDArray[np.int64]:
@@ -242,7 +259,7 @@ def _rows_in(table: pd.DataFrame, genome: Genome, *, strict: bool) -> NDArray[np
     InputError
         The chromosome of a peak is missing, or its centre lies beyond the chromosome's end. If not `strict`: this holds for all.
     """
-    sizes = table["chrom"].map(genome.chromosome_sizes)
+    sizes = table["chrom"].map(genome.sizes_by_name)
     missing = np.flatnonzero(sizes.isna())
     beyond = np.flatnonzero(_centres(table) >= sizes.to_numpy())
     n_outside = len(missing) + len(beyond)

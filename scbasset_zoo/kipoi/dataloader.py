@@ -25,7 +25,7 @@ class PeakWindows(Dataset):
     intervals_file : str
         The peaks as a BED file, of any width and in any order.
     fasta_file : str
-        The genome: a FASTA file of the model's assembly, plain or bgzip.
+        The genome of the model's assembly: a FASTA file (plain, gzip or bgzip), a .2bit file, or a name such as hg38.
     model : str
         The model that predicts the windows. Its card gives the length of the windows and the assembly.
     force : bool

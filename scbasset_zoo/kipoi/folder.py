@@ -17,12 +17,12 @@ from scbasset_zoo.package.card_fields import Count, Doi, License, ModelId, Tag, 
 from scbasset_zoo.package.reading import Package
 from scbasset_zoo.printable import printable_field
 from scbasset_zoo.progress import say
+from scbasset_zoo.user_folders import data_folder
 from scbasset_zoo.zoo import cache
 from scbasset_zoo.zoo.bundled import bundled_folder
 from scbasset_zoo.zoo.recipes import read_recipe
 from scbasset_zoo.zoo.schema import from_fields
 from scbasset_zoo.zoo.sources import sources
-from scbasset_zoo.zoo.user_folders import data_folder
 from scbasset_zoo.zoo.versions import version_order
 
 _NOT_STATED = "not stated"

@@ -12,7 +12,7 @@ from typing import Any
 
 from platformdirs import user_cache_path
 
-from scbasset_zoo.zoo.user_folders import temporary_folder
+from scbasset_zoo.user_folders import temporary_folder
 
 
 def prepare_libraries() -> None:

@@ -209,6 +209,8 @@ def _compute(
 ) -> Result:
     """Open the inputs, run the analysis, add the provenance, and write the result if a file is given."""
     inputs = analysis.open_inputs(model, options)
+    if names := getattr(getattr(inputs, "windows", None), "chromosome_names", None):
+        provenance["chromosome_names"] = json.dumps(dict(names))
     if outputs.out is None:
         result = analysis.run(model, inputs, options, Context(None, quiet, provenance))
         return with_provenance(analysis, result, provenance)

@@ -38,7 +38,7 @@ def add_gauge(
     package : path
         Folder of a package. It is replaced, unless `out` is given.
     genome : path or Genome
-        FASTA of the model's assembly, plain or bgzip.
+        Genome of the model's assembly: FASTA (plain, gzip or bgzip), .2bit, or a name such as hg38.
     peaks : path, DataFrame, AnnData or sequence of str, optional
         The peaks to compute them from, which should be those of the training. By default the training peaks of the package.
     out : path, optional

@@ -116,7 +116,7 @@ class Model(SequenceModel):
             (0-based, half-open); names such as "chr1:100-600"; or sequences from
             :func:`scbasset_zoo.inputs.windows.sequence_windows`.
         genome : path or Genome, optional
-            FASTA of the model's assembly, plain or bgzip. Sequences need none.
+            Genome of the model's assembly: FASTA (plain, gzip or bgzip), .2bit, or a name such as hg38. Sequences need none.
         **options
             See :class:`scbasset_zoo.runtime.options.PredictOptions`.
 

@@ -79,7 +79,7 @@ class Prediction:
     ) -> None:
         if not isinstance(peaks, Windows):
             if genome is None:
-                raise InputError(f"Peaks need a genome: give the FASTA of the model's assembly with {option('genome')}.")
+                raise InputError(f"Peaks need a genome: give that of the model's assembly with {option('genome')}, FASTA or .2bit.")
             peaks = model.peak_windows(peaks, genome, force=options.force, strict=options.strict)
         self.model, self.windows, self.options = model, peaks, options
         # Fails now, not after the first peaks, if the model has no batch effects.
@@ -220,7 +220,7 @@ class Prediction:
             "batch_effects": options.batch_effects,
             "cells": "all" if options.cells is None else "chosen",
             "group_by": options.group_by or "",
-        }
+        } | ({"chromosome_names": dict(self.windows.chromosome_names)} if self.windows.chromosome_names else {})
 
 
 def project(cell_embedding: Array, cell_intercept: Array, peak_embedding: Array) -> Array:

@@ -307,7 +307,7 @@ class SequenceModel:
         Parameters
         ----------
         genome : path or Genome
-            FASTA of the assembly, plain or bgzip.
+            Genome of the assembly: FASTA (plain, gzip or bgzip), .2bit, or a name such as hg38.
         force : bool
             Use a FASTA of another assembly too, with a line on standard error.
 
@@ -316,13 +316,10 @@ class SequenceModel:
         InputError
             The FASTA cannot be read, has no chromosome of the model's assembly, or one of another length.
         """
-        from scbasset_zoo.inputs.assemblies import check_genome_of_model
-        from scbasset_zoo.inputs.genome import Genome
+        from scbasset_zoo.inputs.windows import genome_of_model
 
-        opened = genome if isinstance(genome, Genome) else Genome(genome)
         reference = self.card.genome
-        check_genome_of_model(opened.path, opened.chromosome_sizes, reference.assembly, reference.chromosome_sizes, force=force)
-        return opened
+        return genome_of_model(genome, reference.assembly, reference.chromosome_sizes, force=force)
 
     def peak_windows(self, peaks: PeaksLike, genome: GenomeLike, *, force: bool = False, strict: bool = True) -> Windows:
         """Cut a window of the model's length around the centre of each peak, as in training.
@@ -332,7 +329,7 @@ class SequenceModel:
         peaks : path, DataFrame, AnnData or sequence of str
             See :func:`scbasset_zoo.inputs.windows.peak_windows`.
         genome : path or Genome
-            FASTA of the model's assembly, plain or bgzip.
+            Genome of the model's assembly: FASTA (plain, gzip or bgzip), .2bit, or a name such as hg38.
         force : bool
             Use a FASTA of another assembly too, with a line on standard error.
         strict : bool

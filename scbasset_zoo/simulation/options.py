@@ -32,7 +32,8 @@ class SimulateOptions(Options):
     seed: int = Field(0, ge=0, description="Random seed; the same options and seed give the same data.")
     genome: Path | None = Field(
         None,
-        description="FASTA, plain or gzip, whose sequence without N is the background; shuffled copies follow where it ends. "
+        description="Genome (FASTA, .2bit or a name such as hg38) whose sequence without N is the background; shuffled copies "
+        "follow where it ends. "
         "By default 4.2 Mb of hg19's chr20.",
     )
 

@@ -16,11 +16,14 @@ from numpy.typing import NDArray
 
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.files import destination, new_file, new_folder, sha256
-from scbasset_zoo.inputs.assemblies import check_assembly, naming_hint
+from scbasset_zoo.inputs.assemblies import check_assembly, chosen_assembly, naming_hint, recognised_assembly
+from scbasset_zoo.inputs.blacklist import in_blacklist, read_blacklist
 from scbasset_zoo.inputs.cells_table import join_cells_table
 from scbasset_zoo.inputs.gene_counts import check_same_genes, write_gene_counts
 from scbasset_zoo.inputs.genome import Genome
+from scbasset_zoo.inputs.intervals import overlapping, overlaps, refuse_overlaps
 from scbasset_zoo.inputs.matrix import MatrixLike, open_matrices
+from scbasset_zoo.inputs.named_genome import genome_name
 from scbasset_zoo.inputs.peak_matrix import PeakMatrix
 from scbasset_zoo.inputs.peaks import check_order
 from scbasset_zoo.inputs.windows import window_starts
@@ -41,6 +44,7 @@ from scbasset_zoo.training.dataset import (
 from scbasset_zoo.training.label_matrix import write_open_cells
 from scbasset_zoo.training.prepare_options import PrepareKeywords, PrepareOptions
 from scbasset_zoo.training.prepared_files import FILES
+from scbasset_zoo.training.prepared_sources import described_sources
 from scbasset_zoo.training.prepared_tables import normal_cells, normal_peaks, write_cells, write_peaks
 from scbasset_zoo.training.splits import assign_splits, read_split_column
 from scbasset_zoo.training.window_file import write_windows
@@ -54,7 +58,7 @@ def prepare(
     matrix: MatrixLike | Sequence[MatrixLike] | Mapping[str, MatrixLike],
     *,
     genome: str | os.PathLike[str],
-    assembly: str,
+    assembly: str | None = None,
     out: str | os.PathLike[str],
     cells_table: str | os.PathLike[str] | pd.DataFrame | None = None,
     rna_out: str | os.PathLike[str] | None = None,
@@ -73,9 +77,10 @@ def prepare(
         Cells x peaks, see :func:`scbasset_zoo.inputs.matrix.open_matrix`. Values above zero are open. Several matrices must have
         the same peaks, see :func:`scbasset_zoo.inputs.joint_matrix.join_matrices`.
     genome : path
-        FASTA of the genome, plain or bgzip.
-    assembly : str
-        Name of the assembly, such as "hg19". Chromosome lengths of common assemblies are checked.
+        The genome: a FASTA (plain, gzip or bgzip), a .2bit file, or the name of an assembly, such as "hg38", to download it once.
+    assembly : str, optional
+        Name of the assembly, such as "hg19". Chromosome lengths of common assemblies are checked. It may be left out if the genome
+        is given by its name, or is recognised by the lengths of its chromosomes.
     out : path
         The folder to make.
     cells_table : path or DataFrame, optional
@@ -102,20 +107,25 @@ def prepare(
     matrices, options = _listed(matrix, options)
     settings = checked_options("prepare", PrepareOptions, options)
     out = Path(out)
-    inputs = [*(getattr(each, "filename", None) or each for each in matrices), genome, cells_table]
+    inputs = [*(getattr(each, "filename", None) or each for each in matrices), genome, cells_table, *settings.blacklist]
     with contextlib.ExitStack() as stack:
         stack.enter_context(destination(out, overwrite=overwrite, replaceable=files_of_prepared, inputs=inputs))
         if rna_out is not None:
             _check_rna_out(Path(rna_out), out)
             stack.enter_context(destination(rna_out, overwrite=overwrite, inputs=inputs))
+        assembly = chosen_assembly(genome_name(genome), assembly)
         reference = Genome(genome)
+        if assembly is None:
+            assembly = recognised_assembly(reference.path, reference.chromosome_sizes)
         check_assembly(genome, reference.chromosome_sizes, assembly, force=settings.force)
         source = open_matrices(matrices, settings.samples, modality=settings.modality, layer=settings.layer)
         if rna_out is not None:
             check_same_genes([part.gene_counts() for part in source.parts or (source,)])
         if cells_table is not None:
             source = join_cells_table(source, cells_table)
-        return _Preparation(source, reference, assembly, settings, quiet, cells_table).write(out, rna_out, overwrite=overwrite)
+        genome_of_assembly = reference.with_names_of(assembly)
+        steps = _Preparation(source, genome_of_assembly, assembly, settings, quiet, cells_table)
+        return steps.write(out, rna_out, overwrite=overwrite)
 
 
 def _listed(matrix: Any, options: PrepareKeywords) -> tuple[list[MatrixLike], PrepareKeywords]:
@@ -141,21 +151,30 @@ class _Preparation:
     def __init__(
         self, source: PeakMatrix, genome: Genome, assembly: str, options: PrepareOptions, quiet: bool, cells_table: object
     ):
-        self.source, self.genome, self.assembly, self.options, self.quiet = source, genome, assembly, options, quiet
+        self.source, self.genome, self.assembly, self.quiet = source, genome, assembly, quiet
         self.cells_table = cells_table
+        self.options = options = _with_names_of_peaks(options, source, genome)
         self.given_split = (
             read_split_column(source.peaks, options.split_column, source.where) if options.split_column is not None else None
         )
         self.cells, self.peaks = normal_cells(source), normal_peaks(source, options.split_column)
         self.order = self._order_of_peaks()
-        if not source.peaks["chrom"].isin(list(genome.chromosome_sizes)).any():
-            genome.require(source.peaks["chrom"].unique())
+        chroms = source.peaks["chrom"].unique()
+        if not pd.Series(chroms).isin(list(genome.sizes_by_name)).any():
+            genome.require(chroms)
+        self.chromosome_names = genome.say_renamed(chroms)
+        blacklist = read_blacklist(options.blacklist, lambda names: genome.same_as(names, chroms))
+        self.is_blacklisted = in_blacklist(source.peaks, blacklist)
+        if not options.allow_overlaps:
+            refuse_overlaps(
+                source.peaks, source.where, "Make peaks without overlaps with `scbasset-zoo merge-peaks`, and count them again."
+            )
 
     def write(self, out: Path, rna_out: str | os.PathLike[str] | None, *, overwrite: bool) -> PreparedPeaks:
         """Run the steps, and return the prepared peak set at `out`; write the counts of the genes to `rna_out`."""
         source, options, quiet = self.source, self.options, self.quiet
         cells = filter_cells(source, options.min_peaks_per_cell, quiet=quiet)
-        reason = filter_peaks(source, cells, self.genome.chromosome_sizes, options.min_cell_fraction)
+        reason = filter_peaks(source, cells, self.genome.sizes_by_name, options.min_cell_fraction, self.is_blacklisted)
         starts = window_starts(source.peaks, options.length)
         with (
             contextlib.nullcontext() if rna_out is None else new_file(rna_out, overwrite=overwrite) as rna_file,
@@ -182,6 +201,7 @@ class _Preparation:
             if rna_file is not None:
                 self._write_genes(rna_file, cells)
             manifest = self._manifest(folder, cells, left_out_peaks, split, n_open_peaks)
+            manifest["overlapping_peaks"] = _overlapping_peaks(source.peaks.iloc[kept], split)
             (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
         return open_prepared(out)
 
@@ -263,15 +283,13 @@ class _Preparation:
             "schema_version": SCHEMA_VERSION,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "version": __version__,
-            "parameters": self.options.model_dump(),
-            "sources": {
-                "matrix": _source(self.source),
-                "fasta": {"name": fasta.name, "bytes": fasta.stat().st_size},
-                **_table_source(self.cells_table),
-            },
+            # Files are described by their contents, under "sources".
+            "parameters": self.options.model_dump(exclude={"blacklist"}),
+            "sources": described_sources(self.source, fasta, self.cells_table, self.options.blacklist),
             "matrices": [{"name": part.name, **part.origin} for part in self.source.parts or (self.source,)],
             "assembly": self.assembly,
             "chromosome_sizes": self.genome.chromosome_sizes,
+            "chromosome_names": self.chromosome_names,
             "n_cells": int(cells.mask.sum()),
             "n_peaks": len(split),
             "nnz": int(n_open_peaks.sum()),
@@ -286,24 +304,17 @@ class _Preparation:
         }
 
 
-def _source(source: PeakMatrix) -> dict[str, Any]:
-    """Describe the files of the matrices: sizes, and digests of those that are single files."""
-    if len(source.parts) < 2:
-        return {"name": source.name, "files": {path.name: _described(path) for path in source.files}}
-    # Files of several samples may have the same name.
-    files = {f"{part.origin['sample']}/{path.name}": _described(path) for part in source.parts for path in part.files}
-    return {"name": source.name, "files": files}
+def _with_names_of_peaks(options: PrepareOptions, source: PeakMatrix, genome: Genome) -> PrepareOptions:
+    """Return the options with the chromosomes of the split named as the peaks name them."""
+    chroms = source.peaks["chrom"].unique()
+    names = {
+        keyword: [genome.same_as([name], chroms).get(name, name) for name in getattr(options, keyword)]
+        for keyword in ("test_chroms", "validation_chroms")
+    }
+    return checked_options("prepare", PrepareOptions, options.model_dump() | names)
 
 
-def _table_source(table: object) -> dict[str, Any]:
-    """Describe the table of the cells, if there is one."""
-    if not isinstance(table, str | os.PathLike):
-        return {} if table is None else {"cells_table": {"name": "a table in memory"}}
-    path = Path(table)
-    return {"cells_table": {"name": path.name, "files": {path.name: _described(path)}}}
-
-
-def _described(path: Path) -> dict[str, int | str]:
-    if path.is_file():
-        return {"bytes": path.stat().st_size, "sha256": sha256(path)}
-    return {"bytes": sum(file.stat().st_size for file in path.rglob("*") if file.is_file())}
+def _overlapping_peaks(peaks: pd.DataFrame, split: NDArray[np.object_]) -> dict[str, int]:
+    """Count the kept peaks that overlap another one, and those that overlap one of another split."""
+    across = sum(overlaps(peaks[split == name], peaks[split != name]).sum() for name in SPLITS)
+    return {"all": int(overlapping(peaks).sum()), "across_splits": int(across)}

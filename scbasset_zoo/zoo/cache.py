@@ -14,23 +14,14 @@ from scbasset_zoo import files
 from scbasset_zoo.errors import InputError, PackageError, SourceError
 from scbasset_zoo.package.reading import Package
 from scbasset_zoo.progress import say
+from scbasset_zoo.user_folders import cache_folder, cache_lock, make_cache_folder
 from scbasset_zoo.zoo import remote
 
 if TYPE_CHECKING:
     from scbasset_zoo.zoo.index import Entry
 
-VARIABLE = "SCBASSET_ZOO_CACHE"
 KEY_DIGITS = 12
-LOCK_MESSAGE_SECONDS = 2.0
 T = TypeVar("T")
-
-
-def cache_folder() -> Path:
-    """Return the cache's folder: SCBASSET_ZOO_CACHE, or the platform's folder for caches."""
-    from scbasset_zoo.zoo.user_folders import default_cache_folder, expanded
-
-    given = os.environ.get(VARIABLE)
-    return expanded(given, VARIABLE).absolute() if given else default_cache_folder()
 
 
 def package_folder(entry: Entry, *, by_url: bool = False) -> Path:
@@ -47,27 +38,6 @@ def package_folder(entry: Entry, *, by_url: bool = False) -> Path:
 def download_folder(entry: Entry) -> Path:
     """Return the folder of an unfinished download. All processes use the same one, so any of them can go on with it."""
     return cache_folder() / "partial" / entry.key
-
-
-def make_folder(path: Path) -> Path:
-    """Make a folder of the cache and return it. Below the cache's own folder, links are not followed, since others may make them.
-
-    Raises
-    ------
-    InputError
-        The folder cannot be made, or it or a folder that contains it is a link.
-    """
-    root = cache_folder()
-    steps = [folder for folder in (path, *path.parents) if folder.is_relative_to(root) and folder != root]
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        for folder in reversed(steps):
-            if folder.is_symlink():
-                raise InputError(f"{folder} in the cache is a link, and is not followed. Remove it.")
-            folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise _not_writable(error) from error
-    return path
 
 
 def cached_package(entry: Entry, *, by_url: bool = False) -> Package | None:
@@ -91,25 +61,9 @@ def named_packages(model_id: str = "**") -> Iterator[Package]:
                 yield package
 
 
-@contextlib.contextmanager
-def lock(entry: Entry) -> Iterator[None]:
+def lock(entry: Entry) -> contextlib.AbstractContextManager[None]:
     """Hold the lock on an entry's package. A line tells the user if another process holds it."""
-    from filelock import FileLock, Timeout
-
-    path = cache_folder() / "locks" / f"{entry.key}.lock"
-    file_lock = FileLock(path)
-    try:
-        make_folder(path.parent)
-        file_lock.acquire(timeout=LOCK_MESSAGE_SECONDS)
-    except Timeout:
-        say(f"{entry.name}: waiting for another process that is pulling it")
-        file_lock.acquire()
-    except OSError as error:
-        raise _not_writable(error) from error
-    try:
-        yield
-    finally:
-        file_lock.release()
+    return cache_lock(entry.key, f"{entry.name}: waiting for another process that is pulling it")
 
 
 def fetch(url: str, limit: int, parse: Callable[[bytes], T]) -> tuple[T, bool]:
@@ -149,7 +103,7 @@ def fetch(url: str, limit: int, parse: Callable[[bytes], T]) -> tuple[T, bool]:
         return parse(raw), True
     value = parse(raw)
     with contextlib.suppress(OSError, InputError):
-        make_folder(path.parent)
+        make_cache_folder(path.parent)
         with files.rewritten(path, through_links=False) as new:
             new.write_bytes(raw)
     return value, False
@@ -173,10 +127,3 @@ def _read_copy(path: Path, limit: int) -> tuple[bytes, datetime] | None:
 
 def _copy_path(url: str) -> Path:
     return cache_folder() / "fetched" / hashlib.sha256(url.encode()).hexdigest()
-
-
-def _not_writable(error: OSError) -> InputError:
-    return InputError(
-        f"The cache {cache_folder()} cannot be written: {error.strerror or error}. "
-        f"Set {VARIABLE} to a folder that you may write to."
-    )

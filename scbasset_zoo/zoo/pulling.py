@@ -13,6 +13,7 @@ from scbasset_zoo.package.card import MAX_BYTES, Card
 from scbasset_zoo.package.digests import unseal
 from scbasset_zoo.package.reading import Package
 from scbasset_zoo.progress import say
+from scbasset_zoo.user_folders import make_cache_folder
 from scbasset_zoo.zoo import cache, recipes, remote
 from scbasset_zoo.zoo.download import Download, download_all
 from scbasset_zoo.zoo.hashes import changed_files
@@ -111,9 +112,9 @@ def _cached(entry: Entry, make: Callable[[Path], Path], *, check_hashes: bool, b
         if changed:
             say(f"{target}: {', '.join(changed)} was damaged or changed; the package is removed and pulled again")
             files.remove(target)
-        folder = cache.make_folder(cache.download_folder(entry))
+        folder = make_cache_folder(cache.download_folder(entry))
         complete = make(folder)
-        cache.make_folder(target.parent)
+        make_cache_folder(target.parent)
         files.remove(target)
         os.rename(complete, target)
         files.remove(folder)
@@ -123,7 +124,7 @@ def _cached(entry: Entry, make: Callable[[Path], Path], *, check_hashes: bool, b
 def _download(base: str, entry: Entry, folder: Path) -> Path:
     package = folder / "package"
     for name in entry.files:
-        cache.make_folder((package / name).parent)
+        make_cache_folder((package / name).parent)
     downloads = [Download(f"{base}/{name}", package / name, file.bytes, file.sha256) for name, file in entry.files.items()]
     # The card is checked before the other files are downloaded.
     downloads.sort(key=lambda file: file.path != package / "card.yaml")

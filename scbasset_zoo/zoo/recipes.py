@@ -16,7 +16,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, Valid
 from scbasset_zoo.errors import InputError, PackageError
 from scbasset_zoo.package.card_fields import Count, License, ModelId, Sha256, Tag, Text, Version
 from scbasset_zoo.package.reading import Package
-from scbasset_zoo.zoo import cache, remote
+from scbasset_zoo.user_folders import make_cache_folder
+from scbasset_zoo.zoo import remote
 from scbasset_zoo.zoo.download import Download, download_all
 from scbasset_zoo.zoo.schema import StrictModel, from_yaml
 from scbasset_zoo.zoo.urls import check_url
@@ -101,7 +102,7 @@ class Recipe(StrictModel):
         name = name if PLAIN_NAME.fullmatch(name) else "source"
         size = remote.size(self.source.url) if self.source.bytes is None else self.source.bytes
         algorithm, digest = self.source.digest
-        path = cache.make_folder(work / "source") / name
+        path = make_cache_folder(work / "source") / name
         download_all([Download(self.source.url, path, size, digest, algorithm)], f"downloading {name}")
         return importer().convert(path, options, out=out, about=self.about.model_dump(exclude_unset=True), overwrite=True)
 

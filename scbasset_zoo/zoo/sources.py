@@ -110,7 +110,7 @@ def source_named(name: str) -> Source:
 
 def config_path() -> Path:
     """Return the path of zoo.yaml: SCBASSET_ZOO_CONFIG, or a file in the platform's folder for settings."""
-    from scbasset_zoo.zoo.user_folders import config_folder, expanded
+    from scbasset_zoo.user_folders import config_folder, expanded
 
     given = os.environ.get(VARIABLE)
     return expanded(given, VARIABLE).absolute() if given else config_folder() / "zoo.yaml"
@@ -135,6 +135,6 @@ def _configured_locations() -> dict[str, str]:
 
 
 def _location(text: str, config: Path, name: str) -> str:
-    from scbasset_zoo.zoo.user_folders import expanded
+    from scbasset_zoo.user_folders import expanded
 
     return text if is_url(text) else str(config.parent / expanded(text, f"{config}: the location of {name}"))

@@ -35,7 +35,7 @@ COMMANDS = {
 # Names of the chromosomes of a genome for those of the model, and what the message says about them.
 GENOMES = {
     "lengths": ({"chr1": "chr1", "chr2": "chr2"}, "chr1 is 20,004 bp"),
-    "no chromosome": ({"chr1": "contig1", "chr2": "contig2"}, "this FASTA has no chromosome of "),
+    "no chromosome": ({"chr1": "contig1", "chr2": "contig2"}, "this genome has no chromosome of "),
 }
 
 

@@ -514,7 +514,7 @@ def test_an_assembly_that_is_not_given_is_unknown_in_the_card_and_when_predictin
     assert "assembly='hg19'" in capsys.readouterr().err
     genome = toy.toy_genome(tmp_path / "toy.fa")
     sz.open_model(package.folder, device="cpu").predict(["chr1:5000-5500"], genome)
-    assert "so the assembly of the FASTA cannot be checked" in capsys.readouterr().err
+    assert "so the assembly of the genome cannot be checked" in capsys.readouterr().err
 
 
 def test_the_assembly_must_be_built_in_or_come_with_its_chromosomes(weights, tmp_path):

@@ -11,9 +11,9 @@ HG19, HG38 = 63_025_520, 64_444_167
 def test_wrong_assembly_is_refused_with_the_one_that_fits():
     check_assembly("a.fa", {"chr20": HG19}, "hg19")
     check_assembly("a.fa", {"20": HG19, "MT": 16_569, "GL000220.1": 5}, "hg19")
-    with pytest.raises(InputError, match=r"this FASTA's chr20 is 64,444,167 bp; hg19 has 63,025,520 \(the length fits hg38\)"):
+    with pytest.raises(InputError, match=r"this genome's chr20 is 64,444,167 bp; hg19 has 63,025,520 \(the length fits hg38\)"):
         check_assembly("a.fa", {"chr20": HG38}, "hg19")
-    with pytest.raises(InputError, match="this FASTA's 20 is 64,444,167 bp"):
+    with pytest.raises(InputError, match="this genome's 20 is 64,444,167 bp"):
         check_assembly("a.fa", {"20": HG38}, "hg19")
     with pytest.raises(InputError, match="must have a name"):
         check_assembly("a.fa", {}, " ")
@@ -40,7 +40,7 @@ def test_sizes_of_a_card_are_compared_with_the_genome(capsys):
     assert capsys.readouterr().err == ""
     with pytest.raises(
         InputError,
-        match=r"a.fa: this FASTA's 20 is 50 bp; the model was trained on toy, where it has 60\. Also.* 3 \(4, not 5\)\. .*force",
+        match=r"a.fa: this genome's 20 is 50 bp; the model was trained on toy, where it has 60\. Also.* 3 \(4, not 5\)\. .*force",
     ):
         check_genome_of_model("a.fa", sizes | {"3": 4}, "toy", {"chr20": 60, "chr3": 5})
     check_genome_of_model("a.fa", sizes, "unknown", {})
@@ -55,7 +55,7 @@ def test_a_genome_without_a_chromosome_of_the_assembly_is_refused_unless_forced(
         else:
             check_assembly("a.fa", {"contig7": 5}, "hg19", **force)
 
-    with pytest.raises(InputError, match="this FASTA has no chromosome of hg19. It has contig7; expected are chr"):
+    with pytest.raises(InputError, match="this genome has no chromosome of hg19. It has contig7; expected are chr"):
         run()
     assert capsys.readouterr().err == ""
     run(force=True)

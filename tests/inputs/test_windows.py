@@ -48,7 +48,7 @@ def test_peaks_outside_the_genome_and_another_assembly_are_refused(genome):
         cut(["chr1:1-5", "chr9:1-5"], genome)
     with pytest.raises(InputError, match=r"Peak 0 .*, and 1 more: the centre lies beyond the chromosome's end"):
         cut(["chr1:900000-900010"] * 2, genome)
-    with pytest.raises(InputError, match="this FASTA's chr1 is .* the model was trained on toy, where it has 5"):
+    with pytest.raises(InputError, match="this genome's chr1 is .* the model was trained on toy, where it has 5"):
         cut(["chr1:1-5"], genome, sizes={"chr1": 5})
 
 

@@ -95,7 +95,7 @@ def test_a_model_of_another_zoo_predicts_and_its_assembly_is_checked(home, tmp_p
 def test_a_genome_that_shares_no_chromosome_is_refused_unless_forced(home, tmp_path):
     without = {name: value for name, value in EXAMPLE.items() if name != "force"}
     output = predict(home, "scbasset/demo", "-o", str(tmp_path / "out.tsv"), data=without, fails=True)
-    assert "this FASTA has no chromosome of" in output
+    assert "this genome has no chromosome of" in output
     assert "or use this one with force=True." in output
     (tmp_path / "force.py").write_text(FORCE)
     run(home, "python", str(tmp_path / "force.py"), EXAMPLE["intervals_file"], EXAMPLE["fasta_file"])

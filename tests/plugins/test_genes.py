@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from helpers.gtf import GTF_LINE
-from scbasset_zoo_plugins.genes import promoter_weights, read_start_sites
+from scbasset_zoo_plugins.genes import promoter_weights
 
 import scbasset_zoo as sz
+from scbasset_zoo.extend.genes import read_start_sites
 
 
 def test_start_sites_follow_the_strand_and_transcripts_serve_where_genes_are_missing(tmp_path):

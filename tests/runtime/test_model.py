@@ -61,7 +61,7 @@ def test_a_genome_of_another_assembly_is_refused(model, tmp_path):
 
 def test_a_forced_genome_of_another_assembly_is_used_with_a_line(model, tmp_path, capsys):
     (tmp_path / "other.fa").write_text(">contig\n" + "ACGT" * 5_000 + "\n")
-    with pytest.raises(InputError, match="other.fa: this FASTA has no chromosome of toy1. It has contig; expected are chr1, chr2"):
+    with pytest.raises(InputError, match="other.fa: this genome has no chromosome of toy1. It has contig; expected are chr1, chr2"):
         model.predict(["contig:100-600"], tmp_path / "other.fa")
     assert model.predict(["contig:100-600"], tmp_path / "other.fa", force=True).n_vars == 1
     assert "It is used all the same, because of force=True" in capsys.readouterr().err

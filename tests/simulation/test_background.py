@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from Bio import SeqIO
+from helpers.twobit import write_twobit
 
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.simulation.simulate import simulate
@@ -23,6 +24,9 @@ def test_own_background_is_used_around_n_and_then_shuffled(tmp_path):
     letters = "".join(np.random.default_rng(0).choice(list("ACGT"), 4_300, p=[0.4, 0.1, 0.1, 0.4]))
     fasta = write_fasta(tmp_path / "own.fa", short="ACGT" * 100, own=letters[:1_450] + "NNN" + letters[1_450:].lower())
     simulation = simulate(tmp_path / "s", n_cells=6, n_peaks=9, genome=fasta, quiet=True)
+    records = {record.id: str(record.seq) for record in SeqIO.parse(fasta, "fasta")}
+    other = simulate(tmp_path / "t", n_cells=6, n_peaks=9, genome=write_twobit(tmp_path / "own.2bit", records), quiet=True)
+    assert other.genome.read_bytes() == simulation.genome.read_bytes()
     genome = str(next(SeqIO.parse(simulation.genome, "fasta")).seq)
     assert len(genome) == 9 * 1_400
     flanks = [genome[row * 1_400 : row * 1_400 + 470] for row in range(9)]  # before the first motif

@@ -19,7 +19,8 @@ from scbasset_zoo.package.reading import Package
 from scbasset_zoo.package.sealing import seal_package
 from scbasset_zoo.package.verifying import verify_package
 from scbasset_zoo.training.run_folder import open_run
-from scbasset_zoo.zoo import cache, sources
+from scbasset_zoo.user_folders import cache_folder
+from scbasset_zoo.zoo import sources
 from scbasset_zoo.zoo.indexing import build_index
 from scbasset_zoo.zoo.models import find_package
 
@@ -82,7 +83,7 @@ def test_variables_and_locations_that_are_no_paths(configure, tmp_path, monkeypa
         sz.list_models()
     monkeypatch.setenv("SCBASSET_ZOO_CACHE", text)
     with pytest.raises(InputError, match="SCBASSET_ZOO_CACHE.*no such home|too long"):
-        cache.cache_folder()
+        cache_folder()
     monkeypatch.setenv("SCBASSET_ZOO_CONFIG", text)
     with pytest.raises(InputError, match="SCBASSET_ZOO_CONFIG.*no such home|too long"):
         sources.sources()

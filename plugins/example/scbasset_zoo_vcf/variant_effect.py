@@ -33,7 +33,7 @@ class VariantEffectOptions(Options):
     """The variants, and the groups of cells."""
 
     vcf: Path = Field(description="VCF with the variants, plain or gzip.")
-    genome: Path = Field(description="FASTA of the model's assembly, plain or bgzip.")
+    genome: Path = Field(description="Genome of the model's assembly: FASTA, .2bit, or a name such as hg38.")
     force: bool = Field(False, description="Use a genome of another assembly than the model's too.")
     group_by: str | None = Field(None, description="Column of the cells that names their groups. By default the card's.")
 

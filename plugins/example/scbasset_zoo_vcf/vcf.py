@@ -71,7 +71,7 @@ def require_reference(variants: pd.DataFrame, genome: Genome, path: Path) -> Non
     """
     genome.require(variants["chrom"])
     starts = variants["position"].to_numpy()
-    chromosome_sizes = variants["chrom"].map(genome.chromosome_sizes).to_numpy()
+    chromosome_sizes = variants["chrom"].map(genome.sizes_by_name).to_numpy()
     lengths = variants["ref"].str.len().to_numpy()
     outside = np.flatnonzero((starts < 0) | (starts + lengths > chromosome_sizes))
     if len(outside):

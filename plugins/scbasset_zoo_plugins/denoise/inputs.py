@@ -17,10 +17,11 @@ from scbasset_zoo import InputError
 from scbasset_zoo.extend.analysis import Options
 from scbasset_zoo.extend.cell_groups import labels_of
 from scbasset_zoo.extend.companion_data import CompanionData
-from scbasset_zoo.extend.console import option
-from scbasset_zoo.extend.sequences import Windows
+from scbasset_zoo.extend.console import option, say
+from scbasset_zoo.extend.genes import read_start_sites
+from scbasset_zoo.extend.sequences import Genome, Windows
 from scbasset_zoo.extend.space import Space, choose_space
-from scbasset_zoo_plugins.genes import REACH, promoter_weights, read_start_sites
+from scbasset_zoo_plugins.genes import REACH, promoter_weights
 
 if TYPE_CHECKING:
     from scbasset_zoo import Model
@@ -34,7 +35,7 @@ class DenoiseOptions(Options):
 
     earlier_names: ClassVar = {"label": "group_by"}
 
-    genome: Path | Any = Field(description="FASTA of the model's assembly, plain or bgzip.")
+    genome: Path | Any = Field(description="Genome of the model's assembly: FASTA, .2bit, or a name such as hg38.")
     force: bool = Field(False, description="Use a genome of another assembly than the model's too.")
     strict: bool = Field(False, description="Refuse peaks that the genome does not have, instead of leaving them out.")
     peaks: Path | Any | None = Field(
@@ -115,10 +116,12 @@ def open_inputs(model: Model, options: DenoiseOptions) -> DenoiseInputs:
     )
     if joint is not None:
         _require_joint_embedding(joint)
-    windows = _windows(model, options, counts)
+    genome = model.open_genome(options.genome, force=options.force)
+    windows = _windows(model, options, genome, counts)
     genes, weights = pd.DataFrame(), None
     if options.gtf is not None:
-        genes, weights = promoter_weights(read_start_sites(options.gtf), windows.var, options.reach)
+        sites = _with_names_of_peaks(read_start_sites(options.gtf), windows, genome)
+        genes, weights = promoter_weights(sites, windows.var, options.reach)
     scored_genes, expressed = np.empty(0, np.intp), np.empty(0, np.intp)
     if rna is not None:
         scored_genes, expressed = _match_genes(genes, rna.columns)
@@ -131,7 +134,16 @@ def open_inputs(model: Model, options: DenoiseOptions) -> DenoiseInputs:
     return DenoiseInputs(windows, depth, genes, weights, labels, counts, rna, joint, scored_genes, expressed)
 
 
-def _windows(model: Model, options: DenoiseOptions, counts: CompanionData | None) -> Windows:
+def _with_names_of_peaks(sites: pd.DataFrame, windows: Windows, genome: Genome) -> pd.DataFrame:
+    """Return start sites with their chromosomes named as those of the peaks, where the genome knows both names."""
+    names = genome.same_as(sites["chrom"].unique(), windows.var["chrom"].unique())
+    if others := {chrom: name for chrom, name in names.items() if chrom != name}:
+        first, name = next(iter(others.items()))
+        say(f"the GTF names chromosomes otherwise than the peaks: {first} is {name}; {len(others):,} chromosomes")
+    return sites.assign(chrom=sites["chrom"].map(lambda chrom: names.get(chrom, chrom)))
+
+
+def _windows(model: Model, options: DenoiseOptions, genome: Genome, counts: CompanionData | None) -> Windows:
     """Open the peaks to denoise: those given, those of the counts, or the training peaks."""
     peaks_of_counts = None if counts is None else ad.AnnData(var=counts.adata.var)
     peaks: Any = next((peaks for peaks in (options.peaks, peaks_of_counts) if peaks is not None), None)
@@ -139,20 +151,23 @@ def _windows(model: Model, options: DenoiseOptions, counts: CompanionData | None
         peaks = model.package.peaks()
     if peaks is None:
         raise InputError(f"{model.card.id} does not list its training peaks: give {option('peaks')}.")
-    windows = model.peak_windows(peaks, options.genome, force=options.force, strict=options.strict)
+    windows = model.peak_windows(peaks, genome, force=options.force, strict=options.strict)
     if not len(windows):
         raise InputError("There are no peaks: give at least one.")
     if counts is not None and options.peaks is None and windows.rows is not None:
         counts.select_columns(windows.rows)
     elif counts is not None and options.peaks is not None:
-        of_counts = model.peak_windows(peaks_of_counts, options.genome, force=options.force, strict=False)
-        counts.select_columns(_columns_of(windows, of_counts))
+        of_counts = model.peak_windows(peaks_of_counts, genome, force=options.force, strict=False)
+        counts.select_columns(_columns_of(windows, of_counts, genome))
     return windows
 
 
-def _columns_of(windows: Windows, of_counts: Windows) -> NDArray[np.intp]:
+def _columns_of(windows: Windows, of_counts: Windows, genome: Genome) -> NDArray[np.intp]:
     """Return the column of the counts for each peak; raise InputError if one has none."""
-    wanted, present = (pd.MultiIndex.from_frame(each.var[["chrom", "start", "end"]]) for each in (windows, of_counts))
+    wanted, present = (
+        pd.MultiIndex.from_frame(each.var[["chrom", "start", "end"]].replace({"chrom": genome.other_names}))
+        for each in (windows, of_counts)
+    )
     is_first = ~present.duplicated()
     column = present[is_first].get_indexer(wanted)
     if (column < 0).any():

@@ -34,7 +34,9 @@ class IsmOptions(Options):
     regions: Path | Any | None = Field(None, description="Regions of the genome: BED, or the .var of an .h5ad.")
     region_names: list[str] | None = Field(None, description="Regions by name, such as chr1:100-600.")
     sequences: Path | Any | None = Field(None, description="FASTA of sequences of the model's length, instead of regions.")
-    genome: Path | Any | None = Field(None, description="FASTA of the model's assembly, plain or bgzip; for regions.")
+    genome: Path | Any | None = Field(
+        None, description="Genome of the model's assembly: FASTA, .2bit, or a name such as hg38; for regions."
+    )
     force: bool = Field(False, description="Use a genome of another assembly than the model's too.")
     group_by: str | None = Field(
         None, description="Column of the cells with their groups, such as cell types, to score the mean of each group."

@@ -16,7 +16,7 @@ from scbasset_zoo.extend.analysis import Options
 from scbasset_zoo.extend.cell_groups import CellGroups
 from scbasset_zoo.extend.companion_data import CompanionData
 from scbasset_zoo.extend.console import option, say
-from scbasset_zoo.extend.sequences import Genome, Windows
+from scbasset_zoo.extend.sequences import Windows
 from scbasset_zoo.extend.space import SPACE_HELP, Space, choose_space
 from scbasset_zoo_plugins.motif_insertion.factor_scores import Contrast, check_contrast, positions_by_name
 from scbasset_zoo_plugins.motifs.loading import choose_motifs, load_motifs
@@ -34,7 +34,7 @@ class MotifInsertionOptions(Options):
     earlier_names: ClassVar = {"names": "motif_names", "umap": "umap_from"}
 
     motifs: str = Field(description="MEME file, or name of a collection, such as jaspar-vertebrates.")
-    genome: Path | Any = Field(description="FASTA of the model's assembly, plain or bgzip.")
+    genome: Path | Any = Field(description="Genome of the model's assembly: FASTA, .2bit, or a name such as hg38.")
     force: bool = Field(False, description="Use a genome of another assembly than the model's too.")
     motif_names: list[str] | None = Field(None, description="Only these motifs, by identifier or factor.")
     peaks: Path | Any | None = Field(None, description="Peaks to shuffle (BED); by default the training peaks.")
@@ -158,13 +158,13 @@ def _windows(model: Model, options: MotifInsertionOptions) -> Windows:
     """Open the peaks to shuffle: those given, or the training peaks whose chromosomes are in the FASTA."""
     if options.peaks is not None:
         return model.peak_windows(options.peaks, options.genome, force=options.force)
-    genome = options.genome if isinstance(options.genome, Genome) else Genome(options.genome)
+    genome = model.open_genome(options.genome, force=options.force)
     peaks = model.package.peaks()
     if peaks is None:
         raise InputError(f"{model.card.id} {model.card.version} does not list its training peaks: give {option('peaks')}.")
     if "split" in peaks and (peaks["split"] == "train").any():
         peaks = peaks[peaks["split"] == "train"]
-    is_present = peaks["chrom"].isin(list(genome.chromosome_sizes))
+    is_present = peaks["chrom"].isin(list(genome.sizes_by_name))
     if not is_present.any():
         genome.require(peaks["chrom"].unique())
     if not is_present.all():

@@ -7,8 +7,8 @@ import tempfile
 
 import pytest
 
+from scbasset_zoo import user_folders
 from scbasset_zoo.errors import InputError
-from scbasset_zoo.zoo import user_folders
 
 needs_root = pytest.mark.skipif(not hasattr(os, "setuid") or os.getuid() != 0, reason="only root can become an unlisted user")
 
@@ -18,10 +18,11 @@ def test_a_user_in_no_list_and_without_home_gets_a_temporary_folder():
     # Modules are imported first, since another user may not be able to read them.
     code = """
 import os
-from scbasset_zoo.zoo import cache, sources, user_folders
+from scbasset_zoo.user_folders import cache_folder
+from scbasset_zoo.zoo import sources
 os.environ.pop("HOME", None)
 os.setuid(12345)
-print(cache.cache_folder(), sources.config_path(), sep="\\n")
+print(cache_folder(), sources.config_path(), sep="\\n")
 """
     variables = {"SCBASSET_ZOO_CACHE", "SCBASSET_ZOO_CONFIG", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"}
     environment = {name: value for name, value in os.environ.items() if name not in variables}
