@@ -33,6 +33,8 @@ def whole(tmp_path_factory, toy_fasta, toy_matrix):
     matrix = toy_matrix()
     matrix.write_h5ad(folder / "inputs/matrix.h5ad")
     (folder / "inputs/peaks.bed").write_text("".join(f"chr1\t{1_000 * i}\t{1_000 * i + 500}\tpeak{i}\n" for i in range(1, 9)))
+    lines = (f"chr1\t{900 * i}\t{900 * i + 500}\tp{i}\t{i}0\t.\t{i}.5\t{i}.25\t{i}\t{i}00\n" for i in range(1, 5))
+    (folder / "inputs/called.narrowPeak").write_text("".join(lines))
     (folder / "inputs/motifs.meme").write_text(MEME)
     genes = (GTF_LINE.format("chr1", "transcript", 100 * i, 100 * i + 50, "+-"[i % 2], f"E{i}", f"G{i}") for i in range(1, 9))
     (folder / "inputs/genes.gtf").write_text("".join(genes))

@@ -12,6 +12,7 @@ from Bio import bgzf
 from helpers.gtf import GTF_LINE
 from scbasset_zoo_plugins.motifs.loading import load_motifs
 
+from scbasset_zoo.counting.called_peaks import read_called_peaks
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.extend.about import read_about
 from scbasset_zoo.inputs.bed import read_bed
@@ -26,6 +27,7 @@ sys.path.append(str(Path(__file__).parents[1] / "plugins" / "example"))
 from scbasset_zoo_vcf.vcf import read_variants  # noqa: E402
 
 BED = "track name=x\n# peaks\nchr2\t5\t9\tpéak\nchr1\t1\t4\n"
+NARROW_PEAK = "track type=narrowPeak\nchr2\t5\t9\tpéak\t50\t.\t2.5\t7.5\t5.25\t3\nchr1\t1\t4\tb\t9\t.\t1.5\t2\t0\t-1\n"
 GTF = (
     "#!genome\n"
     + GTF_LINE.format("chr1", "gene", 11, 20, "+", "G1", "GÄNE")
@@ -50,6 +52,12 @@ def _folder(path):
     return matrix.cells.index.tolist(), matrix.peaks.to_numpy().tolist(), entries
 
 
+def _called_peaks(path):
+    peaks = read_called_peaks(path)
+    scores = {name: values.tolist() for name, values in peaks.scores.items()}
+    return peaks.chroms.tolist(), peaks.summits.tolist(), scores, len(peaks.lines)
+
+
 def _motifs(path):
     return [(motif.name, motif.tf, motif.pwm.tolist()) for motif in load_motifs(path)]
 
@@ -62,6 +70,7 @@ def _sequences(path):
 # A text, or the texts of a folder's files, and the function that reads it.
 READERS = {
     "BED": (BED, lambda path: read_bed(path).to_numpy().tolist()),
+    "called peaks": (NARROW_PEAK, _called_peaks),
     "GTF": (GTF, lambda path: read_start_sites(path).to_numpy().tolist()),
     "MEME": (MEME, _motifs),
     "VCF": (VCF, lambda path: read_variants(path, 100).to_numpy().tolist()),

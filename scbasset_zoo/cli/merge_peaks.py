@@ -22,9 +22,8 @@ def merge_peaks(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")] = False,
     **options: Any,
 ) -> None:
-    """Merge called peaks of several samples into one set of peaks of one width that do not overlap."""
+    """Make one set of peaks, of one width and without overlaps, from called peaks of several samples."""
     import scbasset_zoo as sz
 
     merged = sz.merge_peaks(peaks, out=out, overwrite=overwrite, **options)
-    answer(merged.summary())
-    answer(f"\n{out}: {len(merged.peaks):,} peaks of {merged.width:,} bp")
+    answer(f"{out}: {merged.summary()}")

@@ -9,6 +9,7 @@ import os
 import types
 import typing
 from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -157,7 +158,7 @@ def _parsing(kind: Any) -> dict[str, Any]:
     """Return how Typer reads a number, and what the help calls the value of an option, where Typer's own ways are not plain."""
     if kind in (int, float):
         return {"parser": number_parser(kind), "metavar": f"<{kind.__name__}>"}
-    return {"metavar": "<names>"} if kind == list[str] else {}
+    return {"metavar": "<names>" if kind == list[str] else "<paths>"} if kind in (list[str], list[Path]) else {}
 
 
 def _default(field: FieldInfo) -> str:

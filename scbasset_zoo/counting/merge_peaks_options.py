@@ -26,10 +26,12 @@ class MergePeaksOptions(Options):
     blacklist: Paths = Field((), description="BED of regions; peaks that overlap one are left out.")
     assembly: str | None = Field(
         None,
-        description="Assembly of the peaks, such as hg38. Peaks that reach beyond the end of its main chromosomes, or lie on "
-        "others, are left out.",
+        description="Assembly of the peaks, such as hg38. Peaks that reach beyond the end of their chromosome, or lie on one that "
+        "is not of the assembly, are left out.",
     )
-    genome: Path | None = Field(None, description="FASTA whose chromosomes are used instead, or compared with the assembly.")
+    genome: Path | None = Field(
+        None, description="FASTA or .2bit file that has the chromosomes, for an assembly whose lengths are not built in."
+    )
     samples: Sequence[str] = Field((), description="Names of the files in the summary. By default those of the files.")
 
     @field_validator("samples", mode="before")

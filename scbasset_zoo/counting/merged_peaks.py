@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import indent
 from typing import Unpack
 
 import numpy as np
@@ -17,11 +18,15 @@ from scbasset_zoo.counting.called_peaks import SCORES, CalledPeaks, Score, read_
 from scbasset_zoo.counting.merge_peaks_options import MergePeaksKeywords, MergePeaksOptions
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.files import destination, new_file
-from scbasset_zoo.inputs.assemblies import check_assembly, listed_sizes, naming_hint, some_names
-from scbasset_zoo.inputs.blacklist import in_blacklist, read_blacklist
+from scbasset_zoo.inputs.assemblies import check_assembly, chosen_assembly, naming_hint, some_names
+from scbasset_zoo.inputs.assembly_table import find_assembly
+from scbasset_zoo.inputs.blacklist import check_blacklist, read_blacklist
+from scbasset_zoo.inputs.chromosome_names import convention_of
 from scbasset_zoo.inputs.genome import Genome
 from scbasset_zoo.inputs.intervals import overlaps, rows_by_chromosome
+from scbasset_zoo.inputs.named_genome import genome_name
 from scbasset_zoo.inputs.peaks import peak_names
+from scbasset_zoo.inputs.samples import check_samples
 from scbasset_zoo.options import checked_options, declares_options
 from scbasset_zoo.progress import progress, say
 from scbasset_zoo.wording import option
@@ -61,15 +66,19 @@ class MergedPeaks:
 
     def summary(self) -> str:
         """Describe in plain text what was read, left out and kept."""
+        between = [f"{self.n_overlapping:,} peaks overlap a higher one of another file"]
+        if self.min_samples > 1:
+            between.append(f"{self.n_in_few_samples:,} of the others are in fewer than {self.min_samples:,} files")
         table = self.samples.rename(columns=lambda name: name.replace("_", " "))
         lines = [
-            table.to_string(formatters=[lambda n: f"{n:,}"] * table.shape[1]),
+            f"{len(self.peaks):,} peaks of {self.width:,} bp that do not overlap",
             "",
-            f"overlap a higher peak of another file  {self.n_overlapping:,}",
+            # Indented, as the command line prints all lines but the first.
+            indent(table.to_string(formatters=[lambda n: f"{n:,}"] * table.shape[1]), "  "),
+            "",
+            f"left out between files: {'; '.join(between)}",
         ]
-        if self.min_samples > 1:
-            lines.append(f"in fewer than {self.min_samples:,} files  {self.n_in_few_samples:,}")
-        return "\n".join([*lines, f"kept  {len(self.peaks):,}"])
+        return "\n".join(lines)
 
 
 @declares_options(MergePeaksOptions)
@@ -95,8 +104,8 @@ def merge_peaks(
     The method, and the score per million of the peaks that are left in a sample, are those of Corces, Granja et al.,
     Science 2018, https://doi.org/10.1126/science.aav1898; see `createIterativeOverlapPeakSet.R` of
     https://github.com/corceslab/ATAC_IterativeOverlapPeakMerging. ArchR (Granja, Corces et al., Nature Genetics 2021,
-    https://doi.org/10.1038/s41588-021-00790-6) removes overlaps in the same way, but compares replicates by the quantiles of their
-    scores, rounded to three digits. As there, a file supports a kept peak if a peak overlaps it that was left in this file.
+    https://doi.org/10.1038/s41588-021-00790-6) removes overlaps in the same way, but compares samples by the quantiles of their
+    scores, rounded to three digits. As in both, a file supports a kept peak if a peak overlaps it that was left in this file.
 
     Parameters
     ----------
@@ -124,7 +133,7 @@ def merge_peaks(
     """
     settings = checked_options("merge-peaks", MergePeaksOptions, options)
     paths = [Path(path) for path in ([peaks] if isinstance(peaks, str | os.PathLike) else peaks)]
-    names = _sample_names(paths, settings)
+    names = _names_of_files(paths, settings)
     with destination(out, overwrite=overwrite, inputs=[*paths, *settings.blacklist, settings.genome]):
         sizes = _chromosome_sizes(settings)
         blacklist = read_blacklist(settings.blacklist)
@@ -133,8 +142,10 @@ def merge_peaks(
             for path in paths:
                 files.append(read_called_peaks(path))
                 advance(1)
+        check_blacklist(blacklist, _shared_chromosomes(files))
         score = _common_score(files, settings)
-        samples = [_Sample.of_file(file, score, settings.width, sizes, blacklist) for file in files]
+        regions = pd.concat([table for _, table in blacklist]) if blacklist else None
+        samples = [_Sample.of_file(file, score, settings.width, sizes, regions) for file in files]
         merged = _merged(dict(zip(names, samples, strict=True)), settings)
         with new_file(out, overwrite=overwrite) as partial:
             _write(merged.peaks, partial)
@@ -188,12 +199,12 @@ class _Sample:
         score: Score | None,
         width: int,
         sizes: Mapping[str, int] | None,
-        blacklist: Sequence[tuple[Path, pd.DataFrame]],
+        blacklist: pd.DataFrame | None,
     ) -> _Sample:
         scores = np.ones(len(file.lines)) if score is None else file.scores[score]
         starts = file.summits - width // 2
         peaks = pd.DataFrame({"chrom": file.chroms, "start": starts, "end": starts + width})
-        counts = {"peaks": len(peaks)}
+        counts = {"read": len(peaks)}
 
         def leave_out(step: str, wrong: NDArray[np.bool_]) -> None:
             nonlocal peaks, scores
@@ -204,12 +215,12 @@ class _Sample:
         if sizes is not None:
             leave_out("other_chromosomes", np.isnan(ends))
         leave_out("beyond_the_end", (peaks["start"].to_numpy() < 0) | (peaks["end"].to_numpy() > ends[~np.isnan(ends)]))
-        if blacklist:
-            leave_out("in_the_blacklist", in_blacklist(peaks, blacklist))
+        if blacklist is not None:
+            leave_out("in_the_blacklist", overlaps(peaks, blacklist))
         leave_out("overlap_a_higher_peak", ~without_overlaps(peaks, scores, width))
         counts["left"] = len(peaks)
-        # An exact sum does not depend on the order of the lines. It is 0 if all scores are, or if no peak is left.
-        return cls(peaks, scores / ((math.fsum(scores) or 1.0) / 1e6), counts)
+        # An exact sum does not depend on the order of the lines, and equal shares are equal numbers. It is 0 if no peak is left.
+        return cls(peaks, scores / (math.fsum(scores) or 1.0) * 1e6, counts)
 
 
 def _merged(samples: Mapping[str, _Sample], options: MergePeaksOptions) -> MergedPeaks:
@@ -232,7 +243,7 @@ def _merged(samples: Mapping[str, _Sample], options: MergePeaksOptions) -> Merge
     return MergedPeaks(peaks, table, int((~is_kept).sum()), int((~in_enough).sum()), options.width, options.min_samples)
 
 
-def _sample_names(paths: Sequence[Path], options: MergePeaksOptions) -> list[str]:
+def _names_of_files(paths: Sequence[Path], options: MergePeaksOptions) -> list[str]:
     """Return a name for each file; check what the number of files must be."""
     if not paths:
         raise InputError("No file of peaks is given.")
@@ -242,35 +253,50 @@ def _sample_names(paths: Sequence[Path], options: MergePeaksOptions) -> list[str
         raise InputError(
             f"{option('min_samples', options.min_samples)} is more than the number of files, {len(paths)}: no peak could be kept."
         )
-    if not options.samples:
-        names = [path.name for path in paths]
-        return names if len(set(names)) == len(names) else list(map(str, paths))
-    if len(options.samples) != len(paths) or len(set(options.samples)) != len(paths):
-        raise InputError(
-            f"{option('samples')} must be a name for each of the {len(paths)} files, all different; found "
-            f"{', '.join(options.samples)}."
-        )
-    return list(options.samples)
+    if options.samples:
+        check_samples(options.samples, list(map(str, paths)))
+        return list(options.samples)
+    names = [path.name for path in paths]
+    return names if len(set(names)) == len(names) else list(map(str, paths))
 
 
 def _chromosome_sizes(options: MergePeaksOptions) -> Mapping[str, int] | None:
-    """Return chromosome lengths in bp; those of a listed assembly also under names without "chr"."""
-    if options.genome is not None:
-        sizes = Genome(options.genome).chromosome_sizes
-        if options.assembly is not None:
-            check_assembly(options.genome, sizes, options.assembly)
-        return sizes
-    if options.assembly is None:
-        either = f"{option('assembly')} or {option('genome')}"
-        say(f"Without {either}, peaks that reach beyond the end of their chromosome are not noticed.")
-        return None
-    sizes = listed_sizes(options.assembly)
-    if not sizes:
-        raise InputError(
-            f"The chromosome lengths of {options.assembly} are not built in. Give its FASTA with {option('genome')}, without "
-            f"{option('assembly')}."
-        )
-    return sizes | {chrom.removeprefix("chr"): size for chrom, size in sizes.items()}
+    """Return chromosome lengths in bp, by each name of a chromosome; None if neither genome nor assembly is given."""
+    name = None if options.genome is None else genome_name(options.genome)
+    assembly = chosen_assembly(name, options.assembly)
+    listed = None if assembly is None else find_assembly(assembly)
+    if options.genome is not None and (name is None or listed is None):
+        genome = Genome(options.genome)
+        if assembly is None:
+            return genome.chromosome_sizes
+        check_assembly(options.genome, genome.chromosome_sizes, assembly)
+        return genome.with_names_of(assembly).sizes_by_name
+    if listed is not None:
+        return {name: chromosome.length for name, chromosome in listed.by_name.items()}
+    if assembly is not None:
+        raise InputError(f"The chromosome lengths of {assembly} are not built in. Give its genome too, with {option('genome')}.")
+    either = f"{option('assembly')} or {option('genome')}"
+    say(f"Without {either}, peaks that reach beyond the end of their chromosome are not noticed.")
+    return None
+
+
+def _shared_chromosomes(files: Sequence[CalledPeaks]) -> Collection[str]:
+    """Return the chromosomes of all files.
+
+    Raises
+    ------
+    InputError
+        Two files have the same chromosomes under different names: their peaks would be kept beside each other.
+    """
+    names = [dict.fromkeys(file.chroms) for file in files]
+    for file, own in zip(files, names, strict=True):
+        whose_first, whose = convention_of(names[0]), convention_of(own)
+        if not names[0].keys() & own.keys() and whose and whose_first and whose != whose_first:
+            raise InputError(
+                f"{file.path} names chromosomes as {whose} does, {files[0].path} as {whose_first} does. Give files with the same "
+                "names."
+            )
+    return dict.fromkeys(chrom for own in names for chrom in own)
 
 
 def _common_score(files: Sequence[CalledPeaks], options: MergePeaksOptions) -> Score | None:

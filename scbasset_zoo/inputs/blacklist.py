@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +13,39 @@ from numpy.typing import NDArray
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.inputs.assemblies import some_names
 from scbasset_zoo.inputs.bed import read_bed
+from scbasset_zoo.inputs.chromosome_names import convention_of
 from scbasset_zoo.inputs.intervals import overlaps
 
 
-def read_blacklist(paths: Sequence[str | os.PathLike[str]]) -> list[tuple[Path, pd.DataFrame]]:
-    """Read the regions of BED files, plain or gzip; see :func:`scbasset_zoo.inputs.bed.read_bed`."""
-    return [(Path(path), read_bed(path)) for path in paths]
+def read_blacklist(
+    paths: Sequence[str | os.PathLike[str]], same_as: Callable[[Iterable[str]], Mapping[str, str]] = lambda chroms: {}
+) -> list[tuple[Path, pd.DataFrame]]:
+    """Read the regions of BED files, plain or gzip; see :func:`scbasset_zoo.inputs.bed.read_bed`.
+
+    Parameters
+    ----------
+    paths : list of paths
+    same_as : callable, optional
+        Returns, for chromosomes of a file, the names that the peaks have for them; those that it leaves out stay.
+    """
+    blacklist = []
+    for path in paths:
+        regions = read_bed(path)
+        names = same_as(regions["chrom"].unique())
+        regions["chrom"] = regions["chrom"].map(lambda chrom, names=names: names.get(chrom, chrom))
+        blacklist.append((Path(path), regions))
+    return blacklist
+
+
+def check_blacklist(blacklist: Sequence[tuple[Path, pd.DataFrame]], chroms: Collection[str]) -> None:
+    """Raise InputError if a file of :func:`read_blacklist` has none of the chromosomes of the peaks."""
+    for path, regions in blacklist:
+        of_regions = regions["chrom"].unique()
+        if not set(of_regions) & set(chroms):
+            raise InputError(
+                f"{path}: the blacklist has no chromosome of the peaks. It has {some_names(of_regions)}; the peaks have "
+                f"{some_names(chroms)}.{_hint(chroms, of_regions)}"
+            )
 
 
 def in_blacklist(peaks: pd.DataFrame, blacklist: Sequence[tuple[Path, pd.DataFrame]]) -> NDArray[np.bool_]:
@@ -39,20 +66,15 @@ def in_blacklist(peaks: pd.DataFrame, blacklist: Sequence[tuple[Path, pd.DataFra
     InputError
         A file of the blacklist has no chromosome of the peaks.
     """
+    check_blacklist(blacklist, peaks["chrom"].unique())
     listed = np.zeros(len(peaks), dtype=bool)
-    chroms = peaks["chrom"].unique()
-    for path, regions in blacklist:
-        of_regions = regions["chrom"].unique()
-        if len(chroms) and not np.isin(chroms, of_regions).any():
-            raise InputError(
-                f"{path}: the blacklist has no chromosome of the peaks. It has {some_names(of_regions)}; the peaks have "
-                f"{some_names(chroms)}.{_hint(chroms, of_regions)}"
-            )
+    for _, regions in blacklist:
         listed |= overlaps(peaks, regions)
     return listed
 
 
-def _hint(chroms: NDArray[np.object_], of_regions: NDArray[np.object_]) -> str:
-    if {str(chrom).removeprefix("chr") for chrom in chroms} & {str(chrom).removeprefix("chr") for chrom in of_regions}:
-        return ' Only the prefix "chr" differs: rename the chromosomes of the blacklist.'
+def _hint(chroms: Collection[str], of_regions: Collection[str]) -> str:
+    whose, whose_regions = convention_of(chroms), convention_of(of_regions)
+    if whose and whose_regions and whose != whose_regions:
+        return f" It names chromosomes as {whose_regions} does, the peaks as {whose} does: give one with the names of the peaks."
     return " Give the blacklist of the same assembly, with the same names of chromosomes."

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.inputs.peaks import peak_names
+from scbasset_zoo.wording import option
 
 
 def overlaps(table: pd.DataFrame, regions: pd.DataFrame) -> NDArray[np.bool_]:
@@ -52,12 +53,12 @@ def overlapping(table: pd.DataFrame) -> NDArray[np.bool_]:
     return result
 
 
-def refuse_overlaps(table: pd.DataFrame, where: str, remedy: str) -> None:
-    """Raise InputError if two intervals of a table overlap.
+def refuse_overlaps(peaks: pd.DataFrame, where: str, remedy: str) -> None:
+    """Raise InputError if peaks overlap, unless the user allows it (option `allow_overlaps`).
 
     Parameters
     ----------
-    table : DataFrame
+    peaks : DataFrame
         chrom, start, end. Its index has the rows of the file.
     where : str
         Name of the table in the message.
@@ -67,19 +68,19 @@ def refuse_overlaps(table: pd.DataFrame, where: str, remedy: str) -> None:
     Raises
     ------
     InputError
-        Intervals overlap. The message has the first pair with its rows, and the number of all that overlap.
+        Peaks overlap. The message has the first pair with its rows, and the number of all that overlap.
     """
-    is_overlapping = overlapping(table)
+    is_overlapping = overlapping(peaks)
     if not is_overlapping.any():
         return
     first = int(np.flatnonzero(is_overlapping)[0])
-    others = overlaps(table, table.iloc[[first]])
+    others = overlaps(peaks, peaks.iloc[[first]])
     others[first] = False
-    pair = table.iloc[[first, int(np.flatnonzero(others)[0])]]
+    pair = peaks.iloc[[first, int(np.flatnonzero(others)[0])]]
     (name, other), (row, other_row) = peak_names(pair), pair.index
     raise InputError(
-        f"{where}: {int(is_overlapping.sum()):,} of {len(table):,} peaks overlap another one; first {name} (row {row}, counting "
-        f"from 0) and {other} (row {other_row}). {remedy}"
+        f"{where}: {int(is_overlapping.sum()):,} of {len(peaks):,} peaks overlap another one; first {name} (row {row}, counting "
+        f"from 0) and {other} (row {other_row}). {remedy} Or take these with {option('allow_overlaps', True)}."
     )
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.inputs.peak_matrix import PeakMatrix
 from scbasset_zoo.progress import progress, say
-from scbasset_zoo.training.dataset import BEYOND_END, NO_CHROMOSOME, REASONS, TOO_FEW_CELLS
+from scbasset_zoo.training.dataset import BEYOND_END, BLACKLISTED, NO_CHROMOSOME, REASONS, TOO_FEW_CELLS
 from scbasset_zoo.wording import option
 
 KEPT = -1
@@ -71,9 +71,13 @@ def filter_cells(source: PeakMatrix, min_peaks_per_cell: int, *, quiet: bool) ->
 
 
 def filter_peaks(
-    source: PeakMatrix, cells: KeptCells, chromosome_sizes: dict[str, int], min_cell_fraction: float
+    source: PeakMatrix,
+    cells: KeptCells,
+    chromosome_sizes: dict[str, int],
+    min_cell_fraction: float,
+    is_blacklisted: NDArray[np.bool_],
 ) -> NDArray[np.int64]:
-    """Choose the peaks that are open in enough cells and lie within the genome.
+    """Choose the peaks that are open in enough cells, lie within the genome and are not blacklisted.
 
     Returns
     -------
@@ -88,6 +92,7 @@ def filter_peaks(
     reason[(reason == KEPT) & ~in_genome] = REASONS.index(NO_CHROMOSOME)
     chromosome_size = peaks["chrom"].map(chromosome_sizes).fillna(0).to_numpy()
     reason[(reason == KEPT) & (peaks["end"].to_numpy() > chromosome_size)] = REASONS.index(BEYOND_END)
+    reason[(reason == KEPT) & is_blacklisted] = REASONS.index(BLACKLISTED)
     return reason
 
 

@@ -6,6 +6,7 @@ import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 import numpy as np
@@ -42,8 +43,9 @@ PEAKS_AT_ONCE = 10_000
 TOO_FEW_CELLS = "open in too few cells"
 NO_CHROMOSOME = "not in the FASTA"
 BEYOND_END = "beyond the end"
+BLACKLISTED = "in the blacklist"
 TOO_MANY_N = "too many N"
-REASONS = (TOO_FEW_CELLS, NO_CHROMOSOME, BEYOND_END, TOO_MANY_N)
+REASONS = (TOO_FEW_CELLS, NO_CHROMOSOME, BEYOND_END, BLACKLISTED, TOO_MANY_N)
 
 
 @dataclass(frozen=True)
@@ -158,6 +160,10 @@ class PreparedPeaks:
             f"density  {m['nnz'] / (m['n_cells'] * m['n_peaks']):.2%} of cells x peaks is open",
             f"windows  {m['sequence_length']:,} bp of {m['assembly']}, {m['flank']} bp of flank",
         ]
+        # Peak sets of earlier versions do not say how many overlap.
+        overlapping = m.get("overlapping_peaks", {})
+        if n := overlapping.get("all", 0):
+            lines.insert(2, f"overlaps {n:,} peaks overlap another, {overlapping.get('across_splits', 0):,} one of another split")
         left_out = m["left_out"]["peaks"]
         if any(left_out.values()):
             hint = naming_hint(left_out.get(NO_CHROMOSOME, {}), m["chromosome_sizes"])
@@ -244,4 +250,5 @@ def left_out_table(left_out: dict[str, dict[str, int]]) -> str:
         table = table.iloc[:CHROMOSOMES_SHOWN]
         table.loc[f"{len(rest):,} more"] = rest.sum()
     table.loc["all"] = total
-    return table.to_string(formatters=[lambda n: f"{n:,}"] * table.shape[1])
+    # Indented, as messages print all lines but the first.
+    return indent(table.to_string(formatters=[lambda n: f"{n:,}"] * table.shape[1]), "  ")

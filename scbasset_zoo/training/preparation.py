@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.files import destination, new_file, new_folder, sha256
 from scbasset_zoo.inputs.assemblies import check_assembly, chosen_assembly, naming_hint, recognised_assembly
+from scbasset_zoo.inputs.blacklist import in_blacklist, read_blacklist
 from scbasset_zoo.inputs.cells_table import join_cells_table
 from scbasset_zoo.inputs.gene_counts import check_same_genes, write_gene_counts
 from scbasset_zoo.inputs.genome import Genome
+from scbasset_zoo.inputs.intervals import overlapping, overlaps, refuse_overlaps
 from scbasset_zoo.inputs.matrix import MatrixLike, open_matrices
 from scbasset_zoo.inputs.named_genome import genome_name
 from scbasset_zoo.inputs.peak_matrix import PeakMatrix
@@ -42,6 +44,7 @@ from scbasset_zoo.training.dataset import (
 from scbasset_zoo.training.label_matrix import write_open_cells
 from scbasset_zoo.training.prepare_options import PrepareKeywords, PrepareOptions
 from scbasset_zoo.training.prepared_files import FILES
+from scbasset_zoo.training.prepared_sources import described_sources
 from scbasset_zoo.training.prepared_tables import normal_cells, normal_peaks, write_cells, write_peaks
 from scbasset_zoo.training.splits import assign_splits, read_split_column
 from scbasset_zoo.training.window_file import write_windows
@@ -104,7 +107,7 @@ def prepare(
     matrices, options = _listed(matrix, options)
     settings = checked_options("prepare", PrepareOptions, options)
     out = Path(out)
-    inputs = [*(getattr(each, "filename", None) or each for each in matrices), genome, cells_table]
+    inputs = [*(getattr(each, "filename", None) or each for each in matrices), genome, cells_table, *settings.blacklist]
     with contextlib.ExitStack() as stack:
         stack.enter_context(destination(out, overwrite=overwrite, replaceable=files_of_prepared, inputs=inputs))
         if rna_out is not None:
@@ -160,12 +163,18 @@ class _Preparation:
         if not pd.Series(chroms).isin(list(genome.sizes_by_name)).any():
             genome.require(chroms)
         self.chromosome_names = genome.say_renamed(chroms)
+        blacklist = read_blacklist(options.blacklist, lambda names: genome.same_as(names, chroms))
+        self.is_blacklisted = in_blacklist(source.peaks, blacklist)
+        if not options.allow_overlaps:
+            refuse_overlaps(
+                source.peaks, source.where, "Make peaks without overlaps with `scbasset-zoo merge-peaks`, and count them again."
+            )
 
     def write(self, out: Path, rna_out: str | os.PathLike[str] | None, *, overwrite: bool) -> PreparedPeaks:
         """Run the steps, and return the prepared peak set at `out`; write the counts of the genes to `rna_out`."""
         source, options, quiet = self.source, self.options, self.quiet
         cells = filter_cells(source, options.min_peaks_per_cell, quiet=quiet)
-        reason = filter_peaks(source, cells, self.genome.sizes_by_name, options.min_cell_fraction)
+        reason = filter_peaks(source, cells, self.genome.sizes_by_name, options.min_cell_fraction, self.is_blacklisted)
         starts = window_starts(source.peaks, options.length)
         with (
             contextlib.nullcontext() if rna_out is None else new_file(rna_out, overwrite=overwrite) as rna_file,
@@ -192,6 +201,7 @@ class _Preparation:
             if rna_file is not None:
                 self._write_genes(rna_file, cells)
             manifest = self._manifest(folder, cells, left_out_peaks, split, n_open_peaks)
+            manifest["overlapping_peaks"] = _overlapping_peaks(source.peaks.iloc[kept], split)
             (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
         return open_prepared(out)
 
@@ -273,12 +283,9 @@ class _Preparation:
             "schema_version": SCHEMA_VERSION,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "version": __version__,
-            "parameters": self.options.model_dump(),
-            "sources": {
-                "matrix": _source(self.source),
-                "fasta": {"name": fasta.name, "bytes": fasta.stat().st_size},
-                **_table_source(self.cells_table),
-            },
+            # Files are described by their contents, under "sources".
+            "parameters": self.options.model_dump(exclude={"blacklist"}),
+            "sources": described_sources(self.source, fasta, self.cells_table, self.options.blacklist),
             "matrices": [{"name": part.name, **part.origin} for part in self.source.parts or (self.source,)],
             "assembly": self.assembly,
             "chromosome_sizes": self.genome.chromosome_sizes,
@@ -307,24 +314,7 @@ def _with_names_of_peaks(options: PrepareOptions, source: PeakMatrix, genome: Ge
     return checked_options("prepare", PrepareOptions, options.model_dump() | names)
 
 
-def _source(source: PeakMatrix) -> dict[str, Any]:
-    """Describe the files of the matrices: sizes, and digests of those that are single files."""
-    if len(source.parts) < 2:
-        return {"name": source.name, "files": {path.name: _described(path) for path in source.files}}
-    # Files of several samples may have the same name.
-    files = {f"{part.origin['sample']}/{path.name}": _described(path) for part in source.parts for path in part.files}
-    return {"name": source.name, "files": files}
-
-
-def _table_source(table: object) -> dict[str, Any]:
-    """Describe the table of the cells, if there is one."""
-    if not isinstance(table, str | os.PathLike):
-        return {} if table is None else {"cells_table": {"name": "a table in memory"}}
-    path = Path(table)
-    return {"cells_table": {"name": path.name, "files": {path.name: _described(path)}}}
-
-
-def _described(path: Path) -> dict[str, int | str]:
-    if path.is_file():
-        return {"bytes": path.stat().st_size, "sha256": sha256(path)}
-    return {"bytes": sum(file.stat().st_size for file in path.rglob("*") if file.is_file())}
+def _overlapping_peaks(peaks: pd.DataFrame, split: NDArray[np.object_]) -> dict[str, int]:
+    """Count the kept peaks that overlap another one, and those that overlap one of another split."""
+    across = sum(overlaps(peaks[split == name], peaks[split != name]).sum() for name in SPLITS)
+    return {"all": int(overlapping(peaks).sum()), "across_splits": int(across)}

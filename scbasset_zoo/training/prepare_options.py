@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from typing import Any, TypedDict
 
 from pydantic import Field, field_validator, model_validator
 
 from scbasset_zoo.name_lists import split_names
-from scbasset_zoo.options import Options
+from scbasset_zoo.options import Options, Paths
 from scbasset_zoo.wording import option
 
 
@@ -39,6 +40,10 @@ class PrepareOptions(Options):
     )  # fmt: skip
     max_n_fraction: float = Field(
         0.25, ge=0, le=1, allow_inf_nan=False, description="Leave out peaks whose window has a larger fraction of N."
+    )
+    blacklist: Paths = Field((), description="BED of regions, such as ENCODE's blacklist; leave out peaks that overlap one.")
+    allow_overlaps: bool = Field(
+        True, description="Take peaks that overlap each other; otherwise they are an error. They may be in different splits."
     )
     split: str = Field(
         "90/5/5", description="Percentages of peaks for training/validation/test, drawn at random. The paper uses 90/5/5."
@@ -116,6 +121,8 @@ class PrepareKeywords(TypedDict, total=False):
     min_cell_fraction: float
     min_peaks_per_cell: int
     max_n_fraction: float
+    blacklist: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+    allow_overlaps: bool
     split: str
     test_chroms: Sequence[str]
     validation_chroms: Sequence[str]

@@ -48,6 +48,11 @@ class _Parameters(BaseModel):
     seed: int
 
 
+class _OverlappingPeaks(BaseModel):
+    all: Count = 0
+    across_splits: Count = 0
+
+
 class _Manifest(BaseModel):
     """The fields of manifest.json that later steps read."""
 
@@ -65,6 +70,8 @@ class _Manifest(BaseModel):
     flank: Count
     splits: dict[str, Count]
     left_out: dict[str, dict[str, Any]]
+    # Peak sets of earlier versions do not have it.
+    overlapping_peaks: _OverlappingPeaks = _OverlappingPeaks()
     files: dict[str, _File]
 
 

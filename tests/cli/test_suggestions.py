@@ -51,7 +51,9 @@ def test_help_has_80_columns_and_cuts_no_name(command):
     for flag in ("-h", "--help"):
         lines = run(*command, flag).stdout.splitlines()
         assert max(map(len, lines)) <= 80
-        assert not [line for line in lines if "\u2026" in line or "..." in line]
+        # "{matrix}..." stands for several; a name that is cut ends in dots, too.
+        whole = [line.replace("{matrix}...", "").replace("matrix... <", "") for line in lines]
+        assert not [line for line in whole if "\u2026" in line or "..." in line]
     text = " ".join(" ".join(lines).split())
     assert "[required]" in text
     if command[-1] == "motif-insertion":

@@ -31,9 +31,10 @@ from scbasset_zoo.training.run_folder import read_record
 def prepared(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
     simulation = sz.simulate(folder / "simulated", n_cells=40, n_peaks=240, n_types=3, n_batches=2, density=0.2, quiet=True)
-    return sz.prepare(
-        simulation.matrix, genome=simulation.genome, assembly="simulated", out=folder / "prepared", split="70/15/15", quiet=True
-    )
+    # No peak overlaps it.
+    (folder / "blacklist.bed").write_text("chrS1\t0\t1\n")
+    options = {"split": "70/15/15", "blacklist": folder / "blacklist.bed", "quiet": True}
+    return sz.prepare(simulation.matrix, genome=simulation.genome, assembly="simulated", out=folder / "prepared", **options)
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +147,7 @@ def test_the_card_says_how_it_was_made(package, run):
     assert card.training.split.train + card.training.split.validation + card.training.split.test == card.peaks.n_peaks
     assert card.cells.default_group == "cell_type"
     assert card.genome.assembly == "simulated"
-    assert {source.name for source in card.training.sources} == {"matrix.h5ad", "genome.fa"}
+    assert {source.name for source in card.training.sources} == {"matrix.h5ad", "genome.fa", "blacklist.bed"}
     assert str(run.folder) not in (package.folder / "card.yaml").read_text()
 
 

@@ -106,6 +106,12 @@ def _bed(path):
     read_bed(path)
 
 
+def _called_peaks(path):
+    from scbasset_zoo.counting.called_peaks import read_called_peaks
+
+    read_called_peaks(path)
+
+
 def _motifs(path):
     from scbasset_zoo_plugins.motifs.loading import load_motifs
 
@@ -141,6 +147,7 @@ TARGETS = {
     "FASTA index": ("genome/toy.fa.fai", _fasta_index),
     "h5ad": ("inputs/matrix.h5ad", _matrix),
     "BED": ("inputs/peaks.bed", _bed),
+    "narrowPeak": ("inputs/called.narrowPeak", _called_peaks),
     "MEME": ("inputs/motifs.meme", _motifs),
     "GTF": ("inputs/genes.gtf", _genes),
     "run.json": ("run/run.json", _record),

@@ -91,6 +91,15 @@ def test_chromosomes_of_the_split_have_any_name(prepare, write_fasta, tmp_path, 
         prepare(yeast.matrix("Ensembl"), genome, test_chroms=test_chroms, validation_chroms="BK006940.2")
 
 
+@pytest.mark.parametrize("chrom", ["chrVI", "VI", "NC_001138.5"])
+def test_chromosomes_of_the_blacklist_have_any_name(prepare, write_fasta, tmp_path, chrom):
+    (tmp_path / "blacklist.bed").write_text(f"{chrom}\t0\t270161\n")
+    genome = yeast.write_genome(tmp_path / "g.fa", write_fasta, "RefSeq")
+    _, peaks, manifest = prepare(yeast.matrix("Ensembl"), genome, blacklist=tmp_path / "blacklist.bed")
+    assert set(peaks["chrom"]) == {"I", "MT"}
+    assert set(manifest["left_out"]["peaks"]["in the blacklist"]) == {"VI"}
+
+
 def test_the_assembly_may_be_left_out_if_the_lengths_tell_it(prepare, write_fasta, tmp_path, capsys):
     windows, _, manifest = prepare(yeast.matrix(), yeast.write_genome(tmp_path / "g.2bit", write_fasta, "GenBank"), assembly=None)
     assert manifest["assembly"] == "sacCer3"

@@ -1,5 +1,7 @@
 """From a matrix and a genome to the prepared peak set: what is kept, what is stored, what is refused."""
 
+import gzip
+import hashlib
 import json
 import os
 import shutil
@@ -558,6 +560,7 @@ def test_manifest_records_the_options_that_were_used(toy, toy_matrix):
         "min_cell_fraction": 0.0,
         "min_peaks_per_cell": 0,
         "max_n_fraction": 1.0,
+        "allow_overlaps": True,
         "split": "80/10/10",
         "test_chroms": ["chr3", "chr2"],
         "validation_chroms": [],
@@ -566,3 +569,97 @@ def test_manifest_records_the_options_that_were_used(toy, toy_matrix):
         "seed": 3,
         "force": False,
     }
+
+
+def peaks_apart(toy_matrix):
+    """A matrix whose peaks do not overlap: 20 of 300 bp on each chromosome, 100 bp apart."""
+    adata = toy_matrix()
+    adata.var["start"] = np.tile(200 + 400 * np.arange(20), 3)
+    adata.var["end"] = adata.var["start"] + 300
+    return adata
+
+
+def with_overlaps(toy_matrix):
+    """A matrix whose peaks 3 and 4, and 21 and 22, overlap by one base; peaks 10 and 11 touch."""
+    adata = peaks_apart(toy_matrix)
+    column = adata.var.columns.get_loc("end")
+    adata.var.iloc[[3, 21], column] += 101
+    adata.var.iloc[10, column] += 100
+    return adata
+
+
+def test_blacklisted_peaks_are_left_out_with_their_own_reason(toy, toy_matrix, tmp_path):
+    adata = peaks_apart(toy_matrix)
+    blacklist = tmp_path / "blacklist.bed.gz"
+    first, last = adata.var.iloc[7], adata.var.iloc[50]
+    # One base of peak 7, none of peak 50, which begins where the region ends.
+    lines = f"chr1\t{first['end'] - 1}\t{first['end']}\tHigh Signal Region\n{last['chr']}\t{last['start'] - 1}\t{last['start']}\n"
+    blacklist.write_bytes(gzip.compress(lines.encode()))
+    (tmp_path / "more").mkdir()
+    more = tmp_path / "more" / "blacklist.bed.gz"
+    more.write_text("chr3\t0\t9000\n")
+    prepared = toy(adata, blacklist=[blacklist, more])
+    is_kept = (adata.var["chr"] != "chr3").to_numpy() & (np.arange(60) != 7)
+    assert prepared.peaks["name"].tolist() == adata.var_names[is_kept].tolist()
+    assert prepared.manifest["left_out"]["peaks"]["in the blacklist"] == {"chr1": 1, "chr3": 20}
+    assert "in the blacklist" in prepared.summary()
+    assert prepared.manifest["sources"]["blacklist"]["files"] == {
+        name: {"bytes": path.stat().st_size, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+        for name, path in (("blacklist.bed.gz", blacklist), ("blacklist.bed.gz (2)", more))
+    }
+    assert str(tmp_path) not in (prepared.folder / "manifest.json").read_text()
+    np.testing.assert_array_equal(dense(prepared), adata[:, is_kept].X.toarray() > 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "1\t0\t100\n",
+            "no chromosome of the peaks. It has 1; the peaks have chr1, chr2, chr3. It names chromosomes as Ensembl does",
+        ),
+        ("scaffold\t0\t100\n", "Give the blacklist of the same assembly"),
+        ("chr1\t5\n", "line 1: expected chrom, start and end"),
+    ],
+)
+def test_a_blacklist_of_other_chromosomes_is_refused(toy, toy_matrix, tmp_path, text, message):
+    (tmp_path / "black.bed").write_text(text)
+    assert "black.bed" in refused(toy, tmp_path / "out", message, toy_matrix(), blacklist=tmp_path / "black.bed")
+
+
+def test_overlapping_peaks_are_counted_or_refused(toy, toy_matrix, tmp_path):
+    adata = with_overlaps(toy_matrix)
+    adata.var["fold"] = ["test" if row in (4, 40, 11) else "train" for row in range(59)] + ["val"]
+    prepared = toy(adata, split_column="fold")
+    assert prepared.manifest["overlapping_peaks"] == {"all": 4, "across_splits": 2}
+    assert "overlaps 4 peaks overlap another, 2 one of another split" in prepared.summary()
+    message = refused(toy, tmp_path / "other", "4 of 60 peaks overlap", adata, allow_overlaps=False, out=tmp_path / "other")
+    rows = adata.var.iloc[[3, 4]]
+    first, second = (f"chr1:{start}-{end}" for start, end in zip(rows["start"], rows["end"], strict=True))
+    assert f"first {first} (row 3, counting from 0) and {second} (row 4)" in message
+    assert "merge-peaks" in message
+    assert "allow_overlaps=True" in message
+    apart = toy(peaks_apart(toy_matrix), allow_overlaps=False, overwrite=True)
+    assert apart.manifest["overlapping_peaks"] == {"all": 0, "across_splits": 0}
+    assert "overlap" not in apart.summary()
+
+
+def test_command_line_takes_a_blacklist_and_refuses_overlaps(toy_fasta, toy_matrix, tmp_path):
+    with_overlaps(toy_matrix).write_h5ad(tmp_path / "m.h5ad")
+    (tmp_path / "black.bed").write_text("chr1\t0\t30000\n")
+    command = f"prepare {tmp_path / 'm.h5ad'} --genome {toy_fasta} --assembly toy --out {tmp_path / 'out'}".split()
+    done = CliRunner().invoke(app, [*command, "--blacklist", str(tmp_path / "black.bed")])
+    assert done.exit_code == 0, done.output
+    assert "in the blacklist" in done.stdout
+    assert "overlaps 2 peaks overlap another" in done.stdout
+    done = CliRunner().invoke(app, [*command, "--overwrite", "--no-allow-overlaps"])
+    assert "4 of 60 peaks overlap" in str(done.exception)
+    assert "--allow-overlaps" in str(done.exception)
+
+
+def test_peak_sets_of_versions_that_did_not_count_overlaps_open(toy, toy_matrix):
+    prepared = toy(toy_matrix())
+    manifest = prepared.manifest
+    del manifest["overlapping_peaks"], manifest["left_out"]["peaks"]["in the blacklist"]
+    (prepared.folder / "manifest.json").write_text(json.dumps(manifest))
+    assert "overlap" not in open_prepared(prepared.folder).summary()
