@@ -177,6 +177,15 @@ def test_the_command_prints_the_path(server, cache):
     assert "is no name of an assembly" in str(done.exception)
 
 
+def test_a_file_that_was_damaged_in_the_cache(server, cache):
+    path = Genome("toy9").path
+    path.write_bytes(path.read_bytes()[:-5])
+    with pytest.raises(InputError, match="toy9.2bit is damaged or was cut short.*delete it there, and it is downloaded again"):
+        Genome("toy9")
+    path.unlink()
+    assert Genome("toy9").chromosome_sizes
+
+
 def test_many_threads_download_once(server, cache):
     threads = [threading.Thread(target=Genome, args=("toy9",)) for _ in range(6)]
     for thread in threads:
