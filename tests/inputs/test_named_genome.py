@@ -133,7 +133,12 @@ def test_a_known_genome_that_the_mirror_changed(server, cache):
 
 def test_offline(cache, monkeypatch):
     monkeypatch.setenv("SCBASSET_ZOO_GENOMES", "http://127.0.0.1:9")
-    refused(cache, SourceError, "this machine is offline, or the server cannot be reached.*set SCBASSET_ZOO_GENOMES to a mirror")
+    refused(
+        cache,
+        SourceError,
+        "There is no file toy9 here, and http.*: this machine is offline, or the server cannot be reached.*set "
+        "SCBASSET_ZOO_GENOMES to a mirror",
+    )
 
 
 def test_what_a_killed_download_left_is_removed(server, cache):
