@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from textwrap import indent
 from typing import Any, TypeAlias, Unpack
 
 import anndata as ad
@@ -121,15 +122,21 @@ def summary(result: ad.AnnData) -> str:
     made = result.uns["scbasset_zoo"]
     density = result.X.nnz / max(1, result.n_obs * result.n_vars)
     lines = [f"{result.n_obs:,} cells x {result.n_vars:,} peaks, {density:.2%} above 0; {made['counting']} are counted", ""]
-    table = pd.DataFrame(json.loads(made["samples"]))
-    return "\n".join([*lines, table.to_string(index=False, justify="right", formatters=_FORMATS)])
+    table = pd.DataFrame([_shown(row) for row in json.loads(made["samples"])]).to_string(index=False, justify="right")
+    # Indented, as messages print all lines but the first.
+    return "\n".join([*lines, indent(table, "  ")])
 
 
-_FORMATS: Any = {
-    **dict.fromkeys(("fragments", "barcodes", "cells", "threshold", "median per cell"), "{:,}".format),
-    **dict.fromkeys(("in peaks", "by chance"), "{:.1%}".format),
-    **dict.fromkeys(("TSS enrichment", "by chance "), "{:.1f}".format),
-}
+def _shown(row: dict[str, Any]) -> dict[str, str]:
+    """Return the numbers of a sample as texts, each score with its value by chance."""
+    shown = {name: value if isinstance(value, str) else f"{value:,}" for name, value in row.items() if name not in _SCORES}
+    shown["insertions in peaks"] = f"{row['in peaks']:.1%} (chance {row['chance']:.1%})"
+    if "TSS enrichment" in row:
+        shown["TSS enrichment"] = f"{row['TSS enrichment']:.1f} (chance 1)"
+    return shown
+
+
+_SCORES = ("in peaks", "chance", "TSS enrichment")
 _Knees: TypeAlias = dict[str, tuple[NDArray[np.int64], int, int]]
 
 
@@ -218,12 +225,12 @@ class _Count:
         row |= {"cells": len(cells), "median per cell": int(cells["n_fragments"].median())}
         row |= {
             "in peaks": float(cells["n_insertions_in_peaks"].sum() / max(1, 2 * cells["n_fragments"].sum())),
-            "by chance": chance,
+            "chance": chance,
         }
         if self.sites is not None:
             # Of all cells together: a single cell has few insertions in the flanks.
             together = enrichment(*(n[is_cell].sum(keepdims=True) for n in (found.n_at_sites, found.n_beside_sites)))
-            row |= {"TSS enrichment": float(together[0]), "by chance ": 1.0}
+            row["TSS enrichment"] = float(together[0])
         return _Sample(cells, counts, row)
 
     def _enough_enrichment(self, cells: pd.DataFrame, is_cell: NDArray[np.bool_], file: Path) -> NDArray[np.bool_]:

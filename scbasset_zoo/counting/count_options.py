@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Self, TypedDict
 
 from pydantic import Field, model_validator
 
-from scbasset_zoo.options import Options
+from scbasset_zoo.options import Options, Paths
 from scbasset_zoo.wording import option
 
 
@@ -34,7 +35,7 @@ class CountOptions(Options):
     min_tss_enrichment: float | None = Field(
         None, ge=0, allow_inf_nan=False, description="Leave out cells with a lower TSS enrichment. It needs the GTF."
     )
-    blacklist: Sequence[Path] = Field((), description="BED of regions. Peaks that overlap one are left out.")
+    blacklist: Paths = Field((), description="BED of regions. Peaks that overlap one are left out.")
     assembly: str | None = Field(
         None,
         description="Name of the assembly, such as hg38. Peaks and fragments beyond the ends of its chromosomes are errors.",
@@ -59,7 +60,7 @@ class CountKeywords(TypedDict, total=False):
     min_fragments: int | None
     gtf: Path | None
     min_tss_enrichment: float | None
-    blacklist: Sequence[Path]
+    blacklist: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
     assembly: str | None
     allow_overlaps: bool
     force: bool

@@ -66,15 +66,13 @@ class MergedPeaks:
 
     def summary(self) -> str:
         """Describe in plain text what was read, left out and kept."""
-        between = [f"{self.n_overlapping:,} peaks overlap a higher one of another file"]
+        between = [f"{self.n_overlapping:,} for a higher peak of another file that they overlap"]
         if self.min_samples > 1:
-            between.append(f"{self.n_in_few_samples:,} of the others are in fewer than {self.min_samples:,} files")
-        table = self.samples.rename(columns=lambda name: name.replace("_", " "))
+            between.append(f"{self.n_in_few_samples:,} others in fewer than {self.min_samples:,} files")
         lines = [
             f"{len(self.peaks):,} peaks of {self.width:,} bp that do not overlap",
             "",
-            # Indented, as the command line prints all lines but the first.
-            indent(table.to_string(formatters=[lambda n: f"{n:,}"] * table.shape[1]), "  "),
+            _text_of(self.samples),
             "",
             f"left out between files: {'; '.join(between)}",
         ]
@@ -142,7 +140,7 @@ def merge_peaks(
             for path in paths:
                 files.append(read_called_peaks(path))
                 advance(1)
-        check_blacklist(blacklist, _shared_chromosomes(files))
+        check_blacklist(blacklist, _chromosomes_of_files(files))
         score = _common_score(files, settings)
         regions = pd.concat([table for _, table in blacklist]) if blacklist else None
         samples = [_Sample.of_file(file, score, settings.width, sizes, regions) for file in files]
@@ -234,13 +232,17 @@ def _merged(samples: Mapping[str, _Sample], options: MergePeaksOptions) -> Merge
     table = pd.DataFrame.from_dict({name: sample.counts for name, sample in samples.items()}, orient="index")
     table["supports"] = [int((supported & in_enough).sum()) for supported in supports.values()]
     if not in_enough.any():
-        raise InputError(
-            f"No peak is kept: {len(is_kept):,} are left in the files, {len(peaks):,} of them do not overlap a higher one, and "
-            f"none is in {options.min_samples:,} files. Lower {option('min_samples')}:\n{table.to_string()}"
-        )
+        remedy = f" Lower {option('min_samples')}, now {options.min_samples:,}." if len(peaks) else ""
+        raise InputError(f"No peak is kept.{remedy} The peaks of each file, and those left out:\n{_text_of(table)}")
     peaks = peaks[in_enough].sort_values(["chrom", "start"], ignore_index=True)
     peaks.insert(3, "name", peak_names(peaks))
     return MergedPeaks(peaks, table, int((~is_kept).sum()), int((~in_enough).sum()), options.width, options.min_samples)
+
+
+def _text_of(samples: pd.DataFrame) -> str:
+    table = samples.rename(columns=lambda name: name.replace("_", " "))
+    # Indented, as messages print all lines but the first.
+    return indent(table.to_string(formatters=[lambda n: f"{n:,}"] * table.shape[1]), "  ")
 
 
 def _names_of_files(paths: Sequence[Path], options: MergePeaksOptions) -> list[str]:
@@ -280,7 +282,7 @@ def _chromosome_sizes(options: MergePeaksOptions) -> Mapping[str, int] | None:
     return None
 
 
-def _shared_chromosomes(files: Sequence[CalledPeaks]) -> Collection[str]:
+def _chromosomes_of_files(files: Sequence[CalledPeaks]) -> Collection[str]:
     """Return the chromosomes of all files.
 
     Raises
