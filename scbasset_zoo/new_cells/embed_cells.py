@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scbasset_zoo.anndata_files import check_suffix, write_anndata_file
 from scbasset_zoo.errors import InputError, readable
 from scbasset_zoo.files import destination, new_file
 from scbasset_zoo.inputs.cells_table import join_cells_table
@@ -101,14 +102,12 @@ def embed_cells(
     settings = checked_options("embed-cells", EmbedCellsOptions, options)
     if out is None:
         return _embedded(model, matrices, genome, cells_table, training_matrix, settings, quiet)
-    if Path(out).suffix not in (".h5ad", ".zarr"):
-        raise InputError(f"{out}: the result is an AnnData; expected a name that ends in .h5ad or .zarr.")
+    check_suffix(Path(out))
     inputs = [*matrices, genome, cells_table, training_matrix, settings.umap_from, *settings.blacklist]
     with destination(out, overwrite=overwrite, inputs=inputs):
         result = _embedded(model, matrices, genome, cells_table, training_matrix, settings, quiet)
         with new_file(out, overwrite=overwrite) as partial:
-            stored = storable(result)
-            stored.write_h5ad(partial) if partial.suffix == ".h5ad" else stored.write_zarr(partial)
+            write_anndata_file(storable(result), partial)
     return result
 
 
