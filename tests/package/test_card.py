@@ -32,7 +32,9 @@ def test_a_card_survives_yaml_unchanged_and_in_the_schemas_order():
 
 def test_a_card_without_the_facts_that_an_imported_model_lacks_is_accepted():
     card = {
-        name: value for name, value in card_fields().items() if name not in ("training", "evaluation", "peaks", "batch_correction")
+        name: value
+        for name, value in card_fields().items()
+        if name not in ("training", "evaluation", "peaks", "batch_correction", "lineage")
     }
     del card["files"]["peaks.parquet"]
     assert Card.from_yaml(Card.from_fields(card).to_yaml()).training is None
