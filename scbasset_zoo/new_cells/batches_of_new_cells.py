@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -51,6 +51,7 @@ def batches_of_new_cells(model: SequenceModel, barcodes: pd.Index, batches: Sequ
             f"{option('batches')} has {len(batches):,} names for {len(barcodes):,} new cells; give one for each, or None."
         )
     names = batch_names(model.cells, card.batch_correction.column, model.batches.by_cell)
+    shown = ", ".join(repr(name) for name in names if name is not None) or "without names"
     position = {name: number for number, name in enumerate(names) if name is not None}
     by_cell = np.zeros((len(names), len(barcodes)), dtype=np.float32)
     for cell, name in enumerate(batches):
@@ -59,7 +60,7 @@ def batches_of_new_cells(model: SequenceModel, barcodes: pd.Index, batches: Sequ
         if str(name) not in position:
             raise InputError(
                 f"{option('batches')}: the new cell {barcodes[cell]!r} (row {cell}, counting from 0) is of the batch {name!r}, "
-                f"which {card.id} {card.version} does not have. Its batches are {', '.join(map(repr, position)) or 'without names'}. "
+                f"which {card.id} {card.version} does not have. Its batches are {shown}. "
                 "Give None for cells of other batches."
             )
         by_cell[position[str(name)], cell] = 1
@@ -85,15 +86,16 @@ def with_batch_column(model: SequenceModel, cells: pd.DataFrame, by_cell: Array)
     assert model.card.batch_correction is not None
     column, of_batches = model.card.batch_correction.column, model.batches.by_cell
     # A cell that is of one batch alone has the value of this batch, with its type.
-    is_of_one = np.count_nonzero(of_batches, axis=0) == 1
+    of_model = model.cells[column]
+    is_of_one = (np.count_nonzero(of_batches, axis=0) == 1) & of_model.notna().to_numpy()
     value_of_batch = np.full(len(of_batches), None, dtype=object)
     for batch in np.flatnonzero(by_cell.any(axis=1)):
-        value_of_batch[batch] = model.cells[column].iloc[int((of_batches[batch] * is_of_one).argmax())]
+        value_of_batch[batch] = of_model.iloc[int((of_batches[batch] * is_of_one).argmax())]
     has_batch = by_cell.any(axis=0)
-    values = np.where(has_batch, value_of_batch[by_cell.argmax(axis=0)], None)
+    values: NDArray[Any] = np.where(has_batch, value_of_batch[by_cell.argmax(axis=0)], None)
     if column in cells:
         given = cells[column].astype(object).where(cells[column].notna(), None).to_numpy(dtype=object)
-        for cell in np.flatnonzero(has_batch):
+        for cell in np.flatnonzero(has_batch).tolist():
             if given[cell] is not None and str(given[cell]) != str(values[cell]):
                 raise InputError(
                     f"The new cell {cells.index[cell]!r} (row {cell}, counting from 0) is of the batch {str(values[cell])!r} by "
