@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -92,7 +92,8 @@ def with_batch_column(model: SequenceModel, cells: pd.DataFrame, by_cell: Array)
     for batch in np.flatnonzero(by_cell.any(axis=1)):
         value_of_batch[batch] = of_model.iloc[int((of_batches[batch] * is_of_one).argmax())]
     has_batch = by_cell.any(axis=0)
-    values: NDArray[Any] = np.where(has_batch, value_of_batch[by_cell.argmax(axis=0)], None)
+    values = value_of_batch[by_cell.argmax(axis=0)]
+    values[~has_batch] = None
     if column in cells:
         given = cells[column].astype(object).where(cells[column].notna(), None).to_numpy(dtype=object)
         for cell in np.flatnonzero(has_batch).tolist():
@@ -102,5 +103,5 @@ def with_batch_column(model: SequenceModel, cells: pd.DataFrame, by_cell: Array)
                     f"{option('batches')}, but its column {column!r} says {str(given[cell])!r}. Make them the same, or drop the "
                     "column."
                 )
-        values = np.where(has_batch, values, given)
+        values[~has_batch] = given[~has_batch]
     return cells.assign(**{column: pd.Series(values, index=cells.index, dtype=object)})
