@@ -16,7 +16,7 @@ from scbasset_zoo.training.fit import Fit
 from scbasset_zoo.training.train_options import TrainingOptions
 
 # Batch normalisation is unfolded with moving statistics in float32, which rounds each layer again.
-TOLERANCE = 2e-4
+TOLERANCE = 1e-5
 OPTIONS = {name: value for name, value in TINY.items() if name != "quiet"}
 
 
@@ -49,7 +49,11 @@ def package_of(prepared, folder, **options):
 
 def edited(prepared, folder, edit):
     """Return a prepared peak set whose table of cells `edit` has changed."""
-    return open_prepared(rewritten(prepared, folder, "cells.parquet", lambda file: edit(pd.read_parquet(file)).to_parquet(file)))
+
+    def write(file):
+        edit(pd.read_parquet(file).set_index("barcode")).reset_index().to_parquet(file)
+
+    return open_prepared(rewritten(prepared, folder, "cells.parquet", write))
 
 
 def renamed(cells, *rows):
