@@ -31,19 +31,10 @@ def prepared(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def plain(prepared, tmp_path_factory):
-    """A package that was fitted to these cells for an epoch."""
-    return package_of(prepared, tmp_path_factory.mktemp("plain"))
-
-
-@pytest.fixture(scope="module")
-def corrected(prepared, tmp_path_factory):
-    """The same, batch-corrected."""
-    return package_of(prepared, tmp_path_factory.mktemp("corrected"), batch_key="batch")
-
-
-def package_of(prepared, folder, **options):
-    run = sz.train(prepared.folder, out=folder / "run", epochs=1, **options, **TINY)
+def package(prepared, tmp_path_factory):
+    """A batch-corrected package that was fitted to these cells for an epoch."""
+    folder = tmp_path_factory.mktemp("package")
+    run = sz.train(prepared.folder, out=folder / "run", epochs=1, batch_key="batch", **TINY)
     return sz.export(run.folder, out=folder / "package", about={"id": "lab/blood", "version": "1.2.0"})
 
 
@@ -76,11 +67,11 @@ def windows(prepared, rows):
     return prepared.sequences[rows][:, prepared.flank : prepared.flank + prepared.sequence_length]
 
 
-def test_the_first_predictions_are_those_of_the_package(prepared, plain, capsys):
-    fit = started_from(plain, prepared)
+def test_the_first_predictions_are_those_of_the_package_without_batch_effects(prepared, package, capsys):
+    fit = started_from(package, prepared)
     assert "trunk from lab/blood 1.2.0; all 60 cells start from its weights" in capsys.readouterr().err
     rows = prepared.rows("test")
-    model = sz.open_model(plain.folder, device="cpu")
+    model = sz.open_model(package.folder, device="cpu")
     expected = model.logits(windows(prepared, rows))
     np.testing.assert_allclose(first_logits(fit, prepared, rows), expected, atol=TOLERANCE)
     kernel, bias = np.asarray(fit.network.cell_head.kernel), np.asarray(fit.network.cell_head.bias)
@@ -88,12 +79,12 @@ def test_the_first_predictions_are_those_of_the_package(prepared, plain, capsys)
     np.testing.assert_array_equal(bias, model.cell_intercept)
 
 
-def test_cells_are_matched_by_barcode_and_others_start_at_random(prepared, plain, tmp_path, capsys):
+def test_cells_are_matched_by_barcode_and_others_start_at_random(prepared, package, tmp_path, capsys):
     order = np.random.default_rng(3).permutation(60)
     other = edited(prepared, tmp_path / "other", lambda cells: renamed(cells.set_axis(cells.index[order]), 0, 5))
-    fit = started_from(plain, other)
+    fit = started_from(package, other)
     assert "58 of 60 cells start from its weights, the other 2 at random" in capsys.readouterr().err
-    model, random = sz.open_model(plain.folder, device="cpu"), Fit(other, TrainingOptions(**OPTIONS), None)
+    model, random = sz.open_model(package.folder, device="cpu"), Fit(other, TrainingOptions(**OPTIONS), None)
     kernel, bias = np.asarray(fit.network.cell_head.kernel), np.asarray(fit.network.cell_head.bias)
     is_random = np.isin(np.arange(60), [0, 5])
     np.testing.assert_array_equal(kernel.T[~is_random], model.cell_embedding[order[~is_random]])
@@ -103,53 +94,46 @@ def test_cells_are_matched_by_barcode_and_others_start_at_random(prepared, plain
     assert fit.initialised_from == {
         "id": "lab/blood",
         "version": "1.2.0",
-        "card_sha256": plain.card_sha256,
+        "card_sha256": package.card_sha256,
         "n_cells": 58,
         "n_batches": 0,
     }
 
 
-def test_no_common_cell_is_said(prepared, plain, tmp_path, capsys):
-    fit = started_from(plain, edited(prepared, tmp_path / "other", lambda cells: renamed(cells, *range(60))))
+def test_no_common_cell_is_said(prepared, package, tmp_path, capsys):
+    fit = started_from(package, edited(prepared, tmp_path / "other", lambda cells: renamed(cells, *range(60))))
     assert "none of the 60 cells has a barcode of this model, so their weights start at random" in capsys.readouterr().err
     assert fit.initialised_from["n_cells"] == 0
 
 
-def test_a_batch_corrected_fit_starts_from_the_batches_of_the_same_name(prepared, corrected, capsys):
+def test_a_batch_corrected_fit_starts_from_the_batches_of_the_same_name(prepared, package, capsys):
     fit = started_from(corrected, prepared, batch_key="batch")
     assert "all 60 cells start from its weights; 2 of 2 batches start from its weights" in capsys.readouterr().err
     rows = prepared.rows("test")
-    expected = sz.open_model(corrected.folder, device="cpu").logits(windows(prepared, rows), batch_effects=True)
+    expected = sz.open_model(package.folder, device="cpu").logits(windows(prepared, rows), batch_effects=True)
     np.testing.assert_allclose(first_logits(fit, prepared, rows), expected, atol=TOLERANCE)
 
 
-def test_batches_of_another_name_start_at_random(prepared, corrected, tmp_path, capsys):
+def test_batches_of_another_name_start_at_random(prepared, package, tmp_path, capsys):
     batch = prepared.cells["batch"].astype(str).to_numpy()
     names = sorted(set(batch))
     # The kept name sorts after the new one, so that its position is another one than in the package.
     other = edited(prepared, tmp_path / "other", lambda cells: cells.assign(batch=np.where(batch == names[0], names[0], "a")))
     fit = started_from(corrected, other, batch_key="batch")
     assert "1 of 2 batches start from its weights" in capsys.readouterr().err
-    path = sz.open_model(corrected.folder, device="cpu").batches
+    path = sz.open_model(package.folder, device="cpu").batches
     kernel = np.asarray(fit.network.batch_head.kernel)
     here = sorted(["a", names[0]]).index(names[0])
     np.testing.assert_array_equal(kernel[:, here], path.embedding[:, 0])
     assert not np.isin(kernel[:, 1 - here], path.embedding).any()
 
 
-def test_a_plain_fit_starts_from_the_cells_of_a_corrected_package_without_batch_effects(prepared, corrected):
-    fit = started_from(corrected, prepared)
-    rows = prepared.rows("test")
-    expected = sz.open_model(corrected.folder, device="cpu").logits(windows(prepared, rows))
-    np.testing.assert_allclose(first_logits(fit, prepared, rows), expected, atol=TOLERANCE)
-
-
-def test_run_and_card_name_the_package(prepared, plain, tmp_path):
-    options = {"init_from": str(plain.folder), "freeze_trunk": True, **TINY}
+def test_run_and_card_name_the_package(prepared, package, tmp_path):
+    options = {"init_from": str(package.folder), "freeze_trunk": True, **TINY}
     run = sz.train(prepared.folder, out=tmp_path / "run", epochs=1, **options)
     recorded = json.loads((run.folder / "run.json").read_text())["initialised_from"]
-    assert (recorded["id"], recorded["version"], recorded["card_sha256"]) == ("lab/blood", "1.2.0", plain.card_sha256)
+    assert (recorded["id"], recorded["version"], recorded["card_sha256"]) == ("lab/blood", "1.2.0", package.card_sha256)
     sz.train(prepared.folder, out=run.folder, resume=True, epochs=2, quiet=True)
-    card = sz.export(run.folder, out=tmp_path / "package").card
-    expected = f"lab/blood 1.2.0 (SHA-256 of its card.yaml: {plain.card_sha256}), 60 cells"
+    card = sz.export(run.folder, out=tmp_path / "again").card
+    expected = f"lab/blood 1.2.0 (SHA-256 of its card.yaml: {package.card_sha256}), 60 cells"
     assert card.training.hyperparameters["init_from"] == expected
