@@ -107,7 +107,7 @@ def test_no_common_cell_is_said(prepared, package, tmp_path, capsys):
 
 
 def test_a_batch_corrected_fit_starts_from_the_batches_of_the_same_name(prepared, package, capsys):
-    fit = started_from(corrected, prepared, batch_key="batch")
+    fit = started_from(package, prepared, batch_key="batch")
     assert "all 60 cells start from its weights; 2 of 2 batches start from its weights" in capsys.readouterr().err
     rows = prepared.rows("test")
     expected = sz.open_model(package.folder, device="cpu").logits(windows(prepared, rows), batch_effects=True)
@@ -119,7 +119,7 @@ def test_batches_of_another_name_start_at_random(prepared, package, tmp_path, ca
     names = sorted(set(batch))
     # The kept name sorts after the new one, so that its position is another one than in the package.
     other = edited(prepared, tmp_path / "other", lambda cells: cells.assign(batch=np.where(batch == names[0], names[0], "a")))
-    fit = started_from(corrected, other, batch_key="batch")
+    fit = started_from(package, other, batch_key="batch")
     assert "1 of 2 batches start from its weights" in capsys.readouterr().err
     path = sz.open_model(package.folder, device="cpu").batches
     kernel = np.asarray(fit.network.batch_head.kernel)
