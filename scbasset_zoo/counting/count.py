@@ -342,10 +342,8 @@ def _files_of_samples(fragments: PathLike | Sequence[PathLike], samples: Sequenc
     for file in files:
         if not file.exists():
             raise InputError(f"There is no file of fragments {file}.")
-    if not samples and len(files) == 1:
-        return {files[0].name: files[0]}
-    check_samples(samples, [str(file) for file in files])
-    return dict(zip(samples, files, strict=True))
+    check_samples(samples, files)
+    return dict(zip(samples or [files[0].name], files, strict=True))
 
 
 def _cells_of_samples(lists: Sequence[PathLike], files: Iterable[str]) -> dict[str, list[str]]:

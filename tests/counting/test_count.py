@@ -402,8 +402,8 @@ def test_peaks_on_a_blacklist_are_left_out_and_unsorted_ones_sorted(tmp_path, ce
 @pytest.mark.parametrize(
     ("samples", "message"),
     [
-        ([], "2 files need 2 names"),
-        (["a"], "found 1"),
+        ([], "samples has no names, but there are 2 inputs"),
+        (["a"], "samples has 1 names"),
         (["a", "a"], "two samples are called 'a'"),
         (["a#1", "b"], "cannot be the name"),
         (["", "b"], "cannot be the name"),
