@@ -29,6 +29,10 @@ def embed_cells(
         Path | None,
         typer.Option(help="The matrix that the model was trained on: says how far its own cells land from their place."),
     ] = None,
+    extend: Annotated[
+        Path | None, typer.Option(help="Folder of a new package to write, whose head has the model's cells and the new ones.")
+    ] = None,
+    alone: Annotated[bool, typer.Option("--alone", help="The new package has the new cells only.")] = False,
     device: Annotated[DeviceName, typer.Option(help="auto takes an NVIDIA GPU if one works, and the CPU otherwise.")] = "auto",
     threads: Threads = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")] = False,
@@ -41,5 +45,9 @@ def embed_cells(
 
     check_destination(out, overwrite=overwrite, inputs=[model, *matrix, genome])
     options |= {"cells_table": cells_table, "training_matrix": training_matrix, "overwrite": overwrite}
+    options |= {"extend": extend, "alone": alone}
     result = sz.embed_cells(sz.open_model(model, device), matrix, genome=genome, out=out, **options)
     answer(f"{out}: {summary(result)}")
+    if extend is not None:
+        card = sz.open_model(str(extend), "cpu").card
+        answer(f"{extend}: {card.id} {card.version} with {card.cells.n_cells:,} cells")

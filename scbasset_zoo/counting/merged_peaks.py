@@ -291,14 +291,14 @@ def _chromosomes_of_files(files: Sequence[CalledPeaks]) -> Collection[str]:
         Two files have the same chromosomes under different names: their peaks would be kept beside each other.
     """
     names = [dict.fromkeys(file.chroms) for file in files]
-    for file, own in zip(files, names, strict=True):
+    for number, (file, own) in enumerate(zip(files, names, strict=True)):
         whose_first, whose = convention_of(names[0]), convention_of(own)
         if not names[0].keys() & own.keys() and whose and whose_first and whose != whose_first:
             raise InputError(
                 f"{file.path} names chromosomes as {whose} does, {files[0].path} as {whose_first} does. Give files with the same "
                 "names."
             )
-        for earlier, before in zip(files, names, strict=True):
+        for earlier, before in zip(files[:number], names[:number], strict=True):
             if twin := two_names_of_one(own, before):
                 raise InputError(
                     f"{file.path} has the chromosome {twin[0]}, {earlier.path} has {twin[1]}: the same peak would be kept twice. "

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scbasset_zoo.errors import InputError
+from scbasset_zoo.package.batch_names import batch_names
 from scbasset_zoo.progress import say
 from scbasset_zoo.wording import did_you_mean, option
 
@@ -35,17 +36,14 @@ class NewBatches:
     number: NDArray[np.intp]
 
     @property
+    def known(self) -> list[str | None]:
+        """The batch of each cell, or None for one that the model does not know."""
+        return [name if number >= 0 else None for name, number in zip(self.of_cell, self.number, strict=True)]
+
+    @property
     def unknown(self) -> list[str]:
         """Names of the batches that the model does not know."""
         return list(dict.fromkeys(name for name, number in zip(self.of_cell, self.number, strict=True) if number < 0))
-
-
-def batch_names(model: Model) -> list[str]:
-    """Return the name of each batch of a batch-corrected model, in the order of its weights."""
-    assert model.batches is not None
-    assert model.card.batch_correction is not None
-    column = model.cells[model.card.batch_correction.column].astype(str).to_numpy()
-    return [str(column[int(row.argmax())]) for row in model.batches.by_cell]
 
 
 def read_batches(model: Model, cells: pd.DataFrame, batch_key: str) -> NewBatches:
@@ -72,7 +70,9 @@ def read_batches(model: Model, cells: pd.DataFrame, batch_key: str) -> NewBatche
             f"{option('batch_key', batch_key)}: {is_missing.sum():,} of {len(cells):,} cells have no batch, first "
             f"{cells.index[int(is_missing.argmax())]!r}. Fill the column, or leave these cells out."
         )
-    number = {name: position for position, name in enumerate(batch_names(model))}
+    assert model.card.batch_correction is not None
+    names = batch_names(model.cells, model.card.batch_correction.column, model.batches.by_cell)
+    number = {name: position for position, name in enumerate(names) if name is not None}
     of_cell = [str(name) for name in cells[batch_key]]
     batches = NewBatches(of_cell, np.array([number.get(name, -1) for name in of_cell], dtype=np.intp))
     if batches.unknown:

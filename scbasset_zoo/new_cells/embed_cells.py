@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -19,14 +20,16 @@ from scbasset_zoo.files import destination, new_file
 from scbasset_zoo.inputs.cells_table import join_cells_table
 from scbasset_zoo.inputs.matrix import MatrixLike, open_matrices
 from scbasset_zoo.inputs.peak_matrix import PeakMatrix
-from scbasset_zoo.new_cells.batch_effects import common_effect, known_effects, read_batches
+from scbasset_zoo.new_cells.batch_effects import NewBatches, common_effect, known_effects, read_batches
 from scbasset_zoo.new_cells.embed_options import EmbedCellsKeywords, EmbedCellsOptions
+from scbasset_zoo.new_cells.extended_package import extend_package
 from scbasset_zoo.new_cells.label_transfer import UNLIKE, Nearest, nearest_cells, transfer_labels
 from scbasset_zoo.new_cells.new_labels import NewLabels, read_new_labels
 from scbasset_zoo.new_cells.refitting import refit
 from scbasset_zoo.new_cells.regression import CellRegression, FittedCells
 from scbasset_zoo.new_cells.ridge import HeldOut, compare_ridges
 from scbasset_zoo.options import checked_options, declares_options
+from scbasset_zoo.package.integrity import files_of_package
 from scbasset_zoo.progress import progress, say
 from scbasset_zoo.runtime.model import Model
 from scbasset_zoo.runtime.storable import storable
@@ -49,6 +52,8 @@ def embed_cells(
     out: str | os.PathLike[str] | None = None,
     cells_table: str | os.PathLike[str] | pd.DataFrame | None = None,
     training_matrix: MatrixLike | None = None,
+    extend: str | os.PathLike[str] | None = None,
+    alone: bool = False,
     overwrite: bool = False,
     quiet: bool = False,
     **options: Unpack[EmbedCellsKeywords],
@@ -74,8 +79,13 @@ def embed_cells(
     training_matrix : AnnData or path, optional
         The matrix that the model was trained on. A sample of the model's cells is fitted again from it, and
         ``.uns["refitted"]`` says how far they land from their trained embedding.
+    extend : path, optional
+        Folder to write a new package to, whose head has the model's cells and then the new ones; see
+        :func:`scbasset_zoo.new_cells.extended_package.extend_package`.
+    alone : bool
+        The new package has the new cells only.
     overwrite : bool
-        Replace `out` if it exists.
+        Replace `out` and `extend` if they exist.
     quiet : bool
         Show no progress.
     **options
@@ -94,35 +104,70 @@ def embed_cells(
     Raises
     ------
     InputError
-        An input or option cannot be used; nothing is left at `out`.
+        An input or option cannot be used; nothing is left at `out` and `extend`. A package with both kinds of cells cannot have a
+        barcode twice.
     """
     if isinstance(matrix, Mapping):
         options, matrix = options | {"samples": list(matrix)}, list(matrix.values())
     matrices = list(matrix) if isinstance(matrix, list | tuple) else [matrix]
     settings = checked_options("embed-cells", EmbedCellsOptions, options)
-    if out is None:
-        return _embedded(model, matrices, genome, cells_table, training_matrix, settings, quiet)
-    check_suffix(Path(out))
     inputs = [*matrices, genome, cells_table, training_matrix, settings.umap_from, *settings.blacklist]
-    with destination(out, overwrite=overwrite, inputs=inputs):
-        result = _embedded(model, matrices, genome, cells_table, training_matrix, settings, quiet)
-        with new_file(out, overwrite=overwrite) as partial:
-            write_anndata_file(storable(result), partial)
+    with contextlib.ExitStack() as stack:
+        if out is not None:
+            check_suffix(Path(out))
+            stack.enter_context(destination(out, overwrite=overwrite, inputs=inputs))
+        if extend is not None:
+            stack.enter_context(destination(extend, overwrite=overwrite, replaceable=files_of_package, inputs=inputs))
+        opened = model if isinstance(model, Model) else open_model(model)
+        join = extend is not None and not alone
+        result, cells, batches = _embedded(opened, matrices, genome, cells_table, training_matrix, settings, join=join, quiet=quiet)
+        if extend is not None:
+            _extend(opened, result, cells, batches, extend, alone=alone, overwrite=overwrite)
+        if out is not None:
+            write_anndata_file(storable(result), stack.enter_context(new_file(out, overwrite=overwrite)))
     return result
 
 
+def _extend(
+    model: Model,
+    result: ad.AnnData,
+    cells: pd.DataFrame,
+    batches: NewBatches | None,
+    folder: str | os.PathLike[str],
+    *,
+    alone: bool,
+    overwrite: bool,
+) -> None:
+    """Write a package that has the new cells."""
+    made = result.uns["scbasset_zoo"]
+    settings = {name: made[name] for name in ("ridge", "n_peaks", "matrix")}
+    extend_package(
+        model,
+        cells,
+        result.obsm["X_scbasset"],
+        result.obs["depth_intercept"].to_numpy(),
+        out=folder,
+        method={"name": "logistic regression of the open peaks on the peak embeddings, with the trunk fixed", **settings},
+        batches=None if batches is None else batches.known,
+        alone=alone,
+        overwrite=overwrite,
+    )
+
+
 def _embedded(
-    model: Model | str | os.PathLike[str],
+    opened: Model,
     matrices: list[MatrixLike],
     genome: GenomeLike,
     cells_table: Any,
     training_matrix: MatrixLike | None,
     options: EmbedCellsOptions,
+    *,
+    join: bool,
     quiet: bool,
-) -> ad.AnnData:
+) -> tuple[ad.AnnData, pd.DataFrame, NewBatches | None]:
+    """Return the result, the cells with their own columns alone, and their batches if these are given."""
     import anndata as ad
 
-    opened = model if isinstance(model, Model) else open_model(model)
     gauge = opened.require_gauge()
     group_by = _group_column(opened, options.group_by)
     reference_umap = None if options.umap_from is None else _read_umap(options.umap_from, opened)
@@ -132,7 +177,7 @@ def _embedded(
     batches = None if options.batch_key is None else read_batches(opened, source.cells, options.batch_key)
     reference_genome = opened.open_genome(genome, force=options.force)
     labels = read_new_labels(opened, source, reference_genome, options, quiet=quiet)
-    _say_shared_barcodes(opened, labels.cells)
+    _check_barcodes(opened, labels.cells, join=join)
     if batches is not None:
         batches = read_batches(opened, labels.cells, str(options.batch_key)) if len(labels.cells) < source.n_cells else batches
     offset = None if batches is None else known_effects(opened, batches)
@@ -172,7 +217,7 @@ def _embedded(
     if training_matrix is not None:
         result.uns["refitted"] = refit(opened, training_matrix, reference_genome, ridge, options, quiet=quiet)
     result.uns["scbasset_zoo"] = _provenance(opened, source, labels, ridge, options)
-    return result
+    return result, labels.cells, batches
 
 
 def _fit(
@@ -243,13 +288,19 @@ def _read_umap(path: Path, model: Model) -> NDArray[np.float64]:
     return umap
 
 
-def _say_shared_barcodes(model: Model, cells: pd.DataFrame) -> None:
+def _check_barcodes(model: Model, cells: pd.DataFrame, *, join: bool) -> None:
+    """Say which barcodes are those of cells of the model; raise InputError if both are to be in one package."""
     is_shared = cells.index.isin(model.cells.index)
-    if is_shared.any():
-        say(
-            f"{is_shared.sum():,} of {len(cells):,} barcodes are those of cells of the model, first "
-            f"{cells.index[int(is_shared.argmax())]!r}. If they are not the same cells, name the new ones by their sample."
-        )
+    if not is_shared.any():
+        return
+    shared = (
+        f"{is_shared.sum():,} of {len(cells):,} barcodes are those of cells of the model, first "
+        f"{cells.index[int(is_shared.argmax())]!r}."
+    )
+    remedy = f"name the new cells by their sample, with {option('samples')}"
+    if join:
+        raise InputError(f"{shared} A package cannot have both: {remedy}, or give {option('alone', True)} for the new cells only.")
+    say(f"{shared} If they are not the same cells, {remedy}.")
 
 
 def _say_held_out(held_out: HeldOut) -> None:

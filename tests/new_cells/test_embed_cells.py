@@ -14,6 +14,7 @@ from scipy.special import expit
 import scbasset_zoo as sz
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.new_cells.label_transfer import nearest_cells, transfer_labels
+from scbasset_zoo.package.verifying import verify_package
 
 N_PEAKS, N_CELLS = 700, 12
 
@@ -238,3 +239,22 @@ def test_the_command_writes_what_python_returns(model, genome, tmp_path):
     np.testing.assert_allclose(written.obsm["X_scbasset"], returned.obsm["X_scbasset"], atol=1e-5)
     assert written.obs["cell_type_of_model"].tolist() == returned.obs["cell_type_of_model"].tolist()
     assert written.uns["scbasset_zoo"]["card_sha256"] == model.card_sha256
+
+
+def test_the_new_cells_join_a_package_that_verifies(model, genome, tmp_path):
+    matrix = drawn(model, genome)
+    result = sz.embed_cells(model, matrix, genome=genome, ridge=1.0, extend=tmp_path / "both", quiet=True)
+    both = sz.open_model(str(tmp_path / "both"), "cpu")
+    assert verify_package(tmp_path / "both") == []
+    assert both.cells.index.tolist() == [*model.cells.index, *matrix.obs_names]
+    np.testing.assert_array_equal(both.cell_embedding[model.n_cells :], result.obsm["X_scbasset"])
+    np.testing.assert_array_equal(both.cell_intercept[: model.n_cells], model.cell_intercept)
+    lineage = both.card.lineage
+    assert (lineage.parent.card_sha256, lineage.n_new_cells) == (model.card_sha256, matrix.n_obs)
+    assert lineage.settings["ridge"] == 1
+    sz.embed_cells(model, matrix, genome=genome, ridge=1.0, extend=tmp_path / "alone", alone=True, quiet=True)
+    assert sz.open_model(str(tmp_path / "alone"), "cpu").n_cells == matrix.n_obs
+    matrix.obs_names = [*model.cells.index, *matrix.obs_names[model.n_cells :]]
+    with pytest.raises(InputError, match="12 of 36 barcodes are those of cells of the model.* A package cannot have both"):
+        sz.embed_cells(model, matrix, genome=genome, ridge=1.0, extend=tmp_path / "third", quiet=True)
+    assert not (tmp_path / "third").exists()
