@@ -22,11 +22,11 @@ from scbasset_zoo.inputs.matrix import MatrixLike, open_matrices
 from scbasset_zoo.inputs.peak_matrix import PeakMatrix
 from scbasset_zoo.new_cells.batch_effects import NewBatches, common_effect, known_effects, read_batches
 from scbasset_zoo.new_cells.embed_options import EmbedCellsKeywords, EmbedCellsOptions
+from scbasset_zoo.new_cells.expected_distances import expected_distances
 from scbasset_zoo.new_cells.extended_package import extend_package
-from scbasset_zoo.new_cells.label_transfer import UNLIKE, Nearest, nearest_cells, transfer_labels
+from scbasset_zoo.new_cells.label_transfer import nearest_cells, transfer_labels
 from scbasset_zoo.new_cells.new_labels import NewLabels, read_new_labels
-from scbasset_zoo.new_cells.refitting import refit
-from scbasset_zoo.new_cells.regression import CellRegression, FittedCells
+from scbasset_zoo.new_cells.regression import CellRegression
 from scbasset_zoo.new_cells.ridge import HeldOut, compare_ridges
 from scbasset_zoo.options import checked_options, declares_options
 from scbasset_zoo.package.integrity import files_of_package
@@ -41,6 +41,10 @@ if TYPE_CHECKING:
     import anndata as ad
 
     from scbasset_zoo.inputs.windows import GenomeLike
+
+
+# A new cell is unlike the model's cells if more than this share of expected cells lie nearer.
+UNLIKE = 0.99
 
 
 @declares_options(EmbedCellsOptions)
@@ -77,8 +81,8 @@ def embed_cells(
     cells_table : path or DataFrame, optional
         Columns for the new cells, by barcode.
     training_matrix : AnnData or path, optional
-        The matrix that the model was trained on. A sample of the model's cells is fitted again from it, and
-        ``.uns["refitted"]`` says how far they land from their trained embedding.
+        The matrix that the model was trained on. A sample of the model's cells is fitted again from it: ``.uns["refitted"]`` says
+        how far they land from their trained embedding, and new cells are compared with them.
     extend : path, optional
         Folder to write a new package to, whose head has the model's cells and then the new ones; see
         :func:`scbasset_zoo.new_cells.extended_package.extend_package`.
@@ -97,8 +101,10 @@ def embed_cells(
         ``.obsm["X_scbasset_canonical"]`` and ``.obsm["X_scbasset"]`` are in the spaces of the model's `canonical_embedding` and
         `cell_embedding`; ``.obsm["nearest_cells"]`` are positions of the model's nearest cells, the nearest first. ``.obs`` has
         `depth`, `depth_intercept`, `n_open_peaks` (those of the fit), `few_open_peaks` (fewer than the numbers to fit),
-        `converged`, `deviance_explained`, `distance_to_model` (mean over the nearest cells, in logits), `share_of_model_nearer`,
-        `unlike_model`, and, if the model has a column of groups, its label and its confidence.
+        `converged`, `deviance_explained`, `distance_to_model` (mean over the nearest cells, in logits), `expected_nearer` (the
+        share of the model's own cells that lie nearer if they are embedded as new: cells of `training_matrix`, or cells drawn from
+        the model's predictions, see :mod:`scbasset_zoo.new_cells.expected_distances`),
+        `unlike_model` (that share is above 0.99), and, if the model has a column of groups, its label and its confidence.
         ``.uns["held_out"]`` has the deviance explained of held-out peaks for each ridge.
 
     Raises
@@ -191,7 +197,9 @@ def _embedded(
     )
     _say_held_out(held_out)
     ridge = held_out.ridges[held_out.best]
-    fit = _fit(opened, labels, ridge, offset, quiet)
+    regression = CellRegression(labels.peak_embedding, gauge)
+    with progress("fitting cells", labels.is_open.shape[0], quiet=quiet) as advance:
+        fit = regression.fit(labels.is_open, ridge, offset=offset, threads=opened.device.threads, advance=advance)
     embedding, intercept = fit.embedding, fit.intercept
     effects: dict[str, Any] = {}
     if batches is not None and options.unknown_batches == "fit":
@@ -203,59 +211,49 @@ def _embedded(
             effects[name] = np.append(*of_batch)
     space = opened.canonical_space
     canonical = space.embedding(embedding)
-    nearest = nearest_cells(opened.canonical_embedding, canonical, options.n_neighbours, options.seed)
-    result = ad.AnnData(obs=_obs(opened, labels, fit, nearest, space.depth(embedding, intercept), intercept, group_by))
+    nearest, distance = nearest_cells(opened.canonical_embedding, canonical, options.n_neighbours)
+    refitted = None
+    if training_matrix is None:
+        expected = expected_distances(
+            opened, regression, labels.peak_embedding, fit.n_open, ridge, options.n_neighbours, options.seed
+        )
+    else:
+        refitted, expected = refit(opened, training_matrix, reference_genome, ridge, options, quiet=quiet)
+    columns = {
+        "depth": space.depth(embedding, intercept),
+        "depth_intercept": intercept,
+        "n_open_peaks": fit.n_open,
+        "few_open_peaks": fit.n_open < embedding.shape[1] + 1,
+        "converged": fit.converged,
+        "deviance_explained": fit.deviance_explained,
+        "distance_to_model": distance,
+        "expected_nearer": np.searchsorted(np.sort(expected), distance, side="left") / len(expected),
+    }
+    columns["unlike_model"] = columns["expected_nearer"] > UNLIKE
+    if group_by is not None:
+        columns[f"{group_by}_of_model"], columns[f"{group_by}_confidence"] = transfer_labels(opened.cells[group_by], nearest)
+    result = ad.AnnData(obs=_with_columns(labels.cells, columns))
     result.obsm["X_scbasset_canonical"], result.obsm["X_scbasset"] = canonical, embedding
-    result.obsm["nearest_cells"] = nearest.cells
+    result.obsm["nearest_cells"] = nearest
     if reference_umap is not None:
-        result.obsm["X_umap"] = reference_umap[nearest.cells].mean(axis=1)
+        result.obsm["X_umap"] = reference_umap[nearest].mean(axis=1)
     result.uns["held_out"] = {
         "ridge": np.array(held_out.ridges), "deviance_explained": held_out.deviance_explained, "chosen": ridge,
     }  # fmt: skip
     if effects:
         result.uns["batch_effects"] = effects
-    if training_matrix is not None:
-        result.uns["refitted"] = refit(opened, training_matrix, reference_genome, ridge, options, quiet=quiet)
+    if refitted is not None:
+        result.uns["refitted"] = refitted
     result.uns["scbasset_zoo"] = _provenance(opened, source, labels, ridge, options)
     return result, labels.cells, batches
 
 
-def _fit(
-    model: Model, labels: NewLabels, ridge: float, offset: tuple[NDArray[Any], NDArray[Any]] | None, quiet: bool
-) -> FittedCells:
-    with progress("fitting cells", labels.is_open.shape[0], quiet=quiet) as advance:
-        regression = CellRegression(labels.peak_embedding, model.require_gauge())
-        return regression.fit(labels.is_open, ridge, offset=offset, threads=model.device.threads, advance=advance)
-
-
-def _obs(
-    model: Model,
-    labels: NewLabels,
-    fit: FittedCells,
-    nearest: Nearest,
-    depth: NDArray[Any],
-    intercept: NDArray[Any],
-    group_by: str | None,
-) -> pd.DataFrame:
-    """Return the table of the new cells: their own columns, and those of the fit. Own columns of the same name are replaced."""
-    columns: dict[str, Any] = {
-        "depth": depth,
-        "depth_intercept": intercept,
-        "n_open_peaks": fit.n_open,
-        "few_open_peaks": fit.n_open < fit.embedding.shape[1] + 1,
-        "converged": fit.converged,
-        "deviance_explained": fit.deviance_explained,
-        "distance_to_model": nearest.distance,
-        "share_of_model_nearer": nearest.share_nearer,
-        "unlike_model": nearest.share_nearer > UNLIKE,
-    }
-    if group_by is not None:
-        columns[f"{group_by}_of_model"], columns[f"{group_by}_confidence"] = transfer_labels(model.cells[group_by], nearest.cells)
-    replaced = [name for name in columns if name in labels.cells]
+def _with_columns(cells: pd.DataFrame, columns: Mapping[str, Any]) -> pd.DataFrame:
+    """Return the table of the new cells with the columns of the fit, which replace own columns of the same name."""
+    replaced = [name for name in columns if name in cells]
     if replaced:
         say(f"Columns of the new cells are replaced by those of the fit: {', '.join(replaced)}.")
-    own = labels.cells.drop(columns=replaced)
-    return own.assign(**columns)
+    return cells.drop(columns=replaced).assign(**columns)
 
 
 def _group_column(model: Model, group_by: str | None) -> str | None:

@@ -1,8 +1,6 @@
-"""Gives new cells the labels of the nearest cells of a model, and says which of them are unlike all of the model's cells."""
+"""Finds the nearest cells of a model for new cells, and gives the new cells their labels."""
 
 from __future__ import annotations
-
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -12,53 +10,48 @@ from scbasset_zoo.errors import InputError
 from scbasset_zoo.wording import install_command
 
 Array = NDArray[np.float32]
-MOST_REFERENCE_CELLS = 5_000
-UNLIKE = 0.99
 
 
-class Nearest(NamedTuple):
-    """The nearest cells of the model.
-
-    Attributes
-    ----------
-    cells : int array of shape (n_cells, n_neighbours)
-        Positions in the model, the nearest first.
-    distance : float64 array of shape (n_cells,)
-        Mean distance to them.
-    share_nearer : float64 array of shape (n_cells,)
-        Share of the model's own cells whose mean distance to their nearest other cells is smaller.
-    """
-
-    cells: NDArray[np.intp]
-    distance: NDArray[np.float64]
-    share_nearer: NDArray[np.float64]
-
-
-def nearest_cells(reference: Array, new: Array, n_neighbours: int, seed: int) -> Nearest:
-    """Find the nearest cells of a model for new cells, and compare the distances with those among the model's own cells.
+def nearest_cells(reference: Array, new: Array, n_neighbours: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Find the nearest cells of a model for new cells.
 
     Parameters
     ----------
     reference, new : float32 arrays of shape (n_reference, size) and (n_cells, size)
         Canonical embeddings.
     n_neighbours : int
-        At most n_reference - 1 are used.
-    seed : int
-        Seed of the sample of at most 5,000 of the model's cells.
+        At most n_reference are used.
+
+    Returns
+    -------
+    int array of shape (n_cells, n_neighbours)
+        Positions in the model, the nearest first.
+    float64 array of shape (n_cells,)
+        Mean distance to them.
     """
+    distances, cells = _search(reference, new, min(n_neighbours, len(reference)))
+    return cells, distances.mean(axis=1)
+
+
+def mean_distances(reference: Array, cells: Array, n_neighbours: int, *, without: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return the mean distance of each cell to the nearest cells of a model, one of which is left out: `without`, (n_cells,)."""
+    n = max(1, min(n_neighbours, len(reference) - 1))
+    distances, nearest = _search(reference, cells, min(n + 1, len(reference)))
+    is_other = nearest != without[:, None]
+    # If the cell itself is not among the nearest, the farthest is left out.
+    is_other[is_other.all(axis=1), -1] = nearest.shape[1] == 1
+    kept = np.where(is_other, distances, 0)
+    means: NDArray[np.float64] = kept.sum(axis=1) / np.maximum(is_other.sum(axis=1), 1)
+    return means
+
+
+def _search(reference: Array, cells: Array, n: int) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
     try:
         from sklearn.neighbors import NearestNeighbors
     except ImportError:
         raise InputError(f"Nearest cells need scikit-learn. Install it: {install_command('analyses')}.") from None
-    if len(reference) < 2:
-        raise InputError("The model has one cell, so there are no nearest cells of it.")
-    n = min(n_neighbours, len(reference) - 1)
-    search = NearestNeighbors(n_neighbors=n + 1).fit(reference)
-    sample = np.sort(np.random.default_rng(seed).permutation(len(reference))[:MOST_REFERENCE_CELLS])
-    own = search.kneighbors(reference[sample])[0][:, 1:].mean(axis=1)
-    distances, cells = search.kneighbors(new, n_neighbors=n)
-    mean = distances.mean(axis=1)
-    return Nearest(cells, mean, np.searchsorted(np.sort(own), mean, side="left") / len(own))
+    found: tuple[NDArray[np.float64], NDArray[np.intp]] = NearestNeighbors(n_neighbors=n).fit(reference).kneighbors(cells)
+    return found
 
 
 def transfer_labels(labels: pd.Series, nearest: NDArray[np.intp]) -> tuple[pd.Categorical, NDArray[np.float64]]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.inputs.matrix import MatrixLike, open_matrices
 from scbasset_zoo.new_cells.embed_options import EmbedCellsOptions
+from scbasset_zoo.new_cells.label_transfer import mean_distances
 from scbasset_zoo.new_cells.new_labels import read_new_labels
 from scbasset_zoo.new_cells.regression import CellRegression
 from scbasset_zoo.wording import option
@@ -22,15 +24,17 @@ MOST_REFITTED = 500
 
 def refit(
     model: Model, matrix: MatrixLike, genome: Genome, ridge: float, options: EmbedCellsOptions, *, quiet: bool
-) -> dict[str, float]:
+) -> tuple[dict[str, float], NDArray[np.float64]]:
     """Fit a sample of a model's cells again from their own open peaks, and compare them with their trained embedding.
 
     Returns
     -------
-    dict
+    dict of numbers
         n_cells; distance, the median distance of a cell to its trained place in the canonical space, in logits;
         distance_to_others, the median distance to the trained places of other cells; share_nearest, the share of the cells to
         which their own trained place is the nearest of the sample, and chance_nearest, the same by chance.
+    float64 array of shape (n_cells,)
+        Mean distance of each to its nearest other cells of the model.
 
     Raises
     ------
@@ -59,10 +63,14 @@ def refit(
     distance = np.sqrt(np.maximum(square, 0))
     own = np.diag(distance)
     others = distance[~np.eye(len(rows), dtype=bool)]
-    return {
+    numbers = {
         "n_cells": float(len(rows)),
         "distance": float(np.median(own)),
         "distance_to_others": float(np.median(others)) if len(others) else float("nan"),
         "share_nearest": float((own <= distance.min(axis=1)).mean()),
         "chance_nearest": 1 / len(rows),
     }
+    distances = mean_distances(
+        model.canonical_embedding, refitted.astype(np.float32), options.n_neighbours, without=positions[rows]
+    )
+    return numbers, distances

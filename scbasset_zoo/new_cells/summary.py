@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scbasset_zoo.new_cells.label_transfer import UNLIKE
-
 if TYPE_CHECKING:
     import anndata as ad
 
@@ -25,9 +23,8 @@ def summary(result: ad.AnnData) -> str:
             f"{n_few:,} cells have fewer open peaks than numbers to fit; {int((~obs['converged']).sum()):,} did not converge"
         )
     n_unlike = int(obs["unlike_model"].sum())
-    lines.append(
-        f"{n_unlike:,} cells ({n_unlike / result.n_obs:.1%}) are farther from the model's cells than {UNLIKE:.0%} of its own"
-    )
+    drawn = "" if "refitted" in result.uns else "; more if the model is not exact, so give the training matrix to compare with"
+    lines.append(f"{n_unlike:,} cells ({n_unlike / result.n_obs:.1%}) are unlike all of the model's cells (chance 1%{drawn})")
     if group_by := made["group_by"]:
         counts = obs[f"{group_by}_of_model"].value_counts(sort=False)
         named = ", ".join(f"{label} {n:,}" for label, n in counts.items() if n)

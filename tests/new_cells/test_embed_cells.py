@@ -13,7 +13,7 @@ from scipy.special import expit
 
 import scbasset_zoo as sz
 from scbasset_zoo.errors import InputError
-from scbasset_zoo.new_cells.label_transfer import nearest_cells, transfer_labels
+from scbasset_zoo.new_cells.label_transfer import mean_distances, nearest_cells, transfer_labels
 from scbasset_zoo.package.verifying import verify_package
 
 N_PEAKS, N_CELLS = 700, 12
@@ -104,11 +104,12 @@ def test_other_peaks_of_the_same_cells_give_nearly_the_same_place(model, genome)
 def test_labels_are_those_of_the_nearest_cells():
     reference = np.array([[0, 0], [0, 1], [1, 0], [9, 9], [9, 8], [8, 9]], dtype=np.float32)
     new = np.array([[0.2, 0.2], [8.8, 8.9], [40, 40]], dtype=np.float32)
-    nearest = nearest_cells(reference, new, 3, seed=0)
-    assert set(nearest.cells[0]) == {0, 1, 2}
-    assert nearest.distance[1] == pytest.approx(np.linalg.norm(reference[3:] - new[1], axis=1).mean(), rel=1e-5)
-    assert nearest.share_nearer.tolist()[2] == 1
-    labels, confidence = transfer_labels(pd.Series(["B", "B", "T", "T", None, "T"]), nearest.cells)
+    nearest, distance = nearest_cells(reference, new, 3)
+    assert set(nearest[0]) == {0, 1, 2}
+    assert distance[1] == pytest.approx(np.linalg.norm(reference[3:] - new[1], axis=1).mean(), rel=1e-5)
+    others = np.linalg.norm(reference[[1, 2]] - new[0], axis=1).mean()
+    assert mean_distances(reference, new[:1], 2, without=np.array([0])) == pytest.approx(others, rel=1e-5)
+    labels, confidence = transfer_labels(pd.Series(["B", "B", "T", "T", None, "T"]), nearest)
     assert list(labels) == ["B", "T", "T"]
     assert confidence.tolist() == pytest.approx([2 / 3, 1, 1])
     assert pd.isna(transfer_labels(pd.Series([None, "A"], dtype=object), np.array([[0, 0]]))[0][0])
@@ -258,3 +259,22 @@ def test_the_new_cells_join_a_package_that_verifies(model, genome, tmp_path):
     with pytest.raises(InputError, match="12 of 36 barcodes are those of cells of the model.* A package cannot have both"):
         sz.embed_cells(model, matrix, genome=genome, ridge=1.0, extend=tmp_path / "third", quiet=True)
     assert not (tmp_path / "third").exists()
+
+
+def test_cells_of_the_model_are_expected_and_others_are_unlike_it(model, genome):
+    """Cells drawn from the model's own predictions are flagged by chance alone; cells with effects of their own are flagged."""
+    peaks = random_peaks()
+    windows = model.peak_windows(peaks, genome)
+    embedding = model.embed(windows.read(0, len(windows)))
+    rng = np.random.default_rng(0)
+    source = rng.integers(model.n_cells, size=200)
+    own = embedding @ model.cell_embedding[source].T + model.cell_intercept[source]
+    away = own + 40 * (embedding - embedding.mean(axis=0)) @ rng.normal(size=(embedding.shape[1], 1)).astype(np.float32)
+    flagged = []
+    for logits in (own, away):
+        is_open = sparse.csr_matrix((rng.random(logits.shape) < expit(logits)).T.astype(np.float32))
+        matrix = ad.AnnData(is_open, obs=pd.DataFrame(index=[f"c{i}" for i in range(200)]), var=peaks)
+        result = sz.embed_cells(model, matrix, genome=genome, ridge=1.0, min_cell_fraction=0, quiet=True)
+        flagged.append(result.obs["unlike_model"].mean())
+    assert flagged[0] < 0.2
+    assert flagged[1] > 0.8
