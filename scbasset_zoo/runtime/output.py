@@ -231,7 +231,8 @@ def _check_columns(prediction: Prediction, out: Path) -> None:
     repeated = {name for name in prediction.obs.index if f"{name}_{STD}" in prediction.obs.index}
     if repeated and prediction.values_per_entry == 2:
         raise InputError(
-            f"{out}: '{min(repeated)}_{STD}' is the name of a cell or group, and of a column of standard deviations. Write .zarr or .h5ad."
+            f"{out}: '{min(repeated)}_{STD}' is the name of a cell or group, and of a column of standard deviations. "
+            "Write .zarr or .h5ad."
         )
     clash = {"chrom", "start", "end", "name"}.intersection(names)
     if clash:

@@ -108,7 +108,7 @@ def opened(given: Given, device: DeviceName, *, common_cells: bool = False) -> M
     """
     if isinstance(given, str | os.PathLike):
         return open_model(given, device)
-    if isinstance(given, list | tuple):
+    if isinstance(given, Sequence):
         return opened(given[0], device) if len(given) == 1 else open_models(given, device, common_cells=common_cells)
     return given
 
