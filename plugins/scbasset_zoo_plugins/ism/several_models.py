@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -81,4 +82,8 @@ def _attributes(results: Sequence[xr.Dataset]) -> dict[str, Any]:
     """Return the attributes of the first result, with the number of models, and what the model learnt that learnt least."""
     learnt = [result.attrs["model_learnt"] for result in results]
     least = next((each for each in learnt if each in WITHOUT_SEQUENCE), learnt[0])
-    return results[0].attrs | {"n_models": len(results), "model_learnt": least}
+    meaning = json.loads(results[0].attrs["meaning"])
+    meaning |= {f"{name}_{STD}": f"standard deviation over models of {name}" for name in (*_MEANS, "random_spread")}
+    for name in ("random_p", "random_p_overall"):
+        meaning[name] += ", the largest over models"
+    return results[0].attrs | {"n_models": len(results), "model_learnt": least, "meaning": json.dumps(meaning)}

@@ -19,10 +19,21 @@ _OF_ONE_MODEL = ("contrast", "rna")
 
 
 def combiner(options: MotifInsertionOptions) -> Callable[[Sequence[ad.AnnData], Any, Context], ad.AnnData]:
-    """Return the function that combines results; raise InputError if the options ask for more than scores and tests."""
+    """Return the function that combines results.
+
+    Raises
+    ------
+    InputError
+        The options ask for more than scores and tests, or each model would choose the space of probabilities itself.
+    """
     for name in _OF_ONE_MODEL:
         if getattr(options, name) is not None:
             raise InputError(f"{option(name)} takes one model. Leave it out, and compare the mean scores in the result.")
+    if options.scale == "probability" and options.space is None:
+        raise InputError(
+            f"{option('scale', 'probability')} of several models needs {option('space')}, canonical or published, so that all models "
+            "have the same."
+        )
     return combine
 
 
@@ -39,7 +50,10 @@ def combine(results: Sequence[ad.AnnData], inputs: Any, context: Context) -> ad.
     notes = np.stack([result.var["note"].to_numpy(str) for result in results])
     note = [next(filter(None, of_motif), "") for of_motif in notes.T]
     for result in results:
-        result.uns["motif_insertion"] = {**result.uns["motif_insertion"], "n_models": len(results)}
+        settings = result.uns["motif_insertion"]
+        # On the logit scale, the space only matters for the UMAP, which several models do not have.
+        space = "" if settings["scale"] == "logit" else settings["space"]
+        result.uns["motif_insertion"] = {**settings, "space": space, "n_models": len(results)}
         result.var = result.var.assign(**largest, note=np.array(note, dtype=object))
     if "group_effects" in results[0].uns:
         effects = sum(result.uns["group_effects"].iloc[:, 1:].loc[results[0].var_names] for result in results)
