@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from helpers import toy
 from onnx import helper, numpy_helper
 
+from helpers import toy
 from scbasset_zoo.package.writing import write_package
 
 

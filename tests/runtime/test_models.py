@@ -133,8 +133,8 @@ def test_only_common_cells_are_kept_if_asked(folders, genome, tmp_path):
     cells = toy.toy_cells(9).iloc[2:].rename(index={"cell-8": "another"})
     other = toy.toy_package(tmp_path / "other", cells=cells, id="toy/others").folder
     message = (
-        r"different cells: 2 only in toy/usual .*, the first of which is 'cell-0'; 2 only in toy/others .* 'cell-7'\. They have 5 in "
-        r"common, by barcode\. Give common_cells=True"
+        r"different cells: 2 only in toy/usual .*, the first of which is 'cell-0'; 2 only in toy/others .* 'cell-7'\. They have 5 "
+        r"in common, by barcode\. Give common_cells=True"
     )
     with pytest.raises(sz.InputError, match=message):
         sz.open_models([folders[0], other], "cpu")

@@ -31,8 +31,8 @@ def combiner(options: MotifInsertionOptions) -> Callable[[Sequence[ad.AnnData], 
             raise InputError(f"{option(name)} takes one model. Leave it out, and compare the mean scores in the result.")
     if options.scale == "probability" and options.space is None:
         raise InputError(
-            f"{option('scale', 'probability')} of several models needs {option('space')}, canonical or published, so that all models "
-            "have the same."
+            f"{option('scale', 'probability')} of several models needs {option('space')}, canonical or published, so that all "
+            "models have the same."
         )
     return combine
 
