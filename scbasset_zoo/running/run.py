@@ -267,6 +267,8 @@ def _combined(
                 result = _with_names_of(result, read_result(out))
                 stack.enter_context(contextlib.closing(getattr(result, "file", result)))
             results.append(result)
+        if not context.quiet:
+            say(f"all {len(models)} models together")
         return combine(results, inputs[0], context)
 
 
