@@ -62,7 +62,7 @@ Threads = Annotated[
 
 GivenModels = Annotated[
     list[str],
-    typer.Argument(metavar="model...", help="Name, folder or URL of a model. Several models of the same cells are combined."),
+    typer.Argument(help="Name, folder or URL of a model. Several models of the same cells are combined."),
 ]
 CommonCells = Annotated[
     bool, typer.Option("--common-cells", help="With several models: keep the cells that all have, instead of refusing others.")
