@@ -30,6 +30,7 @@ from .running.tables import read_tables as read_tables
 from .runtime.adding_gauge import add_gauge as add_gauge
 from .runtime.comparison import compare_models as compare_models
 from .runtime.model import Model as Model
+from .runtime.models import Models as Models
 from .simulation.simulate import simulate as simulate
 from .training.dataset import open_prepared as open_prepared
 from .training.preparation import prepare as prepare
@@ -37,6 +38,7 @@ from .training.trainer import train as train
 from .version import __version__ as __version__
 from .zoo.models import list_models as list_models
 from .zoo.models import open_model as open_model
+from .zoo.models import open_models as open_models
 from .zoo.models import pull as pull
 from .zoo.predicting import predict as predict
 from .zoo.publishing import publish as publish

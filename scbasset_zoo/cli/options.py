@@ -60,6 +60,15 @@ Threads = Annotated[
 ]
 
 
+GivenModels = Annotated[
+    list[str],
+    typer.Argument(help="Name, folder or URL of a model. Several models of the same cells are combined."),
+]
+CommonCells = Annotated[
+    bool, typer.Option("--common-cells", help="With several models: keep the cells that all have, instead of refusing others.")
+]
+
+
 def from_model(model: type[BaseModel], *, without: Collection[str] = ()) -> Callable[[Command], Command]:
     """Replace the `**options` of a command by an option for each field of a model.
 

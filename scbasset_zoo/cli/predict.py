@@ -1,4 +1,4 @@
-"""`scbasset-zoo predict`: the accessibility of peaks or sequences in every cell of a model, written to a file."""
+"""`scbasset-zoo predict`: the accessibility of peaks or sequences in every cell of one model or several, written to a file."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from scbasset_zoo.cli.options import Threads, earlier_names, from_model
+from scbasset_zoo.cli.options import CommonCells, GivenModels, Threads, earlier_names, from_model
 from scbasset_zoo.cli.output import answer
 from scbasset_zoo.runtime.options import DeviceName, PredictOptions
 
@@ -15,7 +15,7 @@ from scbasset_zoo.runtime.options import DeviceName, PredictOptions
 @earlier_names({"bed": "peaks", "h5ad": "peaks", "fasta_sequences": "sequences"})
 @from_model(PredictOptions)
 def predict(
-    model: Annotated[str, typer.Argument(help="Name, folder or URL of a model.")],
+    model: GivenModels,
     out: Annotated[Path, typer.Option(help="File to write: .h5ad, .zarr or .parquet.")],
     peaks: Annotated[Path | None, typer.Option(help="Peaks to predict: BED, or .h5ad or .zarr with peaks in .var.")] = None,
     genome: Annotated[
@@ -25,16 +25,21 @@ def predict(
         Path | None, typer.Option(help="FASTA of sequences to predict instead of peaks, each of the model's length.")
     ] = None,
     device: Annotated[DeviceName, typer.Option(help="auto takes an NVIDIA GPU if one works, and the CPU otherwise.")] = "auto",
+    common_cells: CommonCells = False,
     threads: Threads = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")] = False,
     **options: Any,
 ) -> None:
-    """Predict peaks of a genome, or sequences, in every cell of a model: cells x peaks."""
+    """Predict peaks of a genome, or sequences, in every cell of a model: cells x peaks.
+
+    Several models of the same cells give their mean, with their standard deviation in the layer std.
+    """
     from scbasset_zoo.errors import InputError
     from scbasset_zoo.files import check_destination
     from scbasset_zoo.inputs.windows import fasta_windows
+    from scbasset_zoo.runtime.models import members
     from scbasset_zoo.runtime.output import write_predictions
-    from scbasset_zoo.zoo.models import open_model
+    from scbasset_zoo.zoo.models import opened
 
     if (peaks is None) == (sequences is None):
         raise InputError(f"Give either --peaks or --sequences; found {'neither' if peaks is None else 'both'}.")
@@ -45,10 +50,12 @@ def predict(
             "--peaks needs the genome of the model's assembly: add --genome, a FASTA or .2bit file or a name such as hg38."
         )
     check_destination(out, overwrite=overwrite, inputs=[model, peaks or sequences, genome])
-    opened = open_model(model, device)
-    windows = peaks if sequences is None else fasta_windows(sequences, opened.sequence_length)
-    prediction = write_predictions(opened, windows, genome, out, overwrite=overwrite, **options)
+    models = opened(model, device, common_cells=common_cells)
+    windows = peaks if sequences is None else fasta_windows(sequences, models.sequence_length)
+    prediction = write_predictions(models, windows, genome, out, overwrite=overwrite, **options)
     output, group_by = prediction.options.output, prediction.options.group_by
     rows = "" if output == "peak_embedding" else f"{prediction.n_rows:,} {'groups' if group_by else 'cells'} x "
     columns = "peaks" if sequences is None else "sequences"
-    answer(f"{out}: {output} of {rows}{prediction.n_peaks:,} {columns}, by {opened.card.id} {opened.card.version}")
+    names = ", ".join(f"{each.card.id} {each.card.version}" for each in members(models))
+    by = "mean and standard deviation over " if prediction.values_per_entry == 2 else "by "
+    answer(f"{out}: {output} of {rows}{prediction.n_peaks:,} {columns}, {by}{names}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scbasset_zoo.cli.groups import registered_group
-from scbasset_zoo.cli.options import Threads
+from scbasset_zoo.cli.options import CommonCells, GivenModels, Threads
 from scbasset_zoo.cli.output import answer
 from scbasset_zoo.runtime.options import DeviceName
 
@@ -26,20 +26,22 @@ def _analyses() -> Registry[type[Analysis]]:
 
 def _make_command(kind: type[Analysis]) -> Callable[..., None]:
     def run(
-        model: Annotated[str, typer.Argument(help="Name, folder or URL of a model.")],
+        model: GivenModels,
         out: Annotated[
             Path, typer.Option(help="File for the result: .h5ad or .zarr, or .nc or .zarr if it has more than two dimensions.")
         ],
         plot: Annotated[Path | None, typer.Option(help="Folder for the figures, as PNG and PDF.")] = None,
         report: Annotated[Path | None, typer.Option(help="File for an HTML page with figures, tables and provenance.")] = None,
         device: Annotated[DeviceName, typer.Option(help="auto takes an NVIDIA GPU if one works, and the CPU otherwise.")] = "auto",
+        common_cells: CommonCells = False,
         threads: Threads = None,
         overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT, PLOT and REPORT if they exist.")] = False,
         **options: Any,
     ) -> None:
         import scbasset_zoo as sz
 
-        result = sz.run(kind.name, model, out=out, plot=plot, report=report, device=device, overwrite=overwrite, **options)
+        where: dict[str, Any] = {"device": device, "common_cells": common_cells}
+        result = sz.run(kind.name, model, out=out, plot=plot, report=report, overwrite=overwrite, **where, **options)
         sizes = result.shape if hasattr(result, "shape") else max(result.data_vars.values(), key=lambda values: values.ndim).shape
         answer(f"{out}: {kind.name}, {' x '.join(f'{n:,}' for n in sizes)}")
         for path in filter(None, (plot, report)):

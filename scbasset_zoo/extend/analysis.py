@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from pydantic import BaseModel
 
+from scbasset_zoo.errors import InputError
 from scbasset_zoo.extend.description import Description
 from scbasset_zoo.options import Options as Options
 from scbasset_zoo.progress import progress
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from scbasset_zoo.runtime.model import Model
 
     Result: TypeAlias = ad.AnnData | xr.Dataset
+    # Combines the results of several models; it is given them, the inputs of the first model, and the context of the run.
+    Combine: TypeAlias = "Callable[[Sequence[Any], Any, Context], Result]"
 
 SUFFIXES = {"AnnData": (".h5ad", ".zarr"), "Dataset": (".nc", ".zarr")}
 
@@ -111,6 +114,29 @@ class Analysis(ABC):
         AnnData or xarray.Dataset
             An AnnData of cells or groups x something. A Dataset if more than two dimensions are needed.
         """
+
+    def combiner(self, options: Any) -> Combine:
+        """Return the function that combines the results of several models of the same cells. It is called before any work.
+
+        The analysis is run with each model, with the same options. The models have the same cells in the same order, and the
+        latent space of each is its own: combine logits or probabilities of cells or groups. The function is given the results,
+        the inputs of the first model, and the context of the run; it returns the result, or writes `context.out`, as `run` does.
+        Results that `run` wrote are open files. :func:`scbasset_zoo.extend.several_models.combine_anndata` does for most.
+
+        Parameters
+        ----------
+        options : an instance of `Options`
+
+        Returns
+        -------
+        function of (results, inputs, context)
+
+        Raises
+        ------
+        InputError
+            The results cannot be combined: always, unless this method is overridden, or with these options.
+        """
+        raise InputError(f"The analysis {self.name} takes one model: its results are not combined over models. Run it for each.")
 
     def plot(self, result: Result) -> Mapping[str, Figure]:
         """Draw the figures of a result.

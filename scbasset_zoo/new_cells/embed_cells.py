@@ -26,6 +26,7 @@ from scbasset_zoo.new_cells.expected_distances import expected_distances
 from scbasset_zoo.new_cells.extended_package import extend_package
 from scbasset_zoo.new_cells.label_transfer import nearest_cells, transfer_labels
 from scbasset_zoo.new_cells.new_labels import NewLabels, read_new_labels
+from scbasset_zoo.new_cells.refitting import refit
 from scbasset_zoo.new_cells.regression import CellRegression
 from scbasset_zoo.new_cells.ridge import HeldOut, compare_ridges
 from scbasset_zoo.options import checked_options, declares_options

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from scbasset_zoo.extend.analysis import Analysis
 
 
-def command_of(analysis: Analysis, options: Mapping[str, Any], destinations: Mapping[str, Path | None]) -> str:
-    """Return the command of a run on one line, with MODEL for the model. Options that have their default are left out.
+def command_of(analysis: Analysis, options: Mapping[str, Any], destinations: Mapping[str, Path | None], n_models: int = 1) -> str:
+    """Return the command of a run on one line, with MODEL for the model, or MODEL_1 and so on for several.
+
+    Options that have their default are left out.
 
     Parameters
     ----------
@@ -24,12 +26,15 @@ def command_of(analysis: Analysis, options: Mapping[str, Any], destinations: Map
         Options of the analysis as JSON has them.
     destinations : mapping of str to Path or None
         The files and folders that the run writes, by option.
+    n_models : int
     """
     written = {name: str(path) for name, path in destinations.items() if path is not None}
     changed = {name: value for name, value in options.items() if not _is_default(analysis, name, value)} | written
+    models = ["MODEL"] if n_models == 1 else [f"MODEL_{number + 1}" for number in range(n_models)]
     if is_command_line():
-        return " ".join(["scbasset-zoo", "run", analysis.name, "MODEL", *_flags(changed)])
-    keywords = ", ".join(["MODEL", *(option(name, value) for name, value in changed.items())])
+        return " ".join(["scbasset-zoo", "run", analysis.name, *models, *_flags(changed)])
+    given = models[0] if n_models == 1 else f"[{', '.join(models)}]"
+    keywords = ", ".join([given, *(option(name, value) for name, value in changed.items())])
     return f"sz.run({analysis.name!r}, {keywords})"
 
 

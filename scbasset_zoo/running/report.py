@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,7 +33,7 @@ TEMPLATE = "report.html.j2"
 def write_report(
     path: str | os.PathLike[str],
     analysis: Analysis,
-    card: Card,
+    cards: Sequence[Card],
     result: Result,
     figures: Mapping[str, Figure],
     provenance: Mapping[str, str],
@@ -47,8 +47,8 @@ def write_report(
     path : path
     analysis : Analysis
         Its docstring is the introduction, and its `tables` returns the tables.
-    card : Card
-        The card of the model.
+    cards : sequence of Card
+        The card of each model.
     result : AnnData or xarray.Dataset
     figures : mapping of str to Figure
     provenance : mapping
@@ -65,16 +65,14 @@ def write_report(
         trim_blocks=True,
     )
     page = environment.get_template(TEMPLATE).render(
-        title=f"{analysis.name}: {card.id} {card.version}",
-        verdict=verdict_of(card),
-        has_learnt=card.verdict is not None and card.verdict.learnt == "sequence",
+        title=f"{analysis.name}: {', '.join(f'{card.id} {card.version}' for card in cards)}",
+        verdicts=[_Verdict(verdict_of(card), card.verdict is not None and card.verdict.learnt == "sequence") for card in cards],
         introduction=described(type(analysis)),
         figures=[_Figure(description.captions.get(name, _title(name)), image_of(figure)) for name, figure in figures.items()],
         tables=[_table(name, table, description) for name, table in analysis.tables(result).items()],
         command=command,
         description=description,
-        model_description=card.description,
-        model=_model_facts(card),
+        models=[(card.description, _model_facts(card)) for card in cards],
         options=json.loads(provenance["options"]),
         result=_result_facts(result),
         provenance={key: value for key, value in provenance.items() if key != "options"},
@@ -87,6 +85,12 @@ def write_report(
 class _Figure:
     caption: str
     image: FigureImage
+
+
+@dataclass(frozen=True)
+class _Verdict:
+    text: str
+    has_learnt: bool
 
 
 @dataclass(frozen=True)

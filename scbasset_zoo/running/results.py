@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from scbasset_zoo.anndata_files import write_anndata_file
 from scbasset_zoo.errors import InputError, PluginError, readable
 from scbasset_zoo.extend.analysis import SUFFIXES, Analysis
 from scbasset_zoo.hdf5_writing import new_hdf5
+from scbasset_zoo.runtime.several_predictions import provenance_of_models
 from scbasset_zoo.runtime.storable import storable
 from scbasset_zoo.version import __version__
 
@@ -24,18 +25,15 @@ if TYPE_CHECKING:
     from scbasset_zoo.runtime.model import Model
 
 
-def provenance_of(analysis: Analysis, model: Model, options: BaseModel) -> dict[str, str]:
-    """Return where a result comes from: analysis, plugin, model, options (as JSON), versions and time."""
+def provenance_of(analysis: Analysis, models: Sequence[Model], options: BaseModel) -> dict[str, str]:
+    """Return where a result comes from: analysis, plugin, models, options (as JSON), versions and time."""
     from datetime import UTC, datetime
     from importlib.metadata import version
 
     return {
         "analysis": analysis.name,
         "plugin": plugin_manager.distribution_of(type(analysis)),
-        "model_id": model.card.id,
-        "model_version": model.card.version,
-        "card_sha256": model.card_sha256,
-        "assembly": model.card.genome.assembly,
+        **provenance_of_models(models),
         "options": json.dumps(options.model_dump(mode="json", fallback=_summary), default=_summary),
         "scbasset_zoo_version": __version__,
         "numpy_version": version("numpy"),

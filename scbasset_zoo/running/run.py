@@ -1,4 +1,4 @@
-"""Runs a registered analysis: checks its options, computes and writes the result, draws the figures and the report."""
+"""Runs a registered analysis with one model or several: checks its options, computes and writes the result, figures and report."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,15 +22,18 @@ from scbasset_zoo.progress import say
 from scbasset_zoo.running.command import command_of
 from scbasset_zoo.running.libraries import default_style, prepare_libraries
 from scbasset_zoo.running.results import provenance_of, read_result, with_provenance, write_result
+from scbasset_zoo.runtime.models import Models, members
 from scbasset_zoo.wording import install_command, option
+from scbasset_zoo.zoo.models import opened
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pydantic import BaseModel
 
-    from scbasset_zoo.extend.analysis import Result
+    from scbasset_zoo.extend.analysis import Combine, Result
     from scbasset_zoo.runtime.model import Model
     from scbasset_zoo.runtime.options import DeviceName
+    from scbasset_zoo.zoo.models import Given
 
 INSTALL_ANALYSES = f"run {install_command('analyses')} for all that the built-in analyses need"
 FIGURE_SUFFIXES = (".png", ".pdf")
@@ -38,23 +41,27 @@ FIGURE_SUFFIXES = (".png", ".pdf")
 
 def run(
     name: str,
-    model: Model | str | os.PathLike[str],
+    model: Given,
     *,
     out: str | os.PathLike[str] | None = None,
     plot: str | os.PathLike[str] | None = None,
     report: str | os.PathLike[str] | None = None,
     device: DeviceName = "auto",
+    common_cells: bool = False,
     overwrite: bool = False,
     quiet: bool = False,
     **options: Any,
 ) -> Result:
-    """Run a registered analysis.
+    """Run a registered analysis with a model, or with several models of the same cells.
+
+    With several, the result of each is computed, and the result is their mean; its layer or variables "std" have the standard
+    deviation over models. Analyses whose results cannot be combined refuse several models.
 
     Parameters
     ----------
     name : str
         Name of the analysis. :func:`scbasset_zoo.analyses` lists the names.
-    model : Model, or a name, folder or URL as for :func:`scbasset_zoo.open_model`
+    model : Model, Models, or a name, folder or URL as for :func:`scbasset_zoo.open_model`, or a list of these
     out : path, optional
         File to which the result is also written: .h5ad or .zarr for an AnnData, .nc or .zarr for a Dataset.
     plot : path, optional
@@ -62,7 +69,9 @@ def run(
     report : path, optional
         File for an HTML page with what was found, figures, tables and options.
     device : "auto", "cpu" or "cuda"
-        Where the model runs, if `model` is not an open Model.
+        Where the model runs, if `model` is not open.
+    common_cells : bool
+        Keep the cells that all models have; see :func:`scbasset_zoo.open_models`.
     overwrite : bool
         Replace `out`, `plot` and `report` if they exist.
     quiet : bool
@@ -79,7 +88,8 @@ def run(
     Raises
     ------
     InputError
-        There is no such analysis, it cannot use an option, or a destination cannot be written. Raised before any work.
+        There is no such analysis, it cannot use an option or several models, the models do not belong together, or a destination
+        cannot be written. Raised before any work.
     PluginError
         Several plugins register the analysis, or it breaks its contract.
     """
@@ -91,18 +101,24 @@ def run(
         report=None if report is None else Path(report),
         overwrite=overwrite,
     )
-    with outputs.held(analysis, inputs=[model, *options.values()]):
-        return _run(analysis, _open(model, device), checked, outputs, quiet=quiet)
+    given = list(model) if isinstance(model, Models | list | tuple) else [model]
+    combine = analysis.combiner(checked) if len(given) > 1 else None
+    with outputs.held(analysis, inputs=[given, *options.values()]):
+        models = members(opened(model, device, common_cells=common_cells))
+        return _run(analysis, models, checked, outputs, combine, quiet=quiet)
 
 
-def _run(analysis: Analysis, opened: Model, checked: BaseModel, outputs: _Outputs, *, quiet: bool) -> Result:
+def _run(
+    analysis: Analysis, models: Sequence[Model], checked: BaseModel, outputs: _Outputs, combine: Combine | None, *, quiet: bool
+) -> Result:
     """Compute and write the result, the figures and the report."""
     prepare_libraries()
-    if opened.card.verdict is not None and opened.card.verdict.learnt != "sequence":
-        say(opened.card.verdict.statement)
-    provenance = provenance_of(analysis, opened, checked)
+    for model in models:
+        if model.card.verdict is not None and model.card.verdict.learnt != "sequence":
+            say(model.card.verdict.statement)
+    provenance = provenance_of(analysis, models, checked)
     with naming_plugin(analysis, provenance["plugin"]):
-        result = _compute(analysis, opened, checked, outputs, quiet=quiet, provenance=provenance)
+        result = _compute(analysis, models, checked, outputs, combine, quiet=quiet, provenance=provenance)
     if outputs.need_figures:
         with default_style():
             figures = draw(analysis, result)
@@ -112,8 +128,10 @@ def _run(analysis: Analysis, opened: Model, checked: BaseModel, outputs: _Output
 
                 with naming_plugin(analysis, provenance["plugin"]):
                     description = _describe(analysis, result, provenance["plugin"])
-                command = command_of(analysis, json.loads(provenance["options"]), outputs.by_option)
-                write_report(outputs.report, analysis, opened.card, result, figures, provenance, command, description)
+                command = command_of(analysis, json.loads(provenance["options"]), outputs.by_option, len(models))
+                write_report(
+                    outputs.report, analysis, [model.card for model in models], result, figures, provenance, command, description
+                )
     return result
 
 
@@ -196,32 +214,62 @@ def naming_plugin(analysis: Analysis, plugin: str) -> Iterator[None]:
         raise
 
 
-def _open(model: Model | str | os.PathLike[str], device: DeviceName) -> Model:
-    if isinstance(model, str | os.PathLike):
-        from scbasset_zoo.zoo.models import open_model
-
-        return open_model(model, device)
-    return model
-
-
 def _compute(
-    analysis: Analysis, model: Model, options: BaseModel, outputs: _Outputs, *, quiet: bool, provenance: dict[str, str]
+    analysis: Analysis,
+    models: Sequence[Model],
+    options: BaseModel,
+    outputs: _Outputs,
+    combine: Combine | None,
+    *,
+    quiet: bool,
+    provenance: dict[str, str],
 ) -> Result:
     """Open the inputs, run the analysis, add the provenance, and write the result if a file is given."""
-    inputs = analysis.open_inputs(model, options)
-    if names := getattr(getattr(inputs, "windows", None), "chromosome_names", None):
+    inputs = [analysis.open_inputs(model, options) for model in models]
+    if names := getattr(getattr(inputs[0], "windows", None), "chromosome_names", None):
         provenance["chromosome_names"] = json.dumps(dict(names))
+
+    def compute(context: Context) -> Result:
+        if combine is None:
+            return analysis.run(models[0], inputs[0], options, context)
+        return _combined(analysis, models, inputs, options, combine, context)
+
     if outputs.out is None:
-        result = analysis.run(model, inputs, options, Context(None, quiet, provenance))
-        return with_provenance(analysis, result, provenance)
+        return with_provenance(analysis, compute(Context(None, quiet, provenance)), provenance)
     with new_file(outputs.out, overwrite=outputs.overwrite) as partial:
-        result = analysis.run(model, inputs, options, Context(partial, quiet, provenance))
+        result = compute(Context(partial, quiet, provenance))
         if not partial.exists():
             result = with_provenance(analysis, result, provenance)
             write_result(result, partial)
             return result
     # The analysis wrote the file itself.
     return _with_names_of(result, read_result(outputs.out))
+
+
+def _combined(
+    analysis: Analysis, models: Sequence[Model], inputs: Sequence[Any], options: BaseModel, combine: Combine, context: Context
+) -> Result:
+    """Run an analysis with one model after the other, and combine the results.
+
+    A result that is too large for memory is written to a temporary file beside the output, and read from there.
+    """
+    with contextlib.ExitStack() as stack:
+        results = []
+        folder = None
+        if context.out is not None:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=".partial-", dir=context.out.parent)))
+        for number, (model, inputs_of_model) in enumerate(zip(models, inputs, strict=True)):
+            if not context.quiet:
+                say(f"model {number + 1} of {len(models)}: {model.card.id} {model.card.version}")
+            out = None if folder is None or context.out is None else folder / f"{number}{context.out.suffix}"
+            result = analysis.run(model, inputs_of_model, options, Context(out, context.quiet, context.provenance))
+            if out is not None and out.exists():
+                result = _with_names_of(result, read_result(out))
+                stack.enter_context(contextlib.closing(getattr(result, "file", result)))
+            results.append(result)
+        if not context.quiet:
+            say(f"all {len(models)} models together")
+        return combine(results, inputs[0], context)
 
 
 def _with_names_of(result: Result, read: Result) -> Result:

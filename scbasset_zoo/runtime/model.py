@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Unpack
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from scbasset_zoo.errors import InputError
@@ -133,15 +132,6 @@ class Model(SequenceModel):
             The peaks, genome, cells or options cannot be used, or the result is larger than the free memory. To stream the
             result to a file, use :func:`scbasset_zoo.predict` with `out`.
         """
-        import anndata as ad
+        from scbasset_zoo.runtime.predictions import Prediction, predicted_anndata
 
-        from scbasset_zoo.runtime.predictions import Prediction, latent_anndata
-
-        prediction = Prediction(self, peaks, genome, checked_options("predict", PredictOptions, options))
-        if prediction.options.output == "peak_embedding":
-            return latent_anndata(prediction)
-        prediction.require_memory()
-        x = np.empty((prediction.n_rows, prediction.n_peaks), dtype=np.float32)
-        for block in prediction.blocks():
-            x[block.rows, block.peaks] = block.values
-        return ad.AnnData(x, obs=prediction.obs.copy(), var=prediction.var.copy(), uns=prediction.uns)
+        return predicted_anndata(Prediction(self, peaks, genome, checked_options("predict", PredictOptions, options)))

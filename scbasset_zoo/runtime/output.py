@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -16,8 +16,10 @@ from scbasset_zoo.files import destination, new_file
 from scbasset_zoo.hdf5_writing import new_hdf5
 from scbasset_zoo.inputs.windows import GenomeLike, PeaksLike, Windows
 from scbasset_zoo.options import checked_options, declares_options
+from scbasset_zoo.runtime.models import Models, members
 from scbasset_zoo.runtime.options import PredictKeywords, PredictOptions
-from scbasset_zoo.runtime.predictions import Block, Prediction, latent_anndata
+from scbasset_zoo.runtime.predictions import STD, Block, Prediction, latent_anndata
+from scbasset_zoo.runtime.several_predictions import open_prediction
 from scbasset_zoo.runtime.storable import storable
 from scbasset_zoo.wording import option
 
@@ -35,7 +37,7 @@ _H5AD_CHUNK, _ZARR_CHUNK = (1024, 256), (4096, 256)
 
 @declares_options(PredictOptions)
 def write_predictions(
-    model: Model,
+    model: Model | Models,
     peaks: PeaksLike | Windows,
     genome: GenomeLike | None,
     out: str | os.PathLike[str],
@@ -47,13 +49,13 @@ def write_predictions(
 
     Parameters
     ----------
-    model : Model
+    model : Model or Models
     peaks, genome
         As for :meth:`scbasset_zoo.Model.predict`.
     out : path
         File to write. ``.h5ad`` and ``.zarr`` hold the AnnData that `Model.predict` returns. ``.parquet`` has one row for each
         peak: its chrom, start, end and name, and one column for each cell or group, or for each dimension of the peak
-        embedding.
+        embedding. For several models, the columns of the standard deviations follow; their names end in ``_std``.
     overwrite : bool
         Replace `out` if it exists.
     **options
@@ -73,14 +75,20 @@ def write_predictions(
     out = Path(out)
     if out.suffix not in SUFFIXES:
         raise InputError(f"{out} must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}.")
-    with destination(out, overwrite=overwrite, inputs=[model, peaks, genome]):
-        return _write_predictions(model, peaks, genome, out, overwrite, options)
+    models = members(model)
+    with destination(out, overwrite=overwrite, inputs=[*models, peaks, genome]):
+        return _write_predictions(models, peaks, genome, out, overwrite, options)
 
 
 def _write_predictions(
-    model: Model, peaks: PeaksLike | Windows, genome: GenomeLike | None, out: Path, overwrite: bool, options: PredictKeywords
+    models: Sequence[Model],
+    peaks: PeaksLike | Windows,
+    genome: GenomeLike | None,
+    out: Path,
+    overwrite: bool,
+    options: PredictKeywords,
 ) -> Prediction:
-    prediction = Prediction(model, peaks, genome, checked_options("predict", PredictOptions, options))
+    prediction = open_prediction(models, peaks, genome, checked_options("predict", PredictOptions, options))
     if out.suffix == ".parquet":
         _check_columns(prediction, out)
         with new_file(out, overwrite=overwrite) as partial:
@@ -106,7 +114,7 @@ def write_anndata(
         Everything except X.
     blocks : iterable of Block, or None
         X in blocks, float32. Its columns may be peaks, genes, motifs or anything else; `Block.peaks` are their positions.
-        With None the file has no X.
+        With None the file has no X. If blocks have a standard deviation, it is the layer "std".
     path : path
         File to write: ``.h5ad`` or ``.zarr``.
     overwrite : bool
@@ -121,11 +129,11 @@ def write_anndata(
         if partial.suffix == ".h5ad":
             with new_hdf5(partial) as target, h5py.File(target, "w") as file:
                 _write_parts(stored, file)
-                _write_x(blocks, stored.shape, file.create_dataset, _H5AD_CHUNK, target.check)
+                _write_values(blocks, stored.shape, file.create_dataset, _H5AD_CHUNK, target.check)
         else:
             store = zarr.open_group(partial, mode="w", zarr_format=ad.settings.zarr_write_format)
             _write_parts(stored, store)
-            _write_x(blocks, stored.shape, store.create_array, _ZARR_CHUNK, lambda: None)
+            _write_values(blocks, stored.shape, store.create_array, _ZARR_CHUNK, lambda: None)
 
 
 def _write_parts(tables: ad.AnnData, store: Any) -> None:
@@ -138,7 +146,7 @@ def _write_parts(tables: ad.AnnData, store: Any) -> None:
         ad.io.write_elem(store, name, element if name in ("obs", "var") else dict(element))
 
 
-def _write_x(
+def _write_values(
     blocks: Iterable[Block] | None,
     shape: tuple[int, int],
     create: Callable[..., Any],
@@ -148,10 +156,18 @@ def _write_x(
     if blocks is None:
         return
     chunks = tuple(max(1, min(pair)) for pair in zip(shape, chunk, strict=True))
-    x = create("X", shape=shape, dtype=np.float32, chunks=chunks)
-    x.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
+
+    def new_array(name: str) -> Any:
+        array = create(name, shape=shape, dtype=np.float32, chunks=chunks)
+        array.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
+        return array
+
+    x, std = new_array("X"), None
     for block in blocks:
         x[block.rows, block.peaks] = block.values
+        if block.std is not None:
+            std = new_array(f"layers/{STD}") if std is None else std
+            std[block.rows, block.peaks] = block.std
         check()
 
 
@@ -178,11 +194,14 @@ def _rows_of_peaks(prediction: Prediction) -> Iterator[tuple[slice, NDArray[np.f
         yield slice(0, prediction.n_peaks), np.ascontiguousarray(prediction.peak_embedding().T)
         return
     gathered: list[NDArray[np.float32]] = []
+    gathered_std: list[NDArray[np.float32]] = []
     for block in prediction.blocks():
         gathered.append(block.values)
+        if block.std is not None:
+            gathered_std.append(block.std)
         if block.rows.stop == prediction.n_rows:
-            yield block.peaks, np.concatenate(gathered)
-            gathered = []
+            yield block.peaks, np.concatenate([*gathered, *gathered_std])
+            gathered, gathered_std = [], []
 
 
 def _position_columns(prediction: Prediction) -> dict[str, pa.Array]:
@@ -198,7 +217,8 @@ def _position_columns(prediction: Prediction) -> dict[str, pa.Array]:
 def _value_columns(prediction: Prediction) -> list[str]:
     if prediction.options.output == "peak_embedding":
         return [f"embedding_{i}" for i in range(prediction.model.cell_embedding.shape[1])]
-    return [str(name) for name in prediction.obs.index]
+    names = [str(name) for name in prediction.obs.index]
+    return names if prediction.values_per_entry == 1 else [*names, *(f"{name}_{STD}" for name in names)]
 
 
 def _check_columns(prediction: Prediction, out: Path) -> None:
@@ -207,6 +227,12 @@ def _check_columns(prediction: Prediction, out: Path) -> None:
         raise InputError(
             f"{out} would have {len(names):,} columns; a table has at most {MAX_TABLE_COLUMNS:,}. Group the cells with "
             f"{option('group_by')}, choose some with {option('cells')}, or write .zarr or .h5ad."
+        )
+    repeated = {name for name in prediction.obs.index if f"{name}_{STD}" in prediction.obs.index}
+    if repeated and prediction.values_per_entry == 2:
+        raise InputError(
+            f"{out}: '{min(repeated)}_{STD}' is the name of a cell or group, and of a column of standard deviations. "
+            "Write .zarr or .h5ad."
         )
     clash = {"chrom", "start", "end", "name"}.intersection(names)
     if clash:

@@ -30,6 +30,8 @@ Array = NDArray[np.float32]
 BLOCK_CELLS = 1 << 14
 BLOCK_VALUES = 1 << 22
 PEAK_STEP = 256
+# Name of the layer with the standard deviation over models.
+STD = "std"
 
 
 class Block(NamedTuple):
@@ -42,11 +44,14 @@ class Block(NamedTuple):
     peaks : slice
         Columns of the result.
     values : float32 array of shape (rows, peaks)
+    std : float32 array of shape (rows, peaks), optional
+        Standard deviation over models; `values` are then their mean.
     """
 
     rows: slice
     peaks: slice
     values: Array
+    std: Array | None = None
 
 
 class Prediction:
@@ -58,6 +63,8 @@ class Prediction:
     peaks, genome
         As for :meth:`scbasset_zoo.Model.predict`.
     options : PredictOptions
+    quiet : bool
+        Show no progress.
 
     Attributes
     ----------
@@ -74,14 +81,23 @@ class Prediction:
         The peaks, the genome, the cells or the column of groups cannot be used.
     """
 
+    values_per_entry = 1
+    """Values that the result has for each row and peak."""
+
     def __init__(
-        self, model: SequenceModel, peaks: PeaksLike | Windows, genome: GenomeLike | None, options: PredictOptions
+        self,
+        model: SequenceModel,
+        peaks: PeaksLike | Windows,
+        genome: GenomeLike | None,
+        options: PredictOptions,
+        *,
+        quiet: bool = False,
     ) -> None:
         if not isinstance(peaks, Windows):
             if genome is None:
                 raise InputError(f"Peaks need a genome: give that of the model's assembly with {option('genome')}, FASTA or .2bit.")
             peaks = model.peak_windows(peaks, genome, force=options.force, strict=options.strict)
-        self.model, self.windows, self.options = model, peaks, options
+        self.model, self.windows, self.options, self._quiet = model, peaks, options, quiet
         # Fails now, not after the first peaks, if the model has no batch effects.
         model.head(slice(0), batch_effects=options.batch_effects)
         self.var = peaks.var
@@ -141,7 +157,7 @@ class Prediction:
     def require_memory(self) -> None:
         """Raise an InputError if the whole result does not fit in memory."""
         require_memory(
-            self.n_rows * self.n_peaks * 4,
+            self.n_rows * self.n_peaks * 4 * self.values_per_entry,
             f"The result, {self.n_rows:,} x {self.n_peaks:,},",
             f"Stream it to a file with scbasset_zoo.predict(..., out=FILE), or use {option('cells')}, {option('group_by')} or "
             f"{option('output', 'peak_embedding')}.",
@@ -153,7 +169,7 @@ class Prediction:
         The peak embeddings of the strands are averaged unless the output is the probability, which is not linear in them.
         """
         average_latent = self.options.average_strands and self.options.output != "accessibility"
-        with progress("predicting peaks", self.n_peaks) as advance:
+        with progress("predicting peaks", self.n_peaks, quiet=self._quiet) as advance:
             for first in range(0, self.n_peaks, self.stripe):
                 peaks = slice(first, min(first + self.stripe, self.n_peaks))
                 codes = self.windows.read(peaks.start, peaks.stop)
@@ -246,6 +262,29 @@ def _mean(strands: list[Array]) -> Array:
         strands[0] += other
     strands[0] /= np.float32(len(strands))
     return strands[0]
+
+
+def predicted_anndata(prediction: Prediction) -> ad.AnnData:
+    """Compute a prediction in memory, with `.layers["std"]` if there are several models.
+
+    Raises
+    ------
+    InputError
+        The result is larger than the free memory.
+    """
+    import anndata as ad
+
+    if prediction.options.output == "peak_embedding":
+        return latent_anndata(prediction)
+    prediction.require_memory()
+    x = np.empty((prediction.n_rows, prediction.n_peaks), dtype=np.float32)
+    std = np.empty_like(x) if prediction.values_per_entry == 2 else None
+    for block in prediction.blocks():
+        x[block.rows, block.peaks] = block.values
+        if std is not None:
+            std[block.rows, block.peaks] = block.std
+    layers = {} if std is None else {STD: std}
+    return ad.AnnData(x, obs=prediction.obs.copy(), var=prediction.var.copy(), uns=prediction.uns, layers=layers)
 
 
 def latent_anndata(prediction: Prediction) -> ad.AnnData:

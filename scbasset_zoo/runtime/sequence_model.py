@@ -40,7 +40,12 @@ _BATCH_BYTES = {"cpu": 2**32, "cuda": 2**34}
 
 
 def _reopen(
-    model: type[SequenceModel], folder: Path, card_sha256: str, device: DeviceName, threads: int | None = None
+    model: type[SequenceModel],
+    folder: Path,
+    card_sha256: str,
+    device: DeviceName,
+    threads: int | None = None,
+    cells: pd.DataFrame | None = None,
 ) -> SequenceModel:
     """Open a pickled model again.
 
@@ -52,7 +57,7 @@ def _reopen(
     package = Package.open(folder)
     if package.card_sha256 != card_sha256:
         raise PackageError(f"{folder} is not the package that the pickled model was opened from: its card has changed.")
-    return model(package, device, threads)
+    return model(package, device, threads, cells)
 
 
 class SequenceModel:
@@ -67,6 +72,8 @@ class SequenceModel:
     device : "auto", "cpu" or "cuda"
     threads : int, optional
         Threads that compute on the CPU. By default the cores that this process may use. It changes numbers by rounding only.
+    cells : DataFrame, optional
+        Only these cells of the package, in this order, indexed by barcode. The table takes the place of the package's.
 
     Attributes
     ----------
@@ -88,7 +95,9 @@ class SequenceModel:
         ONNX Runtime is not installed, or the device cannot be used.
     """
 
-    def __init__(self, package: Package, device: DeviceName = "auto", threads: int | None = None) -> None:
+    def __init__(
+        self, package: Package, device: DeviceName = "auto", threads: int | None = None, cells: pd.DataFrame | None = None
+    ) -> None:
         self.device = choose_device(device, threads)
         self.package = package
         proto = package.network()
@@ -98,6 +107,9 @@ class SequenceModel:
             raise PackageError(f"{package.folder}: the cell embedding is {self.cell_embedding.shape}, the card says {expected}.")
         self.gauge = read_gauge(proto)
         self.batches = read_batch_path(proto)
+        self._chosen_cells = cells
+        if cells is not None:
+            self._choose(cells)
         self._trunk = extract_trunk(proto)
         # All values of a batch are counted as if they existed at once, so this is an upper bound.
         self._max_batch = max(1, _BATCH_BYTES[self.device.name] // bytes_of_sequence(proto, self.card.contract))
@@ -105,7 +117,16 @@ class SequenceModel:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A session cannot go to another process, so the model is opened again there from its package.
-        return _reopen, (type(self), self.package.folder.absolute(), self.card_sha256, self.device.name, self.device.threads)
+        where = self.package.folder.absolute(), self.card_sha256, self.device.name, self.device.threads
+        return _reopen, (type(self), *where, self._chosen_cells)
+
+    def _choose(self, cells: pd.DataFrame) -> None:
+        """Keep the cells of a table, in its order, and use it as the table of cells."""
+        positions = self.positions(cells.index.to_numpy())
+        self.cell_embedding, self.cell_intercept = self.cell_embedding[positions], self.cell_intercept[positions]
+        if self.batches is not None:
+            self.batches = self.batches._replace(by_cell=self.batches.by_cell[:, positions])
+        self.cells = cells
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.card.id} {self.card.version}, {self.n_cells:,} cells, on {self.device.name})"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from scbasset_zoo import files
 from scbasset_zoo.inputs.assemblies import same_assembly
@@ -16,7 +16,10 @@ from scbasset_zoo.progress import say
 
 if TYPE_CHECKING:
     from scbasset_zoo.runtime.model import Model
+    from scbasset_zoo.runtime.models import Models
     from scbasset_zoo.runtime.options import DeviceName
+
+    Given: TypeAlias = Model | Models | str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,51 @@ def open_model(name_or_folder_or_url: str | os.PathLike[str], device: DeviceName
     from scbasset_zoo.runtime.model import Model
 
     return Model(find_package(name_or_folder_or_url), device, threads)
+
+
+def open_models(
+    names_or_folders: Sequence[str | os.PathLike[str]],
+    device: DeviceName = "auto",
+    *,
+    threads: int | None = None,
+    common_cells: bool = False,
+) -> Models:
+    """Open several models of the same cells, such as fits with other seeds, to combine their results.
+
+    Parameters
+    ----------
+    names_or_folders : sequence of str or path
+        Names, folders or URLs, as for :func:`open_model`. Cells are matched by barcode, in whatever order the packages have them.
+    device, threads
+        As for :func:`open_model`.
+    common_cells : bool
+        Keep the cells that all models have. Otherwise different sets of cells are an error.
+
+    Raises
+    ------
+    InputError
+        A package is given twice, or the packages differ in their assembly, sequence length or cells; raised before a network is
+        loaded. Or as for :func:`open_model`.
+    SourceError, PackageError, DeviceError
+        As for :func:`open_model`.
+    """
+    from scbasset_zoo.runtime.models import Models
+
+    if isinstance(names_or_folders, str | os.PathLike):
+        names_or_folders = [names_or_folders]
+    return Models([find_package(name) for name in names_or_folders], device, threads, common_cells=common_cells)
+
+
+def opened(given: Given, device: DeviceName, *, common_cells: bool = False) -> Model | Models:
+    """Return an open model, or several, of what is given: open already, a name, folder or URL, or several of these.
+
+    One model is opened as by :func:`open_model`, and several as by :func:`open_models`.
+    """
+    if isinstance(given, str | os.PathLike):
+        return open_model(given, device)
+    if isinstance(given, Sequence):
+        return opened(given[0], device) if len(given) == 1 else open_models(given, device, common_cells=common_cells)
+    return given
 
 
 def find_package(name_or_folder_or_url: str | os.PathLike[str]) -> Package:

@@ -1,4 +1,4 @@
-"""`scbasset_zoo.predict`: predict peaks with a model that is given by name, folder or URL."""
+"""`scbasset_zoo.predict`: predict peaks with one model or several, given by name, folder or URL."""
 
 from __future__ import annotations
 
@@ -7,59 +7,63 @@ from typing import TYPE_CHECKING, Unpack, overload
 
 from scbasset_zoo.options import declares_options
 from scbasset_zoo.runtime.options import DeviceName, PredictKeywords, PredictOptions
-from scbasset_zoo.zoo.models import open_model
+from scbasset_zoo.zoo.models import opened
 
 if TYPE_CHECKING:
     import anndata as ad
 
     from scbasset_zoo.inputs.windows import GenomeLike, PeaksLike, Windows
-    from scbasset_zoo.runtime.model import Model
     from scbasset_zoo.runtime.predictions import Prediction
+    from scbasset_zoo.zoo.models import Given
 
 
 @overload
 def predict(
-    model: Model | str | os.PathLike[str],
+    model: Given,
     peaks: PeaksLike | Windows,
     genome: GenomeLike | None = None,
     *,
     out: None = None,
     overwrite: bool = False,
     device: DeviceName = "auto",
+    common_cells: bool = False,
     **options: Unpack[PredictKeywords],
 ) -> ad.AnnData: ...
 
 
 @overload
 def predict(
-    model: Model | str | os.PathLike[str],
+    model: Given,
     peaks: PeaksLike | Windows,
     genome: GenomeLike | None = None,
     *,
     out: str | os.PathLike[str],
     overwrite: bool = False,
     device: DeviceName = "auto",
+    common_cells: bool = False,
     **options: Unpack[PredictKeywords],
 ) -> Prediction: ...
 
 
 @declares_options(PredictOptions)
 def predict(
-    model: Model | str | os.PathLike[str],
+    model: Given,
     peaks: PeaksLike | Windows,
     genome: GenomeLike | None = None,
     *,
     out: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
     device: DeviceName = "auto",
+    common_cells: bool = False,
     **options: Unpack[PredictKeywords],
 ) -> ad.AnnData | Prediction:
-    """Predict peaks of a genome in every cell of a model: in memory, or to a file.
+    """Predict peaks of a genome in every cell of a model, or of several models together: in memory, or to a file.
 
     Parameters
     ----------
-    model : Model, str or path
-        An open model, or what :func:`scbasset_zoo.open_model` opens: a name of the zoo, a folder or a URL.
+    model : Model, Models, str or path, or list of str or path
+        An open model, or what :func:`scbasset_zoo.open_model` opens: a name of the zoo, a folder or a URL. Several models of the
+        same cells, as for :func:`scbasset_zoo.open_models`, give their mean, and their standard deviation in ``.layers["std"]``.
     peaks, genome
         As for :meth:`scbasset_zoo.Model.predict`.
     out : path, optional
@@ -69,6 +73,8 @@ def predict(
         Replace `out` if it exists.
     device : "auto", "cpu" or "cuda"
         Device for a model that is given by name; an open model stays on its own device.
+    common_cells : bool
+        Keep the cells that all models have; see :func:`scbasset_zoo.open_models`.
     **options
         See :class:`scbasset_zoo.runtime.options.PredictOptions`.
 
@@ -85,9 +91,9 @@ def predict(
     SourceError, PackageError, DeviceError
         As for :func:`scbasset_zoo.open_model`.
     """
-    opened = open_model(model, device) if isinstance(model, str | os.PathLike) else model
+    models = opened(model, device, common_cells=common_cells)
     if out is None:
-        return opened.predict(peaks, genome, **options)
+        return models.predict(peaks, genome, **options)
     from scbasset_zoo.runtime.output import write_predictions
 
-    return write_predictions(opened, peaks, genome, out, overwrite=overwrite, **options)
+    return write_predictions(models, peaks, genome, out, overwrite=overwrite, **options)

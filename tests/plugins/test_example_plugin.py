@@ -2,6 +2,7 @@
 
 import ast
 import gzip
+import importlib
 import os
 import re
 import subprocess
@@ -19,6 +20,7 @@ from helpers import toy
 from onnx import numpy_helper
 
 import scbasset_zoo as sz
+from scbasset_zoo import plugin_manager
 from scbasset_zoo.inputs import dna
 
 ROOT = Path(__file__).parents[2]
@@ -144,6 +146,23 @@ def test_variant_effects_are_differences_of_logits_of_plain_onnxruntime(command,
     assert result.uns["scbasset_zoo"]["plugin"] == "scbasset-zoo-vcf 0.1.0"
     assert sorted(path.name for path in (tmp_path / "figures").iterdir()) == ["variant_effects.pdf", "variant_effects.png"]
     assert "variant-effect: scbasset/toy 1.0.0" in (tmp_path / "r.html").read_text()
+
+
+def test_effects_of_several_models_are_mean_and_deviation_over_models(package, genome, variants, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "plugins" / "example"))
+    plugin = importlib.import_module("scbasset_zoo_vcf.plugin")
+    other = toy.toy_package(tmp_path / "other", n_cells=9, seed=1, cells=toy.toy_cells(9).iloc[::-1])
+    options = {"vcf": write_vcf(tmp_path / "v.vcf", variants), "genome": genome, "device": "cpu", "quiet": True}
+    plugin_manager.register(plugin, "variants-of-several")
+    try:
+        result = sz.run("variant-effect", [package.folder, other.folder], **options)
+        each = [sz.run("variant-effect", folder, **options) for folder in (package.folder, other.folder)]
+    finally:
+        plugin_manager.unregister("variants-of-several")
+    values = np.stack([effects[result.obs_names].X for effects in each]).astype(float)
+    np.testing.assert_allclose(result.X, values.mean(axis=0), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(result.layers["std"], values.std(axis=0, ddof=1), rtol=0, atol=1e-5)
+    assert not result.varm
 
 
 def test_a_contradicted_reference_is_refused_on_the_command_line(command, package, genome, variants, tmp_path):

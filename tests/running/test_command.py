@@ -70,3 +70,11 @@ def test_a_call_is_python_and_a_command_is_split_as_a_shell_does():
 @pytest.mark.parametrize("name", ["pair", "folder", "table"])
 def test_paths_and_tuples_are_compared_with_their_defaults(name):
     assert name not in written({"count": 1})
+
+
+def test_several_models_have_a_placeholder_each():
+    options = {"count": 3}
+    given = ManyOptions(**options).model_dump(mode="json")
+    assert command_of(Many(), given, {}, 2) == "sz.run('many', [MODEL_1, MODEL_2], count=3)"
+    with command_line():
+        assert command_of(Many(), given, {}, 3) == "scbasset-zoo run many MODEL_1 MODEL_2 MODEL_3 --count 3"

@@ -18,12 +18,14 @@ from scbasset_zoo.extend.analysis import Context, Options
 from scbasset_zoo.extend.cell_groups import CellGroups
 from scbasset_zoo.extend.console import option
 from scbasset_zoo.extend.sequences import Genome, encode
+from scbasset_zoo.extend.several_models import combine_anndata
 from scbasset_zoo_vcf.vcf import read_variants, require_reference
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from scbasset_zoo import Model
+    from scbasset_zoo.extend.analysis import Combine
 
 BATCH_SIZE = 256
 MOST_IN_FIGURE = 40
@@ -85,6 +87,9 @@ class VariantEffect(Analysis):
         )
         result.obsm["X_scbasset"], result.varm["latent"] = embedding, effects
         return result
+
+    def combiner(self, options: VariantEffectOptions) -> Combine:
+        return combine_anndata
 
     def plot(self, result: ad.AnnData) -> Mapping[str, Figure]:
         from matplotlib.figure import Figure

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -13,13 +12,13 @@ from numpy.typing import NDArray
 
 from scbasset_zoo.extend import sequences as dna
 from scbasset_zoo.extend.analysis import SUFFIXES, Analysis, Context
-from scbasset_zoo.extend.blocks import require_memory
 from scbasset_zoo.extend.console import say
 from scbasset_zoo.extend.description import Description
 from scbasset_zoo_plugins.ism.controls import compare_with_controls
 from scbasset_zoo_plugins.ism.description import describe, verdict
 from scbasset_zoo_plugins.ism.inputs import IsmInputs, IsmOptions, open_inputs
 from scbasset_zoo_plugins.ism.motif_matches import MotifMatches
+from scbasset_zoo_plugins.ism.output import Output, Shapes
 from scbasset_zoo_plugins.ism.scores import importance, largest_stretch, normalised_scores
 from scbasset_zoo_plugins.ism.tables import effects_table, match_variables, table
 
@@ -28,10 +27,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from scbasset_zoo import Model
+    from scbasset_zoo.extend.analysis import Combine
 
 Array = NDArray[np.float32]
 
-_ZARR_FORMAT: Literal[2] = 2  # format 3 has no standard type for texts
 _TABLES = {"match": "motif_matches", "comparison": "motif_scores_by_group"}
 
 
@@ -55,17 +54,8 @@ class Ism(Analysis):
     def run(self, model: Model, inputs: IsmInputs, options: IsmOptions, context: Context) -> xr.Dataset:
         import xarray as xr
 
-        shapes = _shapes(inputs, model.sequence_length)
-        to_zarr = context.out is not None and context.out.suffix == ".zarr"
-        head = _coordinates(inputs, model)
-        if to_zarr:
-            assert context.out is not None
-            head = head.assign_attrs(scbasset_zoo=json.dumps(context.provenance))
-            head.to_zarr(context.out, mode="w", zarr_format=_ZARR_FORMAT)
-            arrays = _zarr_arrays(context.out, shapes)
-        else:
-            _require_memory(shapes)
-            arrays = {name: np.empty(tuple(sizes.values()), kind) for name, (sizes, kind) in shapes.items()}
+        output = Output(_coordinates(inputs, model), _shapes(inputs, model.sequence_length), context)
+        arrays = output.arrays
         largest, stretches = np.zeros((2, len(inputs.windows), len(inputs.columns)), np.float32)
         matches = MotifMatches(inputs.search, inputs.columns) if inputs.search is not None else None
         with context.progress("mutating regions", len(inputs.windows)) as advance:
@@ -85,13 +75,13 @@ class Ism(Analysis):
             tables["largest_importance"] = ("region", inputs.dimension), largest
             if options.n_controls:
                 tables = tables.assign(compare_with_controls(model, inputs, options.n_controls, options.seed, stretches, context))
-            say(verdict(tables.assign_attrs(head.attrs)))
-        if to_zarr:
-            assert context.out is not None
-            head.merge(tables).to_zarr(context.out, mode="a", zarr_format=_ZARR_FORMAT, consolidated=True)
-            return xr.open_zarr(context.out)
-        filled = {name: (tuple(sizes), arrays[name]) for name, (sizes, _) in shapes.items()}
-        return head.assign(filled).merge(tables).assign_attrs(head.attrs)
+            say(verdict(tables.assign_attrs(output.head.attrs)))
+        return output.with_tables(tables)
+
+    def combiner(self, options: IsmOptions) -> Combine:
+        from scbasset_zoo_plugins.ism.several_models import combiner
+
+        return combiner(options)
 
     def plot(self, result: xr.Dataset) -> Mapping[str, Figure]:
         from scbasset_zoo_plugins.ism.figures import figures
@@ -108,7 +98,7 @@ class Ism(Analysis):
         return describe(result)
 
 
-def _shapes(inputs: IsmInputs, length: int) -> dict[str, tuple[dict[str, int], type]]:
+def _shapes(inputs: IsmInputs, length: int) -> Shapes:
     """Return the dimensions with their sizes, and the type, of each array of the result."""
     positions, columns = {"region": len(inputs.windows), "position": length}, {inputs.dimension: len(inputs.columns)}
     return {
@@ -148,26 +138,3 @@ def _coordinates(inputs: IsmInputs, model: Model) -> xr.Dataset:
         "model_learnt": model.card.verdict.learnt if model.card.verdict is not None else "",
     }
     return xr.Dataset(coords=coordinates, attrs=attributes)
-
-
-def _zarr_arrays(path: Path, shapes: Mapping[str, tuple[dict[str, int], type]]) -> dict[str, Any]:
-    """Create empty arrays in a Zarr group that xarray wrote; each region is a chunk."""
-    import zarr
-
-    group = zarr.open_group(path, mode="r+")
-    return {
-        name: group.create_array(
-            name,
-            shape=tuple(sizes.values()),
-            dtype=kind,
-            chunks=(1, *tuple(sizes.values())[1:]),
-            fill_value=None,  # xarray would read it as missing
-            attributes={"_ARRAY_DIMENSIONS": list(sizes)},
-        )
-        for name, (sizes, kind) in shapes.items()
-    }
-
-
-def _require_memory(shapes: Mapping[str, tuple[dict[str, int], type]]) -> None:
-    n_bytes = sum(int(np.prod(list(sizes.values()))) * np.dtype(kind).itemsize for sizes, kind in shapes.values())
-    require_memory(n_bytes, "The result", "Give out=FILE.zarr, which is written region by region, or fewer regions or cells.")

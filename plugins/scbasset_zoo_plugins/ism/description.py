@@ -73,6 +73,7 @@ def describe(result: xr.Dataset) -> Description:
             "The importance of a base is the change of the logit that the base itself makes, against the mean of all four bases at "
             "its position. It is positive if the base opens the chromatin.",
             *_same_in_any_space(dimension),
+            *_of_several_models(result),
             "The spread is the root mean square of importance over all bases of shuffled regions. It says what bases do in "
             "sequences without function, so an effect of one or two spreads means little.",
             "Larger effects than in shuffled regions are no proof that the model learnt: shuffling breaks up runs of one base and "
@@ -93,6 +94,14 @@ def describe(result: xr.Dataset) -> Description:
 def _same_in_any_space(dimension: str) -> Iterator[str]:
     if dimension != "latent":
         yield "Effects are changes of logits, so they are the same in the canonical and in the published space."
+
+
+def _of_several_models(result: xr.Dataset) -> Iterator[str]:
+    if "n_models" in result.attrs:
+        yield (
+            f"Effects are means over {result.attrs['n_models']} models. The file has their standard deviation over models as "
+            "scores_std and importance_std. Each p against shuffled regions is the largest over models."
+        )
 
 
 def _findings(result: xr.Dataset, dimension: str) -> Iterator[str]:

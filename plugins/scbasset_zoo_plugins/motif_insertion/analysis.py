@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from scbasset_zoo import Model
+    from scbasset_zoo.extend.analysis import Combine
 
 Array = NDArray[np.float32]
 
@@ -104,6 +105,11 @@ class MotifInsertion(Analysis):
             centred = np.where(scores.deviation > 0, result.X, 0) * scores.deviation
             result.layers["score"] = (centred + scores.mean).astype(np.float32)
         return result
+
+    def combiner(self, options: MotifInsertionOptions) -> Combine:
+        from scbasset_zoo_plugins.motif_insertion.several_models import combiner
+
+        return combiner(options)
 
     def plot(self, result: ad.AnnData) -> Mapping[str, Figure]:
         from scbasset_zoo_plugins.motif_insertion.figures import figures

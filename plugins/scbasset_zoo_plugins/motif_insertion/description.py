@@ -64,6 +64,7 @@ def describe(result: ad.AnnData) -> Description:
             f"The effect of a motif in a cell is the change of the {unit} when the motif replaces the centre of a background, as a "
             "mean over backgrounds. 0.1 logit multiplies the odds of an open peak by 1.1; 0.7 doubles them.",
             *_same_in_any_space(unit),
+            *_of_several_models(settings),
             "A z-score is an effect less its mean over cells, divided by its deviation over cells. Weak and strong motifs have "
             "z-scores of the same size, so look at the deviation beside it.",
             "Each motif is compared with motifs that have its positions in random order. p_mean tests the mean effect over cells, "
@@ -93,6 +94,14 @@ def _same_in_any_space(unit: str) -> Iterator[str]:
         yield (
             "Effects are changes of logits, so they are the same in the canonical and in the published space. The space matters "
             "for the map alone."
+        )
+
+
+def _of_several_models(settings: Mapping[str, object]) -> Iterator[str]:
+    if "n_models" in settings:
+        yield (
+            f"Values are means over {settings['n_models']} models. Columns and tables whose names end in _std have the standard "
+            "deviation over models. p and q are the largest over models, so a motif that is not ignored responds in every model."
         )
 
 

@@ -38,7 +38,8 @@ def figures(result: ad.AnnData) -> Mapping[str, Figure]:
     if "group_means" in result.uns and any(_outstanding(result, FACTORS_PER_GROUP)):
         drawn["factors_by_group"] = _heat_map(result)
     shown = _shown_motifs(result)
-    if result.n_obs > 2 and shown:
+    # Several models have no embedding in common.
+    if result.n_obs > 2 and shown and ("X_umap" in result.obsm or _space_key(result) in result.obsm):
         drawn["umap"] = _maps(result, shown)
     if "contrast" in result.uns:
         drawn["precision_recall"] = _curves(result, str(result.uns["motif_insertion"]["contrast"]))
@@ -136,8 +137,7 @@ def _maps(result: ad.AnnData, motifs: list[int]) -> Figure:
     if "X_umap" in result.obsm:
         points = np.asarray(result.obsm["X_umap"])[cells]
     else:
-        key = KEYS[recorded_space(result.uns["motif_insertion"])]
-        embedded = ad.AnnData(obsm={"X": np.asarray(result.obsm[key])[cells]})
+        embedded = ad.AnnData(obsm={"X": np.asarray(result.obsm[_space_key(result)])[cells]})
         add_neighbours(embedded, "X", min(15, len(cells) - 1), 0)
         points = embedded.obsm["X_umap"]
     columns = min(3, len(motifs))
@@ -155,6 +155,10 @@ def _maps(result: ad.AnnData, motifs: list[int]) -> Figure:
     for ax in axes[len(motifs) :]:
         ax.set_axis_off()
     return figure
+
+
+def _space_key(result: ad.AnnData) -> str:
+    return KEYS[recorded_space(result.uns["motif_insertion"])]
 
 
 def _curves(result: ad.AnnData, contrast: str) -> Figure:
