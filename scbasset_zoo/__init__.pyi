@@ -14,6 +14,7 @@ from .extend.hookspecs import hookimpl as hookimpl
 from .extend.importer import Importer as Importer
 from .inputs.genome_check import GenomeCheck as GenomeCheck
 from .inputs.genome_check import check_genome as check_genome
+from .new_cells.embed_cells import embed_cells as embed_cells
 from .running.descriptions import analyses as analyses
 from .running.descriptions import describe_analyses as describe_analyses
 from .running.embedding_scores import compare_with_chance as compare_with_chance

@@ -14,6 +14,14 @@ SHARED = Path(__file__).parents[2] / "shared" / "data"
 TOY_SIZES = {"chr1": 30_011, "chr2": 20_000, "chr3": 9_000}
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_genomes_from_the_web(tmp_path_factory):
+    """Look for genomes by name in an empty folder: no test downloads one from UCSC."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SCBASSET_ZOO_GENOMES", str(tmp_path_factory.mktemp("no-genomes")))
+        yield
+
+
 @pytest.fixture(scope="module")
 def original(tmp_path_factory):
     """Folder of a toy package. Tests must not change it."""

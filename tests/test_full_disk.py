@@ -1,12 +1,15 @@
 """A file that cannot grow ends a command with one message, an exit code of 1, and nothing half-written."""
 
 import gzip
+import hashlib
 import os
 import subprocess
 import sys
 
 import pytest
 from helpers.tiny_fits import TINY
+from helpers.twobit import write_twobit
+from helpers.zoo_server import Server
 
 import scbasset_zoo as sz
 
@@ -91,6 +94,22 @@ def test_prepare_train_and_export(toy_matrix, toy_fasta, tmp_path):
     assert ran.returncode == 1
     assert "Traceback" not in ran.stderr
     assert "could not be written, and the incomplete result was removed" in ran.stderr
+
+
+def test_downloading_a_genome(tmp_path, monkeypatch):
+    folder = tmp_path / "mirror" / "toy9" / "bigZips"
+    folder.mkdir(parents=True)
+    file = write_twobit(folder / "toy9.2bit", {"a": "ACGT" * 2 * LIMIT})
+    (folder / "md5sum.txt").write_text(f"{hashlib.md5(file.read_bytes()).hexdigest()}  toy9.2bit\n")
+    monkeypatch.setenv("SCBASSET_ZOO_CACHE", str(tmp_path / "cache"))
+    with Server(tmp_path / "mirror") as server:
+        monkeypatch.setenv("SCBASSET_ZOO_GENOMES", server.url)
+        ran = run(tmp_path, "genome", "get", "toy9")
+    assert ran.returncode == 1, ran.stderr[-2000:]
+    (message,) = [line for line in ran.stderr.splitlines() if line.startswith("error: ")]
+    assert "The largest size of a file is reached" in message
+    assert "SCBASSET_ZOO_CACHE sets the cache's folder" in message
+    assert not list((tmp_path / "cache" / "genomes").iterdir())
 
 
 def test_unpacking_a_genome(tmp_path, monkeypatch):

@@ -16,7 +16,7 @@ def model(tmp_path_factory):
 def test_a_repr_is_one_short_line(model):
     shown = {repr(each) for each in (model, model.package, model.card, model.mutations)} | {str(model.card)}
     assert all("\n" not in text and len(text) < 200 for text in shown), shown
-    assert repr(model.card) == "Card(scbasset/toy 1.0.0, 7 cells, schema 1.3)"
+    assert repr(model.card) == "Card(scbasset/toy 1.0.0, 7 cells, schema 1.4)"
     assert repr(model) == "Model(scbasset/toy 1.0.0, 7 cells, on cpu)"
     assert repr(model.mutations) == "MutationEngine(1,344 bp, on cpu)"
 

@@ -99,7 +99,7 @@ def _training(record: dict[str, Any], manifest: dict[str, Any], best_epoch: int)
     for change in record.get("changed_options", []):
         hyperparameters[f"{change['option']} until epoch {change['after_epoch']}"] = change["before"]
     if options["init_from"]:
-        hyperparameters["init_from"] = Path(options["init_from"]).name
+        hyperparameters["init_from"] = _start(options["init_from"], record.get("initialised_from"))
     return {
         "sources": _sources(manifest["sources"]),
         "split": {"method": _split_method(manifest["parameters"]), **manifest["splits"]},
@@ -110,6 +110,15 @@ def _training(record: dict[str, Any], manifest: dict[str, Any], best_epoch: int)
         "hardware": record["hardware"],
         "wall_time": round(float(record.get("seconds", 0.0)), 1),
     }
+
+
+def _start(init_from: str, package: dict[str, Any] | None) -> str:
+    """Say which package a run started from. Records of earlier versions have only its path."""
+    if package is None:
+        return Path(init_from).name
+    return (
+        f"{package['id']} {package['version']} (SHA-256 of its card.yaml: {package['card_sha256']}), {package['n_cells']:,} cells"
+    )
 
 
 def _batch_correction(record: dict[str, Any]) -> dict[str, Any]:

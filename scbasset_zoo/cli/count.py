@@ -32,10 +32,12 @@ def count(
 ) -> None:
     """Count the insertions of each cell in each peak, and write cells x peaks with metrics of each cell."""
     import scbasset_zoo as sz
-    from scbasset_zoo.counting.count import knee_file, summary
+    from scbasset_zoo.counting.count import knee_file
+    from scbasset_zoo.counting.summary import summary
 
     result = sz.count(fragments, peaks=peaks, cells=cells, out=out, overwrite=overwrite, **options)
     answer(f"{out}: {summary(result)}")
     if not cells:
         answer(f"\n{knee_file(out)}: the ranked barcodes with the threshold of the cells")
-    answer(f"\nnext: scbasset-zoo prepare {out} --genome FASTA --assembly NAME --out PREPARED")
+    genome = options.get("assembly") or "GENOME"
+    answer(f"\nnext: scbasset-zoo prepare {out} --genome {genome} --out PREPARED")

@@ -31,6 +31,7 @@ COMMANDS = (
     "export",
     "import_",
     "predict",
+    "embed_cells",
     "run",
     "verify",
     "seal",

@@ -19,8 +19,9 @@ def prepare(
     matrix: Annotated[
         list[Path],
         typer.Argument(
+            metavar="matrix",
             help="Cells x peaks: .h5ad, .h5mu, .zarr, 10x .h5 (its peaks, if it is multiome), or a 10x folder with matrix.mtx. "
-            "Several with --samples."
+            "Several with --samples.",
         ),
     ],
     out: Annotated[Path, typer.Option(help="Folder to make.")],

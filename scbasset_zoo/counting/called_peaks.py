@@ -24,6 +24,9 @@ SCORES: tuple[Score, ...] = get_args(Score)
 # Places of the columns, counting from 0. The p-value and q-value of these formats are -log10, so higher is better.
 _OF_NARROW_AND_BROAD_PEAKS: dict[Score, int] = {"qvalue": 8, "pvalue": 7, "signal": 6, "score": 4}
 _OF_BED: dict[Score, int] = {"score": 4}
+# In files with titles.
+_TITLES: dict[Score, str] = {"qvalue": "qvalue", "pvalue": "pvalue", "signal": "signalvalue", "score": "score"}
+_SUMMIT_TITLES = ("peak", "summit")
 _SUMMIT = 9
 _NONE = ("", ".")
 
@@ -73,7 +76,8 @@ def read_called_peaks(path: str | os.PathLike[str]) -> CalledPeaks:
     """Read a narrowPeak, a broadPeak, or a BED such as MACS' summits.bed or 10x's peaks.bed; plain or gzip.
 
     The summit is column 10 of a narrowPeak. Where it is -1, and in other files, it is the middle, ``(start + end) // 2``. A score
-    that is -1, a dot or empty is none. In a file with titles, the score is the column called score.
+    that is -1, a dot or empty is none. In a file with titles, the columns are found by those of a
+    narrowPeak: score, signalValue, pValue, qValue and peak, which is the summit.
 
     Raises
     ------
@@ -110,13 +114,16 @@ class _Columns:
         self.offsets: array[int] = array("q")
         self._positions: dict[Score, int] | None = None
         self._n_columns = 0
-        self._has_summits = False
+        self._summit = -1
 
     def add(self, number: int, columns: list[str], titles: Sequence[str]) -> None:
         if self._positions is None:
-            self._has_summits = not titles and is_narrow_peak(columns)
+            self._summit = _SUMMIT if not titles and is_narrow_peak(columns) else -1
+            if titles:
+                lower = [title.lower() for title in titles]
+                self._summit = next((lower.index(title) for title in _SUMMIT_TITLES if title in lower), -1)
             self._positions = _score_positions(columns, titles)
-            self._n_columns = max([_SUMMIT * self._has_summits, *self._positions.values()]) + 1 if self._positions else 0
+            self._n_columns = max([self._summit, *self._positions.values()]) + 1
             self.scores = {name: array("d") for name in self._positions}
         if len(columns) < self._n_columns:
             raise InputError(
@@ -124,12 +131,12 @@ class _Columns:
             )
         for name, at in self._positions.items():
             self.scores[name].append(self._score(number, columns[at], at))
-        if self._has_summits:
-            offset = whole_number(columns[_SUMMIT])
+        if self._summit >= 0:
+            offset = whole_number(columns[self._summit])
             if offset is None:
                 raise InputError(
-                    f"{self.path}, line {number}: the summit (column {_SUMMIT + 1}) must be a whole number; found "
-                    f"{columns[_SUMMIT][:80]!r}."
+                    f"{self.path}, line {number}: the summit (column {self._summit + 1}) must be a whole number; "
+                    f"found {columns[self._summit][:80]!r}."
                 )
             self.offsets.append(offset)
 
@@ -154,7 +161,7 @@ class _Columns:
 def _score_positions(columns: list[str], titles: Sequence[str]) -> dict[Score, int]:
     if titles:
         lower = [title.lower() for title in titles]
-        return {"score": lower.index("score")} if "score" in lower else {}
+        return {name: lower.index(title) for name, title in _TITLES.items() if title in lower}
     if is_narrow_peak(columns) or _is_broad_peak(columns):
         return _OF_NARROW_AND_BROAD_PEAKS
     return _OF_BED if len(columns) > _OF_BED["score"] else {}

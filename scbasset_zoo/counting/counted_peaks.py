@@ -53,8 +53,8 @@ def peaks_to_count(
     if is_copy.any():
         row = int(is_copy.argmax())
         raise InputError(
-            f"{path}, line {_line(path, row)}: the peak {peak_names(peaks[is_copy])[0]} is there twice "
-            f"({is_copy.sum():,} copies in all). Remove the copies: `sort -u -k1,1 -k2,2n -k3,3n {path}`."
+            f"{path}, line {_line(path, row)}: the peak {peak_names(peaks[is_copy])[0]} is there more than "
+            f"once ({is_copy.sum():,} such lines). Remove the copies."
         )
     if options.blacklist:
         regions = [(file, _renamed(table, standard_name)) for file, table in read_blacklist(options.blacklist)]

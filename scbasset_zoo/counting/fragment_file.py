@@ -151,7 +151,7 @@ def _parse(text: bytes, n_columns: int) -> pa.Table:
             use_threads=False,
             block_size=len(text) + 1,
         ),
-        pyarrow.csv.ParseOptions(delimiter="\t"),
+        pyarrow.csv.ParseOptions(delimiter="\t", quote_char=False),
         pyarrow.csv.ConvertOptions(
             include_columns=_COLUMNS,
             column_types={"chrom": texts, "start": pa.int64(), "end": pa.int64(), "barcode": texts},
@@ -214,7 +214,10 @@ def _first_problem(path: str | os.PathLike[str], chromosome_sizes: Mapping[str, 
                 "bgzip > sorted.tsv.gz`."
             )
         last = start
-    return InputError(f"{path} cannot be read as fragments. Expected UTF-8 text: chromosome, start, end and barcode with tabs.")
+    return InputError(
+        f"{path} cannot be read as fragments. Expected UTF-8 text whose lines end in LF or CRLF: chromosome, start, end and "
+        "barcode with tabs. If its lines end in CR, convert them: `tr '\\r' '\\n' < IN > OUT`."
+    )
 
 
 def _is_whole(text: str) -> bool:

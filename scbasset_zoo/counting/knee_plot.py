@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def plot_knees(samples: Mapping[str, tuple[NDArray[np.int64], int, int]], path: Path) -> None:
+def plot_knees(samples: Mapping[str, tuple[NDArray[np.int64], int, int | None]], path: Path) -> None:
     """Plot the fragments of the ranked barcodes of each sample to a PNG file.
 
     Parameters
     ----------
     samples : mapping of str to tuple
-        By sample: fragments of each barcode, the threshold, and the number of fragments at the steepest drop.
+        By sample: fragments of each barcode, the threshold, and the number of fragments at the steepest drop, if there is one.
     path : Path
     """
     import matplotlib
@@ -31,7 +31,7 @@ def plot_knees(samples: Mapping[str, tuple[NDArray[np.int64], int, int]], path: 
         draw_knees(figure, samples).savefig(path, dpi=150, format="png")
 
 
-def draw_knees(figure: Figure, samples: Mapping[str, tuple[NDArray[np.int64], int, int]]) -> Figure:
+def draw_knees(figure: Figure, samples: Mapping[str, tuple[NDArray[np.int64], int, int | None]]) -> Figure:
     """Draw the samples side by side; see :func:`plot_knees`."""
     all_axes = figure.subplots(1, len(samples), squeeze=False, sharey=True)[0]
     for axes, (name, (n_fragments, threshold, drop)) in zip(all_axes, samples.items(), strict=True):
@@ -40,9 +40,12 @@ def draw_knees(figure: Figure, samples: Mapping[str, tuple[NDArray[np.int64], in
         n_cells = int(counts[::-1][values >= threshold].sum())
         is_cell = last_rank <= n_cells
         axes.plot(last_rank, values, color="0.7", linewidth=2, label=f"{last_rank[-1] - n_cells:,} other barcodes")
-        axes.plot(last_rank[is_cell], values[is_cell], color="tab:blue", linewidth=3, label=f"{n_cells:,} cells")
+        # Down to the threshold, where the curve leaves the cells.
+        ranks_of_cells, of_cells = np.append(last_rank[is_cell], n_cells), np.append(values[is_cell], threshold)
+        axes.plot(ranks_of_cells, of_cells, color="tab:blue", linewidth=3, label=f"{n_cells:,} cells")
+        axes.axvline(n_cells, color="0.2", linestyle="--", linewidth=1)
         axes.axhline(threshold, color="0.2", linestyle="--", linewidth=1, label=f"threshold: {threshold:,} fragments")
-        if drop != threshold:
+        if drop is not None and drop != threshold:
             axes.axhline(drop, color="tab:orange", linestyle=":", linewidth=1.5, label=f"steepest drop: {drop:,} fragments")
         axes.set(xscale="log", yscale="log", xlabel="rank of the barcode", title=name)
         axes.spines[["top", "right"]].set_visible(False)

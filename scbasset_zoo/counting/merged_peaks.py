@@ -21,7 +21,7 @@ from scbasset_zoo.files import destination, new_file
 from scbasset_zoo.inputs.assemblies import check_assembly, chosen_assembly, naming_hint, some_names
 from scbasset_zoo.inputs.assembly_table import find_assembly
 from scbasset_zoo.inputs.blacklist import check_blacklist, read_blacklist
-from scbasset_zoo.inputs.chromosome_names import convention_of
+from scbasset_zoo.inputs.chromosome_names import convention_of, two_names_of_one
 from scbasset_zoo.inputs.genome import Genome
 from scbasset_zoo.inputs.intervals import overlaps, rows_by_chromosome
 from scbasset_zoo.inputs.named_genome import genome_name
@@ -291,13 +291,19 @@ def _chromosomes_of_files(files: Sequence[CalledPeaks]) -> Collection[str]:
         Two files have the same chromosomes under different names: their peaks would be kept beside each other.
     """
     names = [dict.fromkeys(file.chroms) for file in files]
-    for file, own in zip(files, names, strict=True):
+    for number, (file, own) in enumerate(zip(files, names, strict=True)):
         whose_first, whose = convention_of(names[0]), convention_of(own)
         if not names[0].keys() & own.keys() and whose and whose_first and whose != whose_first:
             raise InputError(
                 f"{file.path} names chromosomes as {whose} does, {files[0].path} as {whose_first} does. Give files with the same "
                 "names."
             )
+        for earlier, before in zip(files[:number], names[:number], strict=True):
+            if twin := two_names_of_one(own, before):
+                raise InputError(
+                    f"{file.path} has the chromosome {twin[0]}, {earlier.path} has {twin[1]}: the same peak would be kept twice. "
+                    "Give files with the same names."
+                )
     return dict.fromkeys(chrom for own in names for chrom in own)
 
 

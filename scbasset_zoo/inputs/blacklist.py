@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.inputs.assemblies import some_names
 from scbasset_zoo.inputs.bed import read_bed
-from scbasset_zoo.inputs.chromosome_names import convention_of
+from scbasset_zoo.inputs.chromosome_names import convention_of, two_names_of_one
 from scbasset_zoo.inputs.intervals import overlaps
 
 
@@ -38,13 +38,18 @@ def read_blacklist(
 
 
 def check_blacklist(blacklist: Sequence[tuple[Path, pd.DataFrame]], chroms: Collection[str]) -> None:
-    """Raise InputError if a file of :func:`read_blacklist` has none of the chromosomes of the peaks."""
+    """Raise InputError if a file of :func:`read_blacklist` has none of the chromosomes of the peaks, or names one differently."""
     for path, regions in blacklist:
         of_regions = regions["chrom"].unique()
         if not set(of_regions) & set(chroms):
             raise InputError(
                 f"{path}: the blacklist has no chromosome of the peaks. It has {some_names(of_regions)}; the peaks have "
                 f"{some_names(chroms)}.{_hint(chroms, of_regions)}"
+            )
+        if twin := two_names_of_one(chroms, of_regions):
+            raise InputError(
+                f"{path}: the blacklist has the chromosome {twin[1]}, the peaks have {twin[0]}. Give a blacklist with the names "
+                "of the peaks."
             )
 
 

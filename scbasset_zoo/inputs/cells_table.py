@@ -21,7 +21,9 @@ from scbasset_zoo.wording import option
 
 SAMPLE = "sample"
 # Names of columns with barcodes, in any letter case.
-_BARCODES = ("barcode", "barcodes", "cell", "cells", "cell_id", "cellid", "cell_barcode", "cell_name", "cellname", "cb", "index")
+BARCODE_TITLES = (
+    "barcode", "barcodes", "cell", "cells", "cell_id", "cellid", "cell_barcode", "cell_name", "cellname", "cellnames", "cb", "index"
+)  # fmt: skip
 
 
 def join_cells_table(matrix: PeakMatrix, table: str | os.PathLike[str] | pd.DataFrame) -> PeakMatrix:
@@ -93,7 +95,7 @@ def _with_index_as_column(table: pd.DataFrame) -> pd.DataFrame:
 
 def _matching(matrix: PeakMatrix, table: pd.DataFrame) -> tuple[int, NDArray[np.object_], pd.Index]:
     """Return the column of barcodes that has most cells of the matrix, its barcodes, and the names of the cells to look up."""
-    has_name = [str(name).strip().lower() in _BARCODES for name in table.columns]
+    has_name = [str(name).strip().lower() in BARCODE_TITLES for name in table.columns]
     candidates = [position for position in range(table.shape[1]) if has_name[position]]
     candidates += [0] if 0 not in candidates else []
     names = [matrix.cells.index]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from scbasset_zoo.inputs.assembly_table import find_assembly
 
@@ -71,6 +71,19 @@ def convention_of(names: Iterable[str]) -> str:
         del counts["GenBank"]
     most_common, n = max(counts.items(), key=lambda item: item[1], default=("", 0))
     return most_common if 2 * n > counts.total() else ""
+
+
+def two_names_of_one(chroms: Collection[str], others: Collection[str]) -> tuple[str, str] | None:
+    """Return a chromosome that two files name differently, with and without "chr": (name in `chroms`, name in `others`).
+
+    None if there is none: a chromosome that both files have under the same name does not count.
+    """
+    both = set(others)
+    for chrom in chroms:
+        twin = chrom.removeprefix("chr") if chrom.startswith("chr") else f"chr{chrom}"
+        if chrom not in both and twin in both:
+            return chrom, twin
+    return None
 
 
 def naming_line(in_genome: Mapping[str, str], others: str, genome: str) -> str:

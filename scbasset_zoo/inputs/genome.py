@@ -61,7 +61,12 @@ class Genome:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.name = genome_name(path)
         self.path = checked_path(path) if self.name is None else named_genome(self.name)
-        self.file = _opened(self.path)
+        try:
+            self.file = _opened(self.path)
+        except InputError as error:
+            if self.name is None:
+                raise
+            raise InputError(f"{error} If it is in the cache, delete it there, and it is downloaded again.") from error
         self.chromosome_sizes = self.file.chromosome_sizes
         self.other_names: dict[str, str] = {}
 

@@ -14,6 +14,7 @@ from scbasset_zoo.inputs.joined_tables import stacked
 from scbasset_zoo.inputs.matrix_entries import Entries
 from scbasset_zoo.inputs.peak_matrix import PeakMatrix
 from scbasset_zoo.inputs.peaks import peak_names
+from scbasset_zoo.inputs.samples import with_sample
 from scbasset_zoo.progress import say
 
 SAMPLE = "sample"
@@ -50,7 +51,7 @@ def join_matrices(matrices: Sequence[PeakMatrix], samples: Sequence[str]) -> Pea
         table = table.copy()
         table.insert(0, SAMPLE, sample)
         cells.append(table)
-        barcodes.append(sample + "#" + table.index.astype(str))
+        barcodes.append(with_sample(sample, table.index))
     index = barcodes[0].append(barcodes[1:])
     shared = [name for name in first.peaks.columns if all(name in other.peaks for other in matrices)]
     columns = first.peaks.index.to_numpy()

@@ -20,6 +20,7 @@ from scbasset_zoo.inputs.joint_matrix import join_matrices
 from scbasset_zoo.inputs.mudata_matrix import from_mudata, from_mudata_store, is_mudata, is_mudata_store
 from scbasset_zoo.inputs.outside_links import check_no_outside_links
 from scbasset_zoo.inputs.peak_matrix import EXPECTED_FORMATS, PeakMatrix, check_matrix
+from scbasset_zoo.inputs.samples import check_samples
 from scbasset_zoo.inputs.tenx_matrix import from_10x_folder, from_10x_h5, is_10x_folder
 from scbasset_zoo.wording import option
 
@@ -85,20 +86,7 @@ def open_matrices(
     """
     if not matrices:
         raise InputError(f"There is no matrix. {EXPECTED_FORMATS}.")
-    if len(matrices) > 1 and not samples:
-        raise InputError(
-            f"There are {len(matrices)} matrices, which need a name each: give them with {option('samples')}, such as a,b. Cells "
-            "are then called a#BARCODE."
-        )
-    if samples and len(samples) != len(matrices):
-        raise InputError(
-            f"{option('samples')} has {len(samples)} names ({', '.join(samples)}), but there are {len(matrices)} matrices. Give "
-            "one for each."
-        )
-    paths = [os.path.realpath(matrix) for matrix in matrices if isinstance(matrix, str | os.PathLike)]
-    repeated = next((path for path in paths if paths.count(path) > 1), None)
-    if repeated is not None:
-        raise InputError(f"{repeated} is given twice. Give each matrix once.")
+    check_samples(samples, matrices)
     opened = [open_matrix(matrix, modality=modality, layer=layer) for matrix in matrices]
     if not samples:
         return opened[0]

@@ -13,9 +13,10 @@ import h5py
 import numpy as np
 import pandas as pd
 import zarr
+from numpy.typing import NDArray
 
-from scbasset_zoo.errors import InputError
-from scbasset_zoo.inputs.anndata_matrix import Reopen, Store, all_genes, from_anndata, from_store
+from scbasset_zoo.errors import InputError, readable
+from scbasset_zoo.inputs.anndata_matrix import Reopen, Store, all_genes, from_anndata, from_store, tables_of_store
 from scbasset_zoo.inputs.gene_counts import GeneCounts
 from scbasset_zoo.inputs.joined_tables import rows_of
 from scbasset_zoo.inputs.matrix_entries import Entries, open_entries
@@ -48,7 +49,7 @@ def from_mudata(mdata: Any, *, modality: str | None = None, layer: str | None = 
         _require_rna(where, mdata.mod)
         rna = mdata.mod[RNA]
         x = rna.layers.get(layer, rna.X)
-        rows = matrix.cells.index.get_indexer(rna.obs_names.astype(str))
+        rows = _cells_of_rows(f"{where}, modality {RNA}", rna.obs, matrix)
         return all_genes(f"{where}, modality {RNA}", rna.var, rows, lambda: open_entries(x))
 
     return _with_columns(matrix, mdata.obs, others, name, genes)
@@ -72,10 +73,10 @@ def from_mudata_store(
     others = {other: ad.io.read_elem(group["obs"]) for other, group in _by_name(store["mod"]).items() if other != name}
 
     def genes() -> GeneCounts:
-        with reopen() as file:
+        with readable(str(path)), reopen() as file:
             _require_rna(str(path), file["mod"])
             rna = file["mod"][RNA]
-            obs, var = ad.io.read_elem(rna["obs"]), ad.io.read_elem(rna["var"])
+            obs, var = tables_of_store(f"{path}, modality {RNA}", rna)
             in_layer = layer is not None and "layers" in rna and layer in rna["layers"]
 
         def read() -> Iterator[Entries]:
@@ -83,7 +84,7 @@ def from_mudata_store(
                 x = reopened["layers"][layer] if in_layer else reopened["X"]
                 yield from open_entries(ad.io.sparse_dataset(x) if isinstance(x, h5py.Group | zarr.Group) else x)
 
-        rows = matrix.cells.index.get_indexer(obs.index.astype(str))
+        rows = _cells_of_rows(f"{path}, modality {RNA}", obs, matrix)
         return all_genes(f"{path}, modality {RNA}", var, rows, read)
 
     return _with_columns(matrix, ad.io.read_elem(store["obs"]), others, name, genes)
@@ -152,6 +153,15 @@ def _var(part: Any) -> pd.DataFrame:
 def _require_rna(where: str, modalities: Any) -> None:
     if RNA not in modalities:
         raise InputError(f"{where} has no modality {RNA!r}, so there is no gene expression. {_listed(modalities)}")
+
+
+def _cells_of_rows(where: str, obs: pd.DataFrame, matrix: PeakMatrix) -> NDArray[np.intp]:
+    """Return the number of the cell of each row of another modality; -1 if it is not among those of the peaks."""
+    barcodes = obs.index.astype(str)
+    if barcodes.has_duplicates:
+        raise InputError(f"{where}: the barcode {barcodes[barcodes.duplicated()][0]!r} is there more than once. Rename the cells.")
+    rows: NDArray[np.intp] = matrix.cells.index.get_indexer(barcodes)
+    return rows
 
 
 def _with_columns(

@@ -102,9 +102,9 @@ def _download(folder_url: str, name: str, path: Path) -> None:
                     f"again; if it happens again, tell the maintainer of the server. {_other_ways(name)}"
                 )
     except InputError as error:
-        if "disk is full" not in str(error):
+        if error.__cause__ is None:
             raise
-        raise InputError(f"{error} The cache is on another disk if {CACHE_VARIABLE} says so.") from error
+        raise InputError(f"{error} {CACHE_VARIABLE} sets the cache's folder.") from error
 
 
 def _checksum(folder_url: str, name: str) -> str:
@@ -155,7 +155,10 @@ def _fetch(url: str, path: Path, name: str, description: str | None) -> None:
             if status == 404 and description is None:
                 raise FileNotFoundError(url) from error
             reason = f"the server answered {status}" if status else _reason(error)
-            raise SourceError(f"{url} cannot be downloaded: {reason}. Nothing half-written stays. {_other_ways(name)}") from error
+            raise SourceError(
+                f"There is no file {name} here, and {url} cannot be downloaded: {reason}. Nothing half-written stays. "
+                f"{_other_ways(name)}"
+            ) from error
 
 
 def _reason(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 
 import pandas as pd
@@ -12,30 +13,41 @@ from scbasset_zoo.wording import option
 MARK = "#"
 
 
-def check_samples(samples: Sequence[str], files: Sequence[str]) -> None:
-    """Raise InputError unless there is a distinct name for each file that can stand before a barcode.
+def check_samples(samples: Sequence[str], inputs: Sequence[object]) -> None:
+    """Raise InputError unless there is a distinct name for each input that can stand before a barcode, and no input repeats.
 
     Parameters
     ----------
     samples : sequence of str
-    files : sequence of str
-        For messages.
+        It may be empty for a single input.
+    inputs : sequence
+        Paths or objects in memory. Only paths are compared.
     """
-    if len(samples) != len(files):
+    paths = [os.path.realpath(each) for each in inputs if isinstance(each, str | os.PathLike)]
+    if repeated := _repeated(paths):
+        raise InputError(f"{repeated} is given twice. Give each file once.")
+    if not samples and len(inputs) == 1:
+        return
+    if len(samples) != len(inputs):
+        named = f"{len(samples)} names ({', '.join(samples)})" if samples else "no names"
         raise InputError(
-            f"{option('samples')}: {len(files)} files need {len(files)} names of samples, in their order; found {len(samples)}. "
-            f"The files are {', '.join(files)}."
+            f"{option('samples')} has {named}, but there are {len(inputs)} inputs. Give a name for each, in their order, such as "
+            "a,b. Cells are then called a#BARCODE."
         )
     for name in samples:
         if not name.strip() or name != name.strip() or MARK in name or not name.isprintable():
             raise InputError(
-                f"{option('samples')}: {name!r} cannot be the name of a sample: a name has letters, none of them {MARK!r}, and no "
+                f"{option('samples')}: {name!r} cannot be the name of a sample. A name has letters, none of them {MARK!r}, and no "
                 "blanks at its ends."
             )
-    if repeated := [name for number, name in enumerate(samples) if name in samples[:number]]:
-        raise InputError(f"{option('samples')}: two samples are called {repeated[0]!r}. Names must be distinct.")
+    if repeated := _repeated(samples):
+        raise InputError(f"{option('samples')}: two samples are called {repeated!r}. Names must be distinct.")
 
 
 def with_sample(sample: str, barcodes: Iterable[str]) -> pd.Index:
     """Return the names of the cells of a sample: SAMPLE#BARCODE."""
     return pd.Index([f"{sample}{MARK}{barcode}" for barcode in barcodes], dtype=object)
+
+
+def _repeated(names: Sequence[str]) -> str | None:
+    return next((name for number, name in enumerate(names) if name in names[:number]), None)

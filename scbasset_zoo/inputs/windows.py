@@ -241,7 +241,7 @@ def _stored_peaks(path: Path) -> pd.DataFrame | None:
     with readable(str(path)), h5py.File(path) if path.is_file() else nullcontext(zarr.open_group(path, mode="r")) as file:
         # The joint .var of a MuData has genes, too.
         var = ad.io.read_elem(file["var"]) if "var" in file and "mod" not in file else None
-    if isinstance(var, pd.DataFrame):
+    if isinstance(var, pd.DataFrame) and "feature_types" not in var:
         return peaks_from_var(var, f"{path}, .var")
     return open_matrix(path).peaks
 

@@ -163,6 +163,27 @@ class BatchCorrection(_Section):
     l2_batch: NotNegative | None = None
 
 
+class Parent(_Section):
+    """A package, by its id, its version and the SHA-256 of its card.yaml."""
+
+    id: ModelId
+    version: Version
+    card_sha256: Sha256
+
+
+class Lineage(_Section):
+    """The package that this one was made from: its trunk as it is, with new cells after its own cells, or in place of them.
+
+    `method` says how the weights of the new cells were found, and `settings` with which numbers. The new cells are the last
+    `n_new_cells`.
+    """
+
+    parent: Parent
+    method: Text
+    settings: dict[Text, Value] = {}
+    n_new_cells: Positive
+
+
 class Source(_Section):
     """A file that the model was fitted to."""
 
@@ -241,7 +262,7 @@ class FileEntry(_Section):
 class Card(_Section):
     """A model card, the file card.yaml of a package."""
 
-    schema_version: Literal["1.3"]
+    schema_version: Literal["1.4"]
     id: ModelId
     version: Version
     created: date
@@ -259,6 +280,7 @@ class Card(_Section):
     peaks: Peaks | None = None
     gauge: Gauge | None = None
     batch_correction: Annotated[BatchCorrection | None, Field(validate_default=True)] = None
+    lineage: Lineage | None = None
     training: Training | None = None
     evaluation: Annotated[tuple[Evaluation, ...], Strict(False)] = ()
     verdict: Verdict | None = None
@@ -285,6 +307,14 @@ class Card(_Section):
     def _is_given_for_batch_logits(cls, value: BatchCorrection | None, info: ValidationInfo) -> BatchCorrection | None:
         if value is None and any(output.name == BATCH_OUTPUT for output in info.data.get("outputs", ())):
             raise ValueError(f"must be given, since there is an output {BATCH_OUTPUT}")
+        return value
+
+    @field_validator("lineage")
+    @classmethod
+    def _has_at_most_all_cells(cls, value: Lineage | None, info: ValidationInfo) -> Lineage | None:
+        cells = info.data.get("cells")
+        if value is not None and cells is not None and value.n_new_cells > cells.n_cells:
+            raise ValueError(f"has {value.n_new_cells:,} new cells, more than the {cells.n_cells:,} cells of the model")
         return value
 
     @field_validator("files")

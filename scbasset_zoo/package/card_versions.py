@@ -8,7 +8,7 @@ from typing import Any
 
 from scbasset_zoo.errors import PackageError
 
-CURRENT = "1.3"
+CURRENT = "1.4"
 
 
 def to_current(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -67,11 +67,19 @@ def _from_1_2(fields: dict[str, Any]) -> dict[str, Any]:
     return fields | {"schema_version": "1.3"}
 
 
+def _from_1_3(fields: dict[str, Any]) -> dict[str, Any]:
+    """1.4 may have a lineage."""
+    if "lineage" in fields:
+        raise PackageError(_new_key("lineage", "1.3"))
+    return fields | {"schema_version": "1.4"}
+
+
 # The converter from each earlier version to the next one.
 _CONVERTERS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "1.0": _from_1_0,
     "1.1": _from_1_1,
     "1.2": _from_1_2,
+    "1.3": _from_1_3,
 }
 
 

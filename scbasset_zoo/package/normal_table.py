@@ -54,6 +54,20 @@ def normal_table(table: pd.DataFrame, where: str, *, taken: Collection[str] = ()
     return pd.concat(columns, axis=1) if columns else table.set_axis([], axis=1)
 
 
+def normal_cells(cells: pd.DataFrame, where: str) -> pd.DataFrame:
+    """Return the annotation of cells in normal form, indexed by barcode, without a column `barcode` that repeats the index.
+
+    Raises
+    ------
+    InputError
+        Barcodes are missing or repeated, or a column cannot be brought into normal form.
+    """
+    check_barcodes(cells.index, where)
+    if "barcode" in cells and (cells["barcode"].astype(str) != cells.index.astype(str)).any():
+        raise InputError(f"{where}: the column 'barcode' differs from the index, which holds the barcodes; rename the column.")
+    return normal_table(cells.drop(columns="barcode", errors="ignore"), where, taken=["barcode"])
+
+
 def column_name(name: Any) -> str:
     """Return the name of a column as a text that a card can hold: no control characters, no placeholder, at most 200 bytes."""
     text = INVISIBLE.sub("_", "_".join(map(str, name)) if isinstance(name, tuple) else str(name))

@@ -68,17 +68,19 @@ def _front_fields(card: Card) -> dict[str, Any]:
         "library_name": "scbasset_zoo",
         "tags": list(dict.fromkeys([*TAGS, *card.tags])),
     }
+    # The values of an extended package are those of its parent, not results of this model.
+    evaluation = card.evaluation if card.lineage is None else ()
     results = [
         {
             "task": {"type": "other", "name": "chromatin accessibility of DNA sequences in single cells"},
             "dataset": {"type": "scatac-seq", "name": card.data.description, "split": split},
             "metrics": [
                 {"type": row.metric.split()[0].lower(), "name": row.metric, "value": row.value}
-                for row in card.evaluation
+                for row in evaluation
                 if row.split == split
             ],
         }
-        for split in dict.fromkeys(row.split for row in card.evaluation)
+        for split in dict.fromkeys(row.split for row in evaluation)
     ]
     return fields | ({"model-index": [{"name": card.id, "results": results}]} if results else {})
 
@@ -122,6 +124,7 @@ def _sections(card: Card, cells: pd.DataFrame) -> list[str]:
         "The rows of `cells.parquet`, indexed by barcode, are the model's outputs in order.",
         _list({f"`{name}`": meaning for name, meaning in card.cells.columns.items()}),
         _groups(card, cells),
+        *_lineage(card),
         "## Data",
         f"{card.data.description} Licence: {card.data.license}.",
         "\n".join(f"- {_citation(citation)}" for citation in card.data.citation),
@@ -158,6 +161,20 @@ def _gauge(card: Card) -> str:
     )
 
 
+def _lineage(card: Card) -> list[str]:
+    lineage = card.lineage
+    if lineage is None:
+        return []
+    parent, n_old = lineage.parent, card.cells.n_cells - lineage.n_new_cells
+    cells = f"The last {lineage.n_new_cells:,} of the {card.cells.n_cells:,} cells" if n_old else "All cells"
+    return [
+        "## Lineage",
+        f"This package was made from {parent.id} {parent.version} (SHA-256 of its card.yaml: `{parent.card_sha256}`), whose trunk "
+        f"it has. {cells} were added without training. Method: {lineage.method}.",
+        _list({f"`{name}`": value for name, value in lineage.settings.items()}),
+    ]
+
+
 def _batch_correction(card: Card) -> list[str]:
     batch = card.batch_correction
     if batch is None:
@@ -179,6 +196,7 @@ def _training(card: Card) -> list[str]:
     split = training.split
     return [
         "## Training",
+        "" if card.lineage is None else "That of the network and its own cells; the cells that were added took no part.",
         _list(
             {
                 "Split": split

@@ -15,7 +15,7 @@ from scbasset_zoo.package.cells_table import read_cells
 from scbasset_zoo.package.derived_fields import with_derived_fields
 from scbasset_zoo.package.digests import seal
 from scbasset_zoo.package.integrity import files_of_package
-from scbasset_zoo.package.normal_table import check_barcodes, normal_table
+from scbasset_zoo.package.normal_table import normal_cells, normal_table
 from scbasset_zoo.package.reading import Package
 from scbasset_zoo.package.tables import write_table
 from scbasset_zoo.package.verifying import verify_package
@@ -128,10 +128,7 @@ def _cells_table(cells: pd.DataFrame, n_cells: int) -> pd.DataFrame:
     """Check the cells and return them with the barcode as the first column."""
     if len(cells) != n_cells:
         raise InputError(f"The model has {n_cells:,} cells, the table of cells {len(cells):,} rows.")
-    check_barcodes(cells.index, "The table of cells")
-    if "barcode" in cells and (cells["barcode"].astype(str) != cells.index.astype(str)).any():
-        raise InputError("The column 'barcode' of the cells differs from their index, which holds the barcodes; rename the column.")
-    table = normal_table(cells.drop(columns="barcode", errors="ignore"), "The table of cells", taken=["barcode"])
+    table = normal_cells(cells, "The table of cells")
     table.insert(0, "barcode", cells.index.astype(str).to_numpy(dtype=object))
     return table
 

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from scbasset_zoo import plugin_manager
+from scbasset_zoo.anndata_files import write_anndata_file
 from scbasset_zoo.errors import InputError, PluginError, readable
 from scbasset_zoo.extend.analysis import SUFFIXES, Analysis
-from scbasset_zoo.runtime.hdf5_writing import new_hdf5
+from scbasset_zoo.hdf5_writing import new_hdf5
 from scbasset_zoo.runtime.several_predictions import provenance_of_models
 from scbasset_zoo.runtime.storable import storable
 from scbasset_zoo.version import __version__
@@ -103,17 +104,7 @@ def provenance_in(result: Result) -> dict[str, str]:
 def write_result(result: Result, path: Path) -> None:
     """Write an AnnData as .h5ad or .zarr, or a Dataset as .nc or .zarr, by the suffix of the path."""
     if type(result).__name__ == "AnnData":
-        import anndata as ad
-        import h5py
-        import zarr
-
-        result = storable(result)
-        if path.suffix == ".zarr":
-            # AnnData.write_zarr warns that it writes version 2, which all readers know.
-            ad.io.write_elem(zarr.open_group(path, mode="w", zarr_format=ad.settings.zarr_write_format), "/", result)
-        else:
-            with new_hdf5(path) as target, h5py.File(target, "w") as file:
-                ad.io.write_elem(file, "/", result)
+        write_anndata_file(storable(result), path)
     elif path.suffix == ".zarr":
         result.to_zarr(path)
     else:

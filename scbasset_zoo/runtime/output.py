@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.files import destination, new_file
+from scbasset_zoo.hdf5_writing import new_hdf5
 from scbasset_zoo.inputs.windows import GenomeLike, PeaksLike, Windows
 from scbasset_zoo.options import checked_options, declares_options
-from scbasset_zoo.runtime.hdf5_writing import new_hdf5
 from scbasset_zoo.runtime.models import Models, members
 from scbasset_zoo.runtime.options import PredictKeywords, PredictOptions
 from scbasset_zoo.runtime.predictions import STD, Block, Prediction, latent_anndata

@@ -84,10 +84,11 @@ class Fit:
         self.network = Network(
             architecture, batch_of_cell=batches.batch_of_cell if batches else None, precision=self.precision, seed=options.seed
         )
+        self.initialised_from: dict[str, Any] | None = None
         if options.init_from and not resumed:
-            from scbasset_zoo.training.initialise import start_trunk_from
+            from scbasset_zoo.training.initialise import start_from
 
-            start_trunk_from(self.network, options.init_from, prepared, options.seed)
+            self.initialised_from = start_from(self.network, options.init_from, prepared, batches, options.seed)
         if options.freeze_trunk:
             self.network.trunk.trainable = False
         self.n_trainable = n_trainable(self.network)

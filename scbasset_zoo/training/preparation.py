@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.files import destination, new_file, new_folder, sha256
+from scbasset_zoo.hdf5_writing import new_hdf5
 from scbasset_zoo.inputs.assemblies import check_assembly, chosen_assembly, naming_hint, recognised_assembly
 from scbasset_zoo.inputs.blacklist import in_blacklist, read_blacklist
 from scbasset_zoo.inputs.cells_table import join_cells_table
@@ -29,7 +30,6 @@ from scbasset_zoo.inputs.peaks import check_order
 from scbasset_zoo.inputs.windows import window_starts
 from scbasset_zoo.options import accepts_earlier_names, checked_options, declares_options
 from scbasset_zoo.package.card import SPLITS
-from scbasset_zoo.runtime.hdf5_writing import new_hdf5
 from scbasset_zoo.training.cell_and_peak_filters import KEPT, KeptCells, filter_cells, filter_peaks, leave_out_emptied_cells
 from scbasset_zoo.training.dataset import (
     NO_CHROMOSOME,

@@ -86,17 +86,6 @@ class PrepareOptions(Options):
             return split_names(value)
         return list(value) if isinstance(value, Iterable) else value
 
-    @field_validator("samples")
-    @classmethod
-    def _are_names_of_samples(cls, samples: Sequence[str]) -> Sequence[str]:
-        for sample in samples:
-            if not sample.strip() or "#" in sample or not sample.isprintable():
-                raise ValueError(f"must be names without # and control characters, which are not empty; found {sample!r}")
-        repeated = next((sample for sample in samples if list(samples).count(sample) > 1), None)
-        if repeated is not None:
-            raise ValueError(f"must be distinct; {repeated!r} is there more than once")
-        return samples
-
     @model_validator(mode="after")
     def _ways_to_split_agree(self) -> PrepareOptions:
         if self.validation_chroms and not self.test_chroms:

@@ -51,6 +51,7 @@ def new_record(prepared: PreparedPeaks, options: TrainingOptions, fit: Fit, batc
         "architecture": asdict(fit.network.architecture),
         "batches": batches.names if batches else None,
         "n_trainable": fit.n_trainable,
+        "initialised_from": fit.initialised_from,
         "versions": _versions(),
         "hardware": _hardware(fit.device),
     }

@@ -45,7 +45,11 @@ class TrainingOptions(Options):
         "auto", description="Precision of the trunk; auto is bfloat16 where the hardware supports it, else float32."
     )
     seed: int = Field(0, ge=0, lt=2**31, description="Seed of the weights, the order of peaks, the augmentation and dropout.")
-    init_from: str | None = Field(None, description="Package whose trunk the training starts from; the head starts at random.")
+    init_from: str | None = Field(
+        None,
+        description="Package that the training starts from: its trunk, and the weights of cells with the same barcode. Other cells "
+        "start at random.",
+    )
     freeze_trunk: bool = Field(False, description="Train the head only.")
     tensorboard: bool = Field(False, description="Also write TensorBoard logs to the folder tensorboard of the run.")
 

@@ -1,6 +1,8 @@
 """Fragments are counted in peaks: numbers equal a naive count, and bad input is refused with its file and line."""
 
 import json
+import os
+import threading
 
 import anndata as ad
 import numpy as np
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 
 import scbasset_zoo as sz
 from scbasset_zoo.counting import fragment_file
+from scbasset_zoo.counting.called_cells import steepest_drop
 from scbasset_zoo.counting.count import knee_file
 from scbasset_zoo.counting.tss_enrichment import enrichment
 
@@ -64,7 +67,7 @@ FRAGMENT = st.tuples(st.sampled_from(["chr1", "chr2"]), POSITION, st.integers(1,
 INTERVALS = st.lists(st.tuples(st.sampled_from(["chr1", "chr2", "chr3"]), POSITION, st.integers(1, 30)), min_size=1, max_size=12)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     fragments=st.lists(
         st.tuples(st.sampled_from(["chr1", "chr2"]), POSITION, st.integers(1, 40), st.sampled_from("abc")), min_size=1
@@ -80,10 +83,11 @@ def test_any_fragments_in_any_peaks_are_counted_once(fragments, peaks, counting,
     peaks = sorted({(chrom, start, start + width) for chrom, start, width in peaks} | {("chr1", 0, 100), ("chr2", 0, 100)})
     path = write_fragments(folder / "fragments.tsv", fragments)
     bed = write_bed(folder / "peaks.bed", peaks)
-    lists = write_text(folder / "cells.txt", "c\na\nb\n")
+    present = sorted({fragment[3] for fragment in fragments}, reverse=True)
+    lists = write_text(folder / "cells.txt", "".join(f"{barcode}\n" for barcode in present))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fragment_file, "BLOCK", block)
-        result = sz.count(path, peaks=bed, cells=lists, counting=counting, quiet=True)
+        result = sz.count(path, peaks=bed, cells=lists, counting=counting, force=True, quiet=True)
     assert_equal_to_naive(result, fragments, peaks, counting)
     for barcode, row in result.obs.iterrows():
         own = [fragment for fragment in set(fragments) if fragment[3] == barcode]
@@ -212,6 +216,8 @@ CELL_TABLES = {
     "singlecell.csv of two species": "barcode,is_GRCh38_cell_barcode,is_mm10_cell_barcode\n{a},1,0\n{b},0,1\n{c},0,0\n",
     "per_barcode_metrics.csv": "barcode,gex_barcode,atac_barcode,is_cell\n{a},{a},X,1\n{b},{b},Y,1\n{c},{c},Z,0\n",
     "a table of cells": "cell_id\tcluster\n{a}\t1\n{b}\t2\n",
+    "row names of R or pandas": ",cluster\n{a},1\n{b},2\n",
+    "semicolons, and numbers with a point": "barcode;is_cell\n{a};1.0\n{b};1.0\n{c};0.0\n",
 }
 
 
@@ -290,9 +296,11 @@ def test_four_columns_windows_line_ends_and_a_byte_order_mark_are_read(tmp_path,
 
 
 BAD_CELLS = {
-    "barcodes of another sample": ("GGGG-1\n", "has none of the 1 barcodes.*'GGGG-1'"),
-    "without the suffix -1": ("{plain}\n", "Only one of them ends in -1"),
-    "with a prefix": ("donor_{a}\n", "Remove the names of samples"),
+    "barcodes of another sample": ("GGGG-1\n", "has no fragment of 1 of the 1 barcodes.*'GGGG-1'.*of the same sample"),
+    "mostly of another sample": ("GGGG-1\nCCCC-1\n{a}\n", "has no fragment of 2 of the 3 barcodes"),
+    "numbered by aggr": ("{plain}-2\n", "end in different numbers, as Cell Ranger's aggr"),
+    "without the suffix -1": ("{plain}\n", "Only one of them ends in a number such as -1"),
+    "with a prefix": ("donor_{a}\n", "Only one of them has something before the barcode"),
     "twice": ("{a}\n{b}\n{a}\n", "line 3: the barcode .* is in line 1 too"),
     "no cell": ("barcode,is_cell\n{a},0\n", "no barcode is called as a cell"),
     "no barcodes": ("x,y\n1,2\n", "line 1: expected a column barcode"),
@@ -318,10 +326,11 @@ def test_listed_barcodes_without_fragments_are_left_out_and_counted(tmp_path, be
     cells = write_text(tmp_path / "cells.txt", f"{names[0]}\nGGGG-1\n{names[1]}\n")
     result = sz.count(write_fragments(tmp_path / "a.tsv.gz", random_fragments()), peaks=bed, cells=cells, quiet=True)
     assert result.obs_names.tolist() == names[:2]
-    assert "1 of 3 listed barcodes have no fragment" in capsys.readouterr().err
+    assert "1 of the 3 barcodes of" in capsys.readouterr().err
 
 
-def test_peaks_and_fragments_beyond_the_assembly_are_refused_with_their_line(tmp_path, cells):
+def test_peaks_and_fragments_beyond_the_assembly_are_refused_with_their_line(tmp_path):
+    cells = write_text(tmp_path / "cells.txt", f"{barcodes(20)[0]}\n")
     inside = write_bed(tmp_path / "in.bed", [("chr20", 100, 600)])
     beyond = write_bed(tmp_path / "out.bed", [("chr20", 100, 600), ("chr20", 63_025_000, 63_025_521)])
     name = barcodes(20)[0]
@@ -346,9 +355,11 @@ def test_peaks_that_hold_no_more_than_chance_are_refused(tmp_path, cells, capsys
 
 
 BAD_PEAKS = {
-    "other names of chromosomes": ("1\t100\t600\n", "names chromosomes like chr1, .* like 1"),
+    "other names of chromosomes": ("1\t100\t600\n", "has the chromosome chr1, .* has 1"),
+    "other names of a second chromosome": ("chr1\t100\t600\n2\t100\t600\n", "has the chromosome 2, .* has chr2"),
+    "summits": ("chr1\t100\t101\nchr1\t700\t701\n", "1 bp or less, as summits have.*merge-peaks"),
     "no chromosome in common": ("scaffold_1\t100\t600\n", "no chromosome in common"),
-    "a peak twice": ("chr1\t100\t600\nchr1\t700\t900\nchr1\t100\t600\n", "line 3: the peak chr1:100-600 is there twice"),
+    "a peak twice": ("chr1\t100\t600\nchr1\t700\t900\nchr1\t100\t600\n", "line 3: the peak chr1:100-600 is there more than once"),
     "no interval": ("chr1 x y\n", "line 1"),
 }
 
@@ -402,8 +413,8 @@ def test_peaks_on_a_blacklist_are_left_out_and_unsorted_ones_sorted(tmp_path, ce
 @pytest.mark.parametrize(
     ("samples", "message"),
     [
-        ([], "2 files need 2 names"),
-        (["a"], "found 1"),
+        ([], "samples has no names, but there are 2 inputs"),
+        (["a"], "samples has 1 names"),
         (["a", "a"], "two samples are called 'a'"),
         (["a#1", "b"], "cannot be the name"),
         (["", "b"], "cannot be the name"),
@@ -413,3 +424,65 @@ def test_bad_names_of_samples_are_refused(tmp_path, bed, cells, samples, message
     files = [write_fragments(tmp_path / f"{number}.tsv.gz", random_fragments()) for number in range(2)]
     with pytest.raises(sz.InputError, match=message):
         sz.count(files, peaks=bed, cells=[cells, cells], samples=samples, quiet=True)
+
+
+def test_cells_may_be_given_in_memory_and_by_sample(tmp_path, bed):
+    names, fragments = barcodes(20), random_fragments()
+    path = write_fragments(tmp_path / "a.tsv.gz", fragments)
+    for listed in (pd.Index(names[:4]), pd.Series(names[:4]), np.array(names[:4])):
+        assert sz.count(path, peaks=bed, cells=listed, quiet=True).obs_names.tolist() == names[:4]
+    other = write_fragments(tmp_path / "b.tsv.gz", fragments)
+    lists = {"s2": pd.Index(names[:2]), "s1": write_text(tmp_path / "s1.txt", f"{names[2]}\n")}
+    result = sz.count({"s1": path, "s2": other}, peaks=bed, cells=lists, quiet=True)
+    assert result.obs_names.tolist() == [f"s1#{names[2]}", f"s2#{names[0]}", f"s2#{names[1]}"]
+    table = write_text(tmp_path / "t.csv", f"sample,barcode\ns1,{names[0]}\ns2,{names[0]}\n")
+    result = sz.count({"s1": path, "s2": other}, peaks=bed, cells=table, quiet=True)
+    assert result.obs_names.tolist() == [f"s1#{names[0]}", f"s2#{names[0]}"]
+    with pytest.raises(sz.InputError, match="has the samples s1; the fragments have s1, s2"):
+        sz.count({"s1": path, "s2": other}, peaks=bed, cells={"s1": names}, quiet=True)
+
+
+def test_a_list_from_a_pipe_is_read_whole_and_other_pipes_are_refused(tmp_path, bed):
+    names = barcodes(20)
+    pipe = tmp_path / "cells.fifo"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_text("".join(f"{name}\n" for name in names)))
+    writer.start()
+    result = sz.count(write_fragments(tmp_path / "a.tsv.gz", random_fragments()), peaks=bed, cells=pipe, quiet=True)
+    writer.join()
+    assert result.n_obs == 15
+    with pytest.raises(sz.InputError, match="is a pipe or another special file"):
+        sz.count(pipe, peaks=bed, min_fragments=1, quiet=True)
+
+
+def test_a_list_and_a_threshold_are_not_given_together(tmp_path, bed, cells):
+    path = write_fragments(tmp_path / "a.tsv.gz", random_fragments())
+    with pytest.raises(sz.InputError, match="Give either cells or min_fragments"):
+        sz.count(path, peaks=bed, cells=cells, min_fragments=5, quiet=True)
+    with pytest.raises(sz.InputError, match="is given twice"):
+        sz.count([path, path], samples=["a", "b"], peaks=bed, cells=[cells, cells], quiet=True)
+
+
+def test_a_knee_plot_of_the_user_is_not_replaced_unless_asked(tmp_path, bed):
+    path = write_fragments(tmp_path / "a.tsv.gz", random_fragments())
+    knee_file(tmp_path / "m.h5ad").write_text("mine")
+    with pytest.raises(sz.InputError, match="exists"):
+        sz.count(path, peaks=bed, min_fragments=1, out=tmp_path / "m.h5ad", quiet=True)
+    assert not (tmp_path / "m.h5ad").exists()
+    sz.count(path, peaks=bed, min_fragments=1, out=tmp_path / "m.h5ad", overwrite=True, quiet=True)
+    assert knee_file(tmp_path / "m.h5ad").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_file_of_cells_only_keeps_all_of_them(tmp_path, bed, capsys):
+    fragments, expected = simulated_barcodes(n_background=0)
+    result = sz.count(write_fragments(tmp_path / "a.tsv.gz", fragments), peaks=bed, force=True, quiet=True)
+    assert set(result.obs_names) == expected
+    assert "hardly any background" in capsys.readouterr().err
+    assert steepest_drop(np.full(500, 40)) is None
+    assert steepest_drop(np.zeros(5, int)) is None
+
+
+def test_peaks_on_chromosomes_without_fragments_are_counted(tmp_path, cells, capsys):
+    bed = write_bed(tmp_path / "p.bed", [*PEAKS, ("chr7", 1, 400), ("chr8", 1, 400)])
+    sz.count(write_fragments(tmp_path / "a.tsv.gz", random_fragments()), peaks=bed, cells=cells, quiet=True)
+    assert "2 of 8 peaks lie on chromosomes without fragments" in capsys.readouterr().err

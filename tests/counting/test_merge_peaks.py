@@ -280,7 +280,7 @@ def test_missing_and_cut_files_are_refused_by_name(tmp_path):
         ({"peaks": ["a.narrowPeak", "./a.narrowPeak"]}, "a.narrowPeak is given twice"),
         ({"min_samples": 3}, "min_samples=3 is more than the number of files, 2"),
         ({"min_samples": 2}, r"No peak is kept. Lower min_samples, now 2.(.|\n)*a.narrowPeak +1 +0 +0 +1 +0\n"),
-        ({"samples": ["x"]}, "samples: 2 files need 2 names of samples, in their order; found 1"),
+        ({"samples": ["x"]}, "samples has 1 names \\(x\\), but there are 2 inputs"),
         ({"samples": "x,x"}, "two samples are called 'x'"),
         ({"width": 0}, "width: must be at least 1"),
         ({"score": "best"}, "score: must be 'qvalue', 'pvalue', 'signal' or 'score'"),
@@ -342,3 +342,26 @@ def test_command_writes_a_sorted_bed_and_a_summary(tmp_path):
     again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=os.environ)
     assert again.returncode == 1
     assert "peaks.bed.gz already exists. Choose another name, or replace it with --overwrite" in again.stderr
+
+
+def test_a_narrow_peak_with_titles_has_its_summits_and_scores(tmp_path):
+    lines = ["chr1\t1000\t2000\ta\t10\t.\t5\t6\t7\t900", "chr1\t1500\t2600\tb\t20\t.\t5\t6\t3\t100"]
+    titles = "chrom\tstart\tend\tname\tscore\tstrand\tsignalValue\tpValue\tqValue\tpeak"
+    (tmp_path / "plain.narrowPeak").write_text("\n".join(lines) + "\n")
+    (tmp_path / "titled.narrowPeak").write_text("\n".join([titles, *lines]) + "\n")
+    plain, titled = (
+        sz.merge_peaks([tmp_path / f"{name}.narrowPeak"], out=tmp_path / "merged.bed", overwrite=True).peaks
+        for name in ("plain", "titled")
+    )
+    assert plain["start"].tolist() == [1650]
+    pd.testing.assert_frame_equal(plain, titled)
+
+
+def test_one_chromosome_under_two_names_is_refused_although_another_is_shared(tmp_path):
+    for name, chrom in (("a", "chr1"), ("b", "1")):
+        (tmp_path / f"{name}.bed").write_text(f"{chrom}\t1000\t2000\tx\t5\nGL000194.1\t100\t900\ty\t5\n")
+    with pytest.raises(InputError, match="has the chromosome 1, .* has chr1: the same peak would be kept twice"):
+        sz.merge_peaks([tmp_path / "a.bed", tmp_path / "b.bed"], out=tmp_path / "merged.bed", overwrite=True)
+    (tmp_path / "black.bed").write_text("1\t0\t5000\nGL000194.1\t1\t2\n")
+    with pytest.raises(InputError, match="the blacklist has the chromosome 1, the peaks have chr1"):
+        sz.merge_peaks([tmp_path / "a.bed"], blacklist=[tmp_path / "black.bed"], out=tmp_path / "merged.bed", overwrite=True)

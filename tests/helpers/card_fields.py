@@ -8,7 +8,7 @@ ENTRY = {"bytes": 1, "sha256": "a" * 64}
 def card_fields(**changes):
     """Plain values as `Card.from_fields` takes them, with some of them changed."""
     return {
-        "schema_version": "1.3",
+        "schema_version": "1.4",
         "id": "scbasset/blood",
         "version": "1.2.0",
         "created": datetime.date(2026, 1, 31),
@@ -43,6 +43,12 @@ def card_fields(**changes):
         "peaks": {"n_peaks": 9, "order_sha256": "c" * 64, "columns": {"chrom": "chromosome"}},
         "gauge": {"n_peaks": 7, "peaks": "the training peaks"},
         "batch_correction": {"column": "batch", "n_batches": 2, "l2_cell": 1e-6, "l2_batch": 0.0},
+        "lineage": {
+            "parent": {"id": "scbasset/marrow", "version": "1.0.0", "card_sha256": "e" * 64},
+            "method": "logistic regression",
+            "settings": {"ridge": 0.1, "peaks": "all"},
+            "n_new_cells": 2,
+        },
         "training": {
             "sources": [{"name": "x.h5ad", "bytes": 3, "sha256": "d" * 64}],
             "split": {"method": "random", "train": 7, "validation": 1, "test": 1},

@@ -100,6 +100,25 @@ def _matrix(path):
         pass
 
 
+def _multiome(path):
+    from scbasset_zoo.inputs.gene_counts import write_gene_counts
+    from scbasset_zoo.inputs.matrix import open_matrix
+
+    matrix = open_matrix(path)
+    for _ in matrix.open_entries():
+        pass
+    write_gene_counts(
+        path.with_name("genes.h5ad"), [matrix.gene_counts()], [np.ones(matrix.n_cells, dtype=bool)], matrix.cells.index
+    )
+
+
+def _cells_table(path):
+    from scbasset_zoo.inputs.cells_table import join_cells_table
+    from scbasset_zoo.inputs.matrix import open_matrix
+
+    join_cells_table(open_matrix(path.with_name("matrix.h5ad")), path)
+
+
 def _bed(path):
     from scbasset_zoo.inputs.bed import read_bed
 
@@ -146,6 +165,8 @@ TARGETS = {
     "vectors": ("package/tests/expected.npz", _vectors),
     "FASTA index": ("genome/toy.fa.fai", _fasta_index),
     "h5ad": ("inputs/matrix.h5ad", _matrix),
+    "h5mu": ("inputs/pair.h5mu", _multiome),
+    "cells": ("inputs/cells.csv", _cells_table),
     "BED": ("inputs/peaks.bed", _bed),
     "narrowPeak": ("inputs/called.narrowPeak", _called_peaks),
     "MEME": ("inputs/motifs.meme", _motifs),

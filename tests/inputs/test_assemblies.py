@@ -3,7 +3,17 @@
 import pytest
 
 from scbasset_zoo.errors import InputError
-from scbasset_zoo.inputs.assemblies import assembly_sizes, check_assembly, check_genome_of_model, same_assembly
+from scbasset_zoo.inputs.assemblies import (
+    assembly_sizes,
+    check_assembly,
+    check_genome_of_model,
+    chosen_assembly,
+    fitting_assemblies,
+    recognised_assembly,
+    require_named_genome,
+    same_assembly,
+)
+from scbasset_zoo.inputs.assembly_table import assemblies
 
 HG19, HG38 = 63_025_520, 64_444_167
 
@@ -60,3 +70,39 @@ def test_a_genome_without_a_chromosome_of_the_assembly_is_refused_unless_forced(
     assert capsys.readouterr().err == ""
     run(force=True)
     assert "It is used all the same, because of force=True" in capsys.readouterr().err
+
+
+def test_a_genome_with_names_of_refseq_is_compared_by_its_accessions():
+    check_assembly("a.fa", {"NC_000020.10": HG19, "CM000684.1": 51_304_566}, "hg19")
+    with pytest.raises(InputError, match="this genome's NC_000020.10 is 5 bp; hg19 has 63,025,520"):
+        check_assembly("a.fa", {"NC_000020.10": 5}, "hg19")
+    with pytest.raises(InputError, match="no chromosome of hg38. It has NC_000020.10;.*Its names and lengths are those of hg19"):
+        check_assembly("a.fa", {"NC_000020.10": HG19}, "hg38")
+    check_genome_of_model("a.fa", {"NC_000020.10": HG19}, "hg19", {"chr20": HG19})
+
+
+def test_each_assembly_is_recognised_by_any_of_its_names_and_by_no_other_lengths(capsys):
+    for name, assembly in assemblies().items():
+        assert recognised_assembly("g.fa", assembly.main) == name
+        for other in (0, -1):
+            sizes = {chromosome.names[other]: chromosome.length for chromosome in assembly.chromosomes}
+            assert fitting_assemblies(sizes) == [name]
+        first = next(iter(assembly.main))
+        with pytest.raises(InputError, match="are those of no listed assembly"):
+            recognised_assembly("g.fa", assembly.main | {first: 5})
+    with pytest.raises(InputError, match="are those of no listed assembly"):
+        recognised_assembly("g.fa", {"chrM": 16_569})
+    assert "g.fa is hg19, by the lengths of its chromosomes" in capsys.readouterr().err
+
+
+def test_the_assembly_of_a_genome_that_is_given_by_its_name():
+    assert chosen_assembly("hg38", None) == "hg38"
+    assert chosen_assembly("hg38", "GRCh38") == "GRCh38"
+    assert chosen_assembly(None, "hg19") == "hg19"
+    assert chosen_assembly(None, None) is None
+    with pytest.raises(InputError, match="genome='hg38' is another assembly than assembly='hg19'"):
+        chosen_assembly("hg38", "hg19")
+    require_named_genome("hg19", "GRCh37")
+    require_named_genome("hg19", "a-genome-of-mine")
+    with pytest.raises(InputError, match="genome='hg38': the model was trained on GRCh37. Give genome='hg19'"):
+        require_named_genome("hg38", "GRCh37")

@@ -114,9 +114,9 @@ def test_missing_or_too_many_samples_and_a_file_twice_are_refused(tmp_path):
     path = h5ad_of(tmp_path)
     (tmp_path / "link.h5ad").symlink_to(path)
     for matrices, samples, message in (
-        ([path, adata_of(VALUES)], [], r"There are 2 matrices, which need a name each: give them with samples"),
-        ([path, adata_of(VALUES)], ["a"], r"samples has 1 names \(a\), but there are 2 matrices"),
-        ([path], ["a", "b"], r"samples has 2 names \(a, b\), but there are 1 matrices"),
+        ([path, adata_of(VALUES)], [], r"samples has no names, but there are 2 inputs"),
+        ([path, adata_of(VALUES)], ["a"], r"samples has 1 names \(a\), but there are 2 inputs"),
+        ([path], ["a", "b"], r"samples has 2 names \(a, b\), but there are 1 inputs"),
         ([path, tmp_path / "link.h5ad"], ["a", "b"], r"m\.h5ad is given twice"),
         ([], [], "There is no matrix"),
     ):

@@ -1,6 +1,7 @@
 """Cells x peaks of a MuData: which modality, which columns of the cells, and what is refused."""
 
 import anndata as ad
+import h5py
 import mudata
 import numpy as np
 import pandas as pd
@@ -164,3 +165,17 @@ def test_a_file_that_is_no_mudata_is_refused(tmp_path):
     for read in (open_matrix, lambda path: peak_windows(path, "none.fa", 300, assembly="toy", chromosome_sizes={})):
         with pytest.raises(InputError, match=r"m\.h5mu is not an (HDF5|\.h5mu) file"):
             read(tmp_path / "m.h5mu")
+
+
+@pytest.mark.parametrize("place", ["memory", "h5mu"])
+def test_genes_of_a_barcode_that_repeats_are_refused(place, stored):
+    names = ["cell0", "cell1", "cell0", "cell2"]
+    source = stored(mudata.MuData({"atac": peaks_of(), "rna": genes_of()}), place)
+    if place == "memory":
+        source["rna"].obs_names = names
+    else:
+        with h5py.File(source, "r+") as file:
+            file["mod/rna/obs/_index"][...] = names
+    matrix = open_matrix(source)
+    with pytest.raises(InputError, match=r"modality rna: the barcode 'cell0' is there more than once"):
+        matrix.gene_counts()

@@ -133,7 +133,12 @@ def test_a_known_genome_that_the_mirror_changed(server, cache):
 
 def test_offline(cache, monkeypatch):
     monkeypatch.setenv("SCBASSET_ZOO_GENOMES", "http://127.0.0.1:9")
-    refused(cache, SourceError, "this machine is offline, or the server cannot be reached.*set SCBASSET_ZOO_GENOMES to a mirror")
+    refused(
+        cache,
+        SourceError,
+        "There is no file toy9 here, and http.*: this machine is offline, or the server cannot be reached.*set "
+        "SCBASSET_ZOO_GENOMES to a mirror",
+    )
 
 
 def test_what_a_killed_download_left_is_removed(server, cache):
@@ -175,6 +180,15 @@ def test_the_command_prints_the_path(server, cache):
     assert done.stdout == f"{cache / 'toy9.2bit'}\n"
     done = CliRunner().invoke(app, ["genome", "get", "../toy9"])
     assert "is no name of an assembly" in str(done.exception)
+
+
+def test_a_file_that_was_damaged_in_the_cache(server, cache):
+    path = Genome("toy9").path
+    path.write_bytes(path.read_bytes()[:-5])
+    with pytest.raises(InputError, match="toy9.2bit is damaged or was cut short.*delete it there, and it is downloaded again"):
+        Genome("toy9")
+    path.unlink()
+    assert Genome("toy9").chromosome_sizes
 
 
 def test_many_threads_download_once(server, cache):

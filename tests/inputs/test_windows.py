@@ -1,5 +1,6 @@
 """Windows around the centre of peaks, and windows from sequences."""
 
+import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
@@ -88,3 +89,14 @@ def test_a_fasta_of_other_sequences_is_refused(text, message, tmp_path):
     (tmp_path / "a.fa").write_text(text)
     with pytest.raises(InputError, match=message):
         fasta_windows(tmp_path / "a.fa", 4)
+
+
+@pytest.mark.parametrize("suffix", ["h5ad", "zarr"])
+def test_the_peaks_of_a_multiome_matrix_on_disk_are_its_features_of_that_type(suffix, genome, toy_matrix, tmp_path):
+    adata = toy_matrix()[:, :6].copy()
+    names = [f"{c}:{s}-{e}" for c, s, e in zip(adata.var["chr"], adata.var["start"], adata.var["end"], strict=True)]
+    var = pd.DataFrame({"feature_types": ["Gene Expression", *["Peaks"] * 5]}, index=["GENE", *names[1:]])
+    multiome = ad.AnnData(adata.X, obs=adata.obs, var=var)
+    path = tmp_path / f"m.{suffix}"
+    multiome.write_h5ad(path) if suffix == "h5ad" else multiome.write_zarr(path)
+    assert cut(path, genome)[0].var["name"].tolist() == names[1:]

@@ -32,7 +32,9 @@ def test_a_card_survives_yaml_unchanged_and_in_the_schemas_order():
 
 def test_a_card_without_the_facts_that_an_imported_model_lacks_is_accepted():
     card = {
-        name: value for name, value in card_fields().items() if name not in ("training", "evaluation", "peaks", "batch_correction")
+        name: value
+        for name, value in card_fields().items()
+        if name not in ("training", "evaluation", "peaks", "batch_correction", "lineage")
     }
     del card["files"]["peaks.parquet"]
     assert Card.from_yaml(Card.from_fields(card).to_yaml()).training is None
@@ -103,6 +105,10 @@ def test_every_problem_is_reported_at_once():
         (("training", "hyperparameters", "x"), {"deep": 1}, "hyperparameters.x"),
         (("training", "hyperparameters", "x"), "TODO", "placeholder"),
         (("training", "hyperparameters", "x"), float("inf"), "finite"),
+        (("lineage", "parent", "card_sha256"), "e" * 63, "card_sha256"),
+        (("lineage", "n_new_cells"), 0, "n_new_cells"),
+        (("lineage", "n_new_cells"), 6, "6 new cells, more than the 5 cells of the model"),
+        (("lineage", "settings"), {"ridge": {"of": 1}}, "settings.ridge"),
         (("files", "../model.onnx"), ENTRY, "relative path"),
         (("files", "/etc/passwd"), ENTRY, "relative path"),
         (("files", "a\\b"), ENTRY, "relative path"),

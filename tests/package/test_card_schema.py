@@ -15,6 +15,6 @@ def test_the_published_json_schema_is_current():
     schema = json.loads(published)
     assert set(schema["properties"]) == {*Card.model_fields, "digest"}
     assert schema["additionalProperties"] is False
-    assert schema["properties"]["schema_version"]["const"] == "1.3"
+    assert schema["properties"]["schema_version"]["const"] == "1.4"
     assert schema["properties"]["created"]["format"] == "date"
     assert all(section["additionalProperties"] is False for section in schema["$defs"].values() if section["type"] == "object")

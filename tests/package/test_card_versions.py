@@ -29,14 +29,15 @@ def as_1_0(card):
     """Turn the fields of a card into those of a card of version 1.0."""
     card["schema_version"] = "1.0"
     card.pop("gauge", None)
+    card.pop("lineage", None)
     for old, new in (("lambda_cell", "l2_cell"), ("lambda_batch", "l2_batch")):
         card["batch_correction"][old] = card["batch_correction"].pop(new)
 
 
 def without_gauge(**changes):
-    """Return the fields of a card that has no gauge, as all before 1.3."""
+    """Return the fields of a card that has no gauge and no lineage, as all before 1.3."""
     card = card_fields(**changes)
-    del card["gauge"]
+    del card["gauge"], card["lineage"]
     return card
 
 
@@ -53,7 +54,7 @@ def old(corrected, tmp_path):
     """The same package as version 1.0 of the card described it."""
     folder = shutil.copytree(corrected, tmp_path / "old")
     text = unseal((folder / "card.yaml").read_bytes())[0]
-    replaced = {"schema_version: '1.3'": "schema_version: '1.0'", "l2_cell:": "lambda_cell:", "l2_batch:": "lambda_batch:"}
+    replaced = {"schema_version: '1.4'": "schema_version: '1.0'", "l2_cell:": "lambda_cell:", "l2_batch:": "lambda_batch:"}
     for new, former in replaced.items():
         assert text.count(new) == 1
         text = text.replace(new, former)
@@ -99,7 +100,7 @@ def test_sealing_writes_the_current_version(old, corrected):
 def test_a_card_of_version_1_0_becomes_the_same_card_as_one_of_the_current_version():
     former = card_fields()
     as_1_0(former)
-    assert Card.from_fields(former) == Card.from_fields(card_fields(gauge=None))
+    assert Card.from_fields(former) == Card.from_fields(card_fields(gauge=None, lineage=None))
     assert to_current(card_fields()) == card_fields()
 
 
@@ -111,7 +112,7 @@ def test_the_fields_that_are_converted_are_not_changed_themselves():
     assert "lambda_cell" in former["batch_correction"]
 
 
-@pytest.mark.parametrize("version", ["1.4", "1.10", "2.0"])
+@pytest.mark.parametrize("version", ["1.5", "1.10", "2.0"])
 def test_a_newer_card_asks_for_an_update(folder, version):
     change_card(folder, lambda card: card.update(schema_version=version, new_field=1))
     with pytest.raises(PackageError, match=rf"card\.yaml: .*schema_version is '{version}'.*Update scbasset_zoo") as caught:
@@ -123,7 +124,7 @@ def test_a_newer_card_asks_for_an_update(folder, version):
 
 @pytest.mark.parametrize("version", ["0.9", "1", "one", "", 1.0, 1.2, None, ["1.0"], {"1": 0}, "1.0\n", "9" * 5_000 + ".0"])
 def test_a_version_that_does_not_exist_is_a_problem_of_the_card(version):
-    with pytest.raises(PackageError, match=r"schema_version: must be '1\.3'"):
+    with pytest.raises(PackageError, match=r"schema_version: must be '1\.4'"):
         Card.from_fields(card_fields(schema_version=version))
 
 
@@ -165,6 +166,14 @@ def test_a_card_of_version_1_2_is_a_card_without_a_gauge():
     assert Card.from_fields(without_gauge(schema_version="1.2")) == Card.from_fields(without_gauge())
     with pytest.raises(PackageError, match=r"gauge: unknown key in a card of schema_version '1\.2'"):
         Card.from_fields(card_fields(schema_version="1.2"))
+
+
+def test_a_card_of_version_1_3_is_a_card_without_a_lineage():
+    former = card_fields(schema_version="1.3")
+    del former["lineage"]
+    assert Card.from_fields(former) == Card.from_fields(card_fields(lineage=None))
+    with pytest.raises(PackageError, match=r"lineage: unknown key in a card of schema_version '1\.3'"):
+        Card.from_fields(card_fields(schema_version="1.3"))
 
 
 @pytest.mark.parametrize(

@@ -150,3 +150,18 @@ def test_a_gauge_is_described_if_there_is_one(package):
     cells = package.cells()
     assert "over 64 peaks (random sequences)." in readme.describe(package.card, cells)
     assert "canonical_embedding" not in readme.describe(with_fields(package.card, gauge=None), cells)
+
+
+def test_a_lineage_is_described_and_results_of_the_parent_are_not_those_of_the_model(package):
+    parent = {"id": "lab/parent", "version": "2.0.0", "card_sha256": "a" * 64}
+    lineage = {"parent": parent, "method": "logistic regression", "settings": {"ridge": 0.1, "peaks": "all"}, "n_new_cells": 2}
+    card = with_fields(package.card, lineage=lineage, training={"seed": 3})
+    text = readme.render(card, package.cells())
+    assert f"## Lineage\n\nThis package was made from lab/parent 2.0.0 (SHA-256 of its card.yaml: `{'a' * 64}`)" in text
+    assert "The last 2 of the 7 cells were added without training. Method: logistic regression." in text
+    assert "- `ridge`: 0.1\n- `peaks`: all\n" in text
+    assert "## Training\n\nThat of the network and its own cells; the cells that were added took no part.\n\n- Seed: 3" in text
+    assert "model-index" not in front_matter(text)
+    assert "| AUROC per cell, mean | test |" in text
+    assert "All cells were added" in readme.describe(with_fields(card, lineage=lineage | {"n_new_cells": 7}), package.cells())
+    assert "Lineage" not in readme.describe(package.card, package.cells())

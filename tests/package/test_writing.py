@@ -88,7 +88,7 @@ def test_columns_get_the_meanings_given_or_plain_ones(original):
     [
         ({"cells": toy.toy_cells(6)}, "The model has 7 cells, the table of cells 6 rows"),
         ({"cells": toy.toy_cells().rename(index={"cell-1": "cell-0"})}, "'cell-0' appears more than once"),
-        ({"cells": toy.toy_cells().assign(barcode="x")}, "The column 'barcode' of the cells differs"),
+        ({"cells": toy.toy_cells().assign(barcode="x")}, "the column 'barcode' differs from the index"),
         ({"cells": toy.toy_cells().assign(mixed=[1, "a", 2.0, None, [1], {}, "b"])}, "column 'mixed' has the list \\[1\\]"),
         ({"peaks": toy.toy_peaks().drop(columns="end")}, "lacks the column 'end'"),
         ({"sequences": ["ACGT"]}, "1,344 bp"),

@@ -487,7 +487,7 @@ def test_what_cannot_be_done_is_refused_before_any_work(genome, peaks, counts, g
     twice = ad.AnnData(np.ones((2, 2)), obs=pd.DataFrame(index=["cell-1", "cell-1"]))
     (tmp_path / "bad.gtf").write_text("chr1\tgene\n")
     (tmp_path / "empty.gtf").write_text("# nothing\n")
-    (tmp_path / "far.gtf").write_text(GTF_LINE.format("1", "gene", 1, 2, "+", "G", "G"))
+    (tmp_path / "far.gtf").write_text(GTF_LINE.format("contig9", "gene", 1, 2, "+", "G", "G"))
     (tmp_path / "outside.bed").write_text("chr1\t90000\t90500\n")
     other_genes = ad.AnnData(np.ones((N_CELLS, 2)), obs=model.cells[[]], var=pd.DataFrame(index=["p", "q"]))
     ad.AnnData(var=peaks[:0].set_axis([], axis=0)).write_h5ad(tmp_path / "empty.h5ad")
@@ -510,7 +510,7 @@ def test_what_cannot_be_done_is_refused_before_any_work(genome, peaks, counts, g
         ({"gtf": tmp_path / "absent.gtf", "columns": "genes"}, "There is no .*absent.gtf"),
         ({"gtf": tmp_path / "bad.gtf", "columns": "genes"}, "bad.gtf, line 1: expected nine columns"),
         ({"gtf": tmp_path / "empty.gtf", "columns": "genes"}, "no line of a gene"),
-        ({"gtf": tmp_path / "far.gtf", "columns": "genes", "peaks": peaks}, "peaks are on chr1, chr2, genes on 1"),
+        ({"gtf": tmp_path / "far.gtf", "columns": "genes", "peaks": peaks}, "peaks are on chr1, chr2, genes on contig9"),
         ({"peaks": tmp_path / "empty.h5ad"}, "There are no peaks: give at least one"),
         ({"peaks": peaks[:0]}, "There are no peaks"),
         ({"counts": tmp_path / "absent.h5ad"}, "counts: there is no .h5ad or .zarr .*absent.h5ad"),

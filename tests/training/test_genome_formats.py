@@ -1,9 +1,11 @@
 """The same sequence prepares the same windows, in whatever format and with whatever names its chromosomes come."""
 
+import hashlib
 import json
 
 import pytest
 from helpers import yeast
+from helpers.zoo_server import Server
 
 import scbasset_zoo as sz
 from scbasset_zoo.errors import InputError
@@ -108,6 +110,21 @@ def test_the_assembly_may_be_left_out_if_the_lengths_tell_it(prepare, write_fast
         InputError, match="are those of no listed assembly. Say which assembly it is with assembly, for example hg38"
     ):
         prepare(yeast.matrix(), yeast.write_genome(tmp_path / "h.fa", write_fasta, change=2), assembly=None)
+
+
+def test_a_genome_by_its_name(prepare, tmp_path, expected, monkeypatch):
+    (tmp_path / "mirror" / "sacCer3" / "bigZips").mkdir(parents=True)
+    file = yeast.write_genome(tmp_path / "mirror" / "sacCer3" / "bigZips" / "sacCer3.2bit", None)
+    (file.parent / "md5sum.txt").write_text(f"{hashlib.md5(file.read_bytes()).hexdigest()}  sacCer3.2bit\n")
+    with Server(tmp_path / "mirror") as server:
+        monkeypatch.setenv("SCBASSET_ZOO_GENOMES", server.url)
+        with pytest.raises(InputError, match="genome='sacCer3' is another assembly than assembly='hg38'"):
+            prepare(yeast.matrix(), "sacCer3", assembly="hg38")
+        assert not server.requests
+        windows, _, manifest = prepare(yeast.matrix(), "R64-1-1", assembly=None)
+    assert windows == expected[0]
+    assert manifest["assembly"] == "sacCer3"
+    assert manifest["sources"]["fasta"]["name"] == "sacCer3.2bit"
 
 
 def test_a_prepared_peak_set_of_an_earlier_release_opens(prepare, write_fasta, tmp_path):

@@ -104,13 +104,13 @@ def test_samples_may_be_a_list_or_a_dictionary(toy, toy_matrix, sample_of):
 @pytest.mark.parametrize(
     ("samples", "message"),
     [
-        (["a", "a"], "samples: must be distinct; 'a' is there more than once"),
-        (["a", ""], "samples: must be names without # and control characters, which are not empty; found ''"),
-        (["a", " "], "samples: must be names"),
-        (["a", "b#c"], "samples: must be names without # .*found 'b#c'"),
-        (["a", "b\n"], r"samples: must be names without # .*found 'b\\n'"),
-        (["a"], r"samples has 1 names \(a\), but there are 2 matrices"),
-        ([], "There are 2 matrices, which need a name each"),
+        (["a", "a"], "samples: two samples are called 'a'"),
+        (["a", ""], "samples: '' cannot be the name of a sample"),
+        (["a", " "], "samples: ' ' cannot be the name"),
+        (["a", "b#c"], "samples: 'b#c' cannot be the name"),
+        (["a", "b\n"], r"samples: 'b\\n' cannot be the name"),
+        (["a"], r"samples has 1 names \(a\), but there are 2 inputs"),
+        ([], "samples has no names, but there are 2 inputs"),
         ([1, 2], r"samples\.0: must be a text; found 1"),
     ],
 )
