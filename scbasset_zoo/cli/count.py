@@ -37,7 +37,7 @@ def count(
 
     result = sz.count(fragments, peaks=peaks, cells=cells, out=out, overwrite=overwrite, **options)
     answer(f"{out}: {summary(result)}")
-    if not cells:
+    if not cells and knee_file(out).exists():
         answer(f"\n{knee_file(out)}: the ranked barcodes with the threshold of the cells")
     genome = options.get("assembly") or "GENOME"
     answer(f"\nnext: scbasset-zoo prepare {out} --genome {genome} --out PREPARED")

@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeAlias, Unpack
 
@@ -36,7 +37,7 @@ from scbasset_zoo.inputs.samples import check_samples, with_sample
 from scbasset_zoo.options import checked_options, declares_options
 from scbasset_zoo.progress import say
 from scbasset_zoo.version import __version__
-from scbasset_zoo.wording import did_you_mean, option
+from scbasset_zoo.wording import did_you_mean, install_command, option
 
 PathLike: TypeAlias = str | os.PathLike[str]
 
@@ -109,7 +110,9 @@ def count(
         if not listed:
             stack.enter_context(destination(knee_file(out), overwrite=overwrite, inputs=inputs))
         result, knees = _Count(files, peaks, listed, settings, quiet).result()
-        if knees:
+        if knees and find_spec("matplotlib") is None:
+            say(f"There is no plot of the ranked barcodes, which needs matplotlib: {install_command('analyses')}.")
+        elif knees:
             plot_knees(knees, stack.enter_context(new_file(knee_file(out), overwrite=overwrite)))
         write_anndata_file(result, stack.enter_context(new_file(out, overwrite=overwrite)))
     return result
