@@ -177,7 +177,7 @@ def _hint(line: str, columns: list[str]) -> str:
         return " It looks like a FASTA file."
     if re.fullmatch(r"\S+:[\d,]+-[\d,]+", line):
         return " It looks like the name of a region: write its chromosome, start and end as columns."
-    if "\t" not in line and re.search(r"[,;]\s*\d", line):
+    if "\t" not in line and re.search(r"[,;]\s*\d|^\w+[,;]\w+[,;]", line):
         return " It looks like CSV: separate the columns by tabs, with chrom, start and end first, or with these titles."
     if len(columns) > 4 and all(isinstance(_number(column), int) for column in columns[3:5]):
         return " It looks like GTF or GFF: write chromosome, start - 1 and end as columns."

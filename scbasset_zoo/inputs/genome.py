@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -59,6 +60,8 @@ class Genome:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
+        if re.match(r"(https?|ftp|s3):/", str(path)):
+            raise InputError(f"{path}: a genome is not read from an address. Fetch the file, or give a name such as hg38.")
         self.name = genome_name(path)
         self.path = checked_path(path) if self.name is None else named_genome(self.name)
         try:

@@ -34,10 +34,10 @@ _MD5 = {
 def genome_name(genome: str | os.PathLike[str]) -> str | None:
     """Return UCSC's name of the genome that a text names, such as hg38 for "GRCh38", or None if the text is a path.
 
-    A name has only letters and digits, or is one of the listed assemblies. A file of that name goes first.
+    A name has only letters and digits, or is one of the listed assemblies. A file or folder of that name goes first.
     """
     text = os.fspath(genome)
-    if not isinstance(text, str) or text != text.strip() or os.path.isfile(text):
+    if not isinstance(text, str) or text != text.strip() or os.path.exists(text):
         return None
     if not _NAME.fullmatch(text) and find_assembly(text) is None:
         return None

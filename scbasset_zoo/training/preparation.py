@@ -30,8 +30,10 @@ from scbasset_zoo.inputs.peaks import check_order
 from scbasset_zoo.inputs.windows import window_starts
 from scbasset_zoo.options import accepts_earlier_names, checked_options, declares_options
 from scbasset_zoo.package.card import SPLITS
+from scbasset_zoo.progress import say
 from scbasset_zoo.training.cell_and_peak_filters import KEPT, KeptCells, filter_cells, filter_peaks, leave_out_emptied_cells
 from scbasset_zoo.training.dataset import (
+    BEYOND_END,
     NO_CHROMOSOME,
     REASONS,
     SCHEMA_VERSION,
@@ -50,6 +52,9 @@ from scbasset_zoo.training.splits import assign_splits, read_split_column
 from scbasset_zoo.training.window_file import write_windows
 from scbasset_zoo.version import __version__
 from scbasset_zoo.wording import option
+
+# A few peaks may lie at the end of a scaffold that another release cut.
+MANY_BEYOND = 0.05
 
 
 @declares_options(PrepareOptions)
@@ -175,6 +180,12 @@ class _Preparation:
         source, options, quiet = self.source, self.options, self.quiet
         cells = filter_cells(source, options.min_peaks_per_cell, quiet=quiet)
         reason = filter_peaks(source, cells, self.genome.sizes_by_name, options.min_cell_fraction, self.is_blacklisted)
+        n_kept, n_beyond = int((reason == KEPT).sum()), int((reason == REASONS.index(BEYOND_END)).sum())
+        if n_beyond > MANY_BEYOND * (n_kept + n_beyond):
+            say(
+                f"{n_beyond:,} of {n_kept + n_beyond:,} peaks end beyond the end of their chromosome. Are peaks and genome of the "
+                "same assembly, and is the genome whole?"
+            )
         starts = window_starts(source.peaks, options.length)
         with (
             contextlib.nullcontext() if rna_out is None else new_file(rna_out, overwrite=overwrite) as rna_file,

@@ -92,3 +92,8 @@ def test_missing_fasta_and_missing_chromosome(tmp_path, genome):
         genome.codes("chr9", 0, 1)
     with pytest.raises(InputError, match=r'named "1" on one side and "chr1" in the FASTA'):
         genome.windows(["1"], [0], 10)
+
+
+def test_an_address_is_no_genome():
+    with pytest.raises(InputError, match="not read from an address"):
+        Genome("https://example.org/hg38.fa")

@@ -265,6 +265,15 @@ def test_peaks_in_n_beyond_the_end_or_on_unknown_chromosomes_are_left_out(toy, t
     np.testing.assert_array_equal(dense(prepared), chosen.X.toarray() > 0)
 
 
+def test_many_peaks_beyond_the_end_are_said(toy, toy_matrix, capsys):
+    adata = toy_matrix()
+    toy(adata)
+    assert "beyond the end of their chromosome" not in capsys.readouterr().err
+    adata.var.iloc[50:60, 2] += 1_000_000
+    toy(adata, overwrite=True)
+    assert "10 of 60 peaks end beyond the end of their chromosome" in capsys.readouterr().err
+
+
 def test_nothing_left_is_refused_with_all_reasons(toy, toy_matrix, tmp_path):
     message = refused(toy, tmp_path / "out", "None of the 60 peaks of the AnnData is kept", toy_matrix(), min_cell_fraction=1)
     assert "open in too few cells" in message
