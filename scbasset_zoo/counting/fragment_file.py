@@ -8,7 +8,7 @@ import os
 from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -122,10 +122,12 @@ def _tables(path: str | os.PathLike[str]) -> Iterator[pa.Table]:
                     raise _first_problem(path) from error
 
 
-def _blocks_of_lines(file: Any) -> Iterator[bytes]:
-    """Yield the bytes of a file in blocks of whole lines."""
+def _blocks_of_lines(file: BinaryIO) -> Iterator[bytes]:
+    """Yield the bytes of a file in blocks of whole lines. The error of a file that is cut short has its last line."""
     rest = b""
-    while block := file.read(BLOCK):
+    n_lines = 0
+    while block := _block(file, n_lines):
+        n_lines += block.count(b"\n")
         end = block.rfind(b"\n") + 1
         if not end:
             rest += block
@@ -134,6 +136,21 @@ def _blocks_of_lines(file: Any) -> Iterator[bytes]:
         rest = block[end:]
     if rest:
         yield rest
+
+
+def _block(file: BinaryIO, n_lines: int) -> bytes:
+    """Read a block that follows a number of lines."""
+    parts: list[bytes] = []
+    size = 0
+    try:
+        # One piece at a time, so that what comes before damage is known.
+        while size < BLOCK and (part := file.read1(BLOCK - size)):  # type: ignore[attr-defined]
+            parts.append(part)
+            size += len(part)
+    except InputError as error:
+        n_lines += sum(part.count(b"\n") for part in parts)
+        raise InputError(f"{error} The last whole line is line {n_lines:,}.") from error
+    return b"".join(parts)
 
 
 def _without_comments(text: bytes) -> bytes:
