@@ -33,7 +33,7 @@ from scbasset_zoo.errors import InputError
 from scbasset_zoo.files import destination, new_file, sha256
 from scbasset_zoo.inputs.assembly_table import assemblies, find_assembly
 from scbasset_zoo.inputs.chromosome_names import standard_name
-from scbasset_zoo.inputs.samples import check_samples, with_sample
+from scbasset_zoo.inputs.samples import by_sample, check_samples, with_sample
 from scbasset_zoo.options import checked_options, declares_options
 from scbasset_zoo.progress import say
 from scbasset_zoo.version import __version__
@@ -89,13 +89,9 @@ def count(
     InputError
         An input or option cannot be used; nothing is left at `out`.
     """
-    settings = checked_options("count", CountOptions, options)
-    if isinstance(fragments, Mapping):
-        if settings.samples:
-            raise InputError(f"{option('samples')} is given twice: leave it out, since the fragments are given by sample.")
-        settings = settings.model_copy(update={"samples": tuple(fragments)})
-        fragments = list(fragments.values())
-    files = _files_of_samples(fragments, settings.samples)
+    given, samples = by_sample(fragments, options.get("samples") or (), "fragments")
+    settings = checked_options("count", CountOptions, options | {"samples": samples})
+    files = _files_of_samples([Path(file) for file in given], settings.samples)
     require_file(Path(peaks), "BED of peaks")
     listed = ListedCells(cells, list(files))
     if listed and settings.min_fragments is not None:
@@ -294,9 +290,8 @@ def _lengths_by_name(assembly: str) -> dict[str, int]:
     return {name: chromosome.length for name, chromosome in listed.by_name.items()}
 
 
-def _files_of_samples(fragments: PathLike | Sequence[PathLike], samples: Sequence[str]) -> dict[str, Path]:
+def _files_of_samples(files: Sequence[Path], samples: Sequence[str]) -> dict[str, Path]:
     """Return the files of fragments by sample; a single file without a name has its file's."""
-    files = [Path(fragments)] if isinstance(fragments, str | os.PathLike) else [Path(file) for file in fragments]
     if not files:
         raise InputError("No file of fragments is given.")
     for file in files:

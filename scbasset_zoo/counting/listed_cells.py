@@ -28,7 +28,6 @@ CellsLike: TypeAlias = PathLike | Barcodes | Sequence[PathLike] | Mapping[str, P
 # Cell Ranger ATAC writes is__cell_barcode, or a column for each species; Cell Ranger ARC writes is_cell.
 _IS_CELL = re.compile(r"is_cell|is_.*_cell_barcode")
 _YES, _NO = {"1", "1.0", "true"}, {"0", "0.0", "false"}
-_SHOWN = "in memory"
 # Fewer of the listed barcodes than this share have fragments if the list is of another sample.
 LEAST_SHARE = 0.5
 
@@ -108,7 +107,7 @@ class ListedCells:
         barcodes = [str(barcode) for barcode in cells]
         if len(set(barcodes)) < len(barcodes) or not barcodes:
             raise InputError(f"{option('cells')}: the barcodes in memory must be distinct, and there must be some.")
-        return barcodes, f"the list of barcodes {_SHOWN}"
+        return barcodes, "the list of barcodes in memory"
 
 
 def read_cells(path: PathLike, *, with_samples: bool = False) -> list[str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -11,6 +12,29 @@ from scbasset_zoo.errors import InputError
 from scbasset_zoo.wording import option
 
 MARK = "#"
+
+
+def by_sample(inputs: Any, samples: Sequence[str], what: str) -> tuple[list[Any], Sequence[str]]:
+    """Return inputs as a list, and the names of their samples.
+
+    Parameters
+    ----------
+    inputs : one input, a list or tuple of them, or a mapping of sample to input
+    samples : sequence of str
+        Names that are given beside the inputs; empty for a mapping.
+    what : str
+        What the inputs are, for the message, such as "matrices".
+
+    Raises
+    ------
+    InputError
+        A mapping and names are given.
+    """
+    if isinstance(inputs, Mapping):
+        if samples:
+            raise InputError(f"{option('samples')} is given twice: leave it out, since the {what} are given by sample.")
+        return list(inputs.values()), list(inputs)
+    return (list(inputs) if isinstance(inputs, list | tuple) else [inputs]), samples
 
 
 def check_samples(samples: Sequence[str], inputs: Sequence[object]) -> None:

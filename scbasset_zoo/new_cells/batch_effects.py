@@ -35,6 +35,10 @@ class NewBatches:
     of_cell: list[str]
     number: NDArray[np.intp]
 
+    def rows(self, rows: NDArray[np.intp]) -> NewBatches:
+        """Return the batches of some of the cells."""
+        return NewBatches([self.of_cell[row] for row in rows], self.number[rows])
+
     @property
     def known(self) -> list[str | None]:
         """The batch of each cell, or None for one that the model does not know."""

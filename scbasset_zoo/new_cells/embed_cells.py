@@ -20,6 +20,7 @@ from scbasset_zoo.files import destination, new_file
 from scbasset_zoo.inputs.cells_table import join_cells_table
 from scbasset_zoo.inputs.matrix import MatrixLike, open_matrices
 from scbasset_zoo.inputs.peak_matrix import PeakMatrix
+from scbasset_zoo.inputs.samples import by_sample
 from scbasset_zoo.new_cells.batch_effects import NewBatches, common_effect, known_effects, read_batches
 from scbasset_zoo.new_cells.embed_options import EmbedCellsKeywords, EmbedCellsOptions
 from scbasset_zoo.new_cells.expected_distances import expected_distances
@@ -114,18 +115,17 @@ def embed_cells(
         An input or option cannot be used; nothing is left at `out` and `extend`. A package with both kinds of cells cannot have a
         barcode twice.
     """
-    if isinstance(matrix, Mapping):
-        options, matrix = options | {"samples": list(matrix)}, list(matrix.values())
-    matrices = list(matrix) if isinstance(matrix, list | tuple) else [matrix]
-    settings = checked_options("embed-cells", EmbedCellsOptions, options)
-    inputs = [*matrices, genome, cells_table, training_matrix, settings.umap_from, *settings.blacklist]
+    matrices, samples = by_sample(matrix, options.get("samples") or (), "matrices")
+    settings = checked_options("embed-cells", EmbedCellsOptions, options | {"samples": samples})
+    opened = model if isinstance(model, Model) else open_model(model)
+    files = [getattr(each, "filename", None) or each for each in matrices]
+    inputs = [opened.package.folder, *files, genome, cells_table, training_matrix, settings.umap_from, *settings.blacklist]
     with contextlib.ExitStack() as stack:
         if out is not None:
             check_suffix(Path(out))
             stack.enter_context(destination(out, overwrite=overwrite, inputs=inputs))
         if extend is not None:
             stack.enter_context(destination(extend, overwrite=overwrite, replaceable=files_of_package, inputs=inputs))
-        opened = model if isinstance(model, Model) else open_model(model)
         join = extend is not None and not alone
         result, cells, batches = _embedded(opened, matrices, genome, cells_table, training_matrix, settings, join=join, quiet=quiet)
         if extend is not None:
@@ -186,7 +186,7 @@ def _embedded(
     labels = read_new_labels(opened, source, reference_genome, options, quiet=quiet)
     _check_barcodes(opened, labels.cells, join=join)
     if batches is not None:
-        batches = read_batches(opened, labels.cells, str(options.batch_key)) if len(labels.cells) < source.n_cells else batches
+        batches = batches.rows(source.cells.index.get_indexer(labels.cells.index))
     offset = None if batches is None else known_effects(opened, batches)
     held_out = compare_ridges(
         labels.peak_embedding,

@@ -79,8 +79,8 @@ class CellRegression:
         is_used = values > _SMALLEST_EIGENVALUE * max(values.max(), np.finfo(float).tiny)
         self._mean = gauge.mean
         self._to_published = (vectors[:, is_used] / np.sqrt(values[is_used])).astype(np.float64)
-        self.size = self._to_published.shape[1]
-        x = np.empty((len(peak_embedding), self.size + 1), dtype=np.float32)
+        self._from_published = np.linalg.pinv(self._to_published.T)
+        x = np.empty((len(peak_embedding), self._to_published.shape[1] + 1), dtype=np.float32)
         for first in range(0, len(x), 1 << 16):
             part = slice(first, first + (1 << 16))
             x[part, :-1] = (peak_embedding[part] - self._mean) @ self._to_published
@@ -144,9 +144,8 @@ class CellRegression:
 
     def _inner(self, embedding: NDArray[np.float32], intercept: NDArray[np.float32]) -> Matrix:
         """Return published weights in the coordinates of this regression, (n_cells, size + 1)."""
-        back = np.linalg.pinv(self._to_published.T)
         wide = embedding.astype(np.float64)
-        return np.column_stack([wide @ back, intercept + wide @ self._mean])
+        return np.column_stack([wide @ self._from_published, intercept + wide @ self._mean])
 
 
 class _Block:

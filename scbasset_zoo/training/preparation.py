@@ -27,6 +27,7 @@ from scbasset_zoo.inputs.matrix import MatrixLike, open_matrices
 from scbasset_zoo.inputs.named_genome import genome_name
 from scbasset_zoo.inputs.peak_matrix import PeakMatrix
 from scbasset_zoo.inputs.peaks import check_order
+from scbasset_zoo.inputs.samples import by_sample
 from scbasset_zoo.inputs.windows import window_starts
 from scbasset_zoo.options import accepts_earlier_names, checked_options, declares_options
 from scbasset_zoo.package.card import SPLITS
@@ -109,8 +110,8 @@ def prepare(
     InputError
         An input or option cannot be used, or no peak is kept; nothing is left at `out` and `rna_out`.
     """
-    matrices, options = _listed(matrix, options)
-    settings = checked_options("prepare", PrepareOptions, options)
+    matrices, samples = by_sample(matrix, options.get("samples") or (), "matrices")
+    settings = checked_options("prepare", PrepareOptions, options | {"samples": samples})
     out = Path(out)
     inputs = [*(getattr(each, "filename", None) or each for each in matrices), genome, cells_table, *settings.blacklist]
     with contextlib.ExitStack() as stack:
@@ -131,15 +132,6 @@ def prepare(
         genome_of_assembly = reference.with_names_of(assembly)
         steps = _Preparation(source, genome_of_assembly, assembly, settings, quiet, cells_table)
         return steps.write(out, rna_out, overwrite=overwrite)
-
-
-def _listed(matrix: Any, options: PrepareKeywords) -> tuple[list[MatrixLike], PrepareKeywords]:
-    """Return the matrices as a list, and the options with the names of their samples."""
-    if isinstance(matrix, Mapping):
-        if options.get("samples"):
-            raise InputError(f"{option('samples')} is given twice: leave it out, since the matrices are given by sample.")
-        return list(matrix.values()), options | {"samples": list(matrix)}
-    return list(matrix) if isinstance(matrix, list | tuple) else [matrix], options
 
 
 def _check_rna_out(rna_out: Path, out: Path) -> None:

@@ -278,3 +278,17 @@ def test_cells_of_the_model_are_expected_and_others_are_unlike_it(model, genome)
         flagged.append(result.obs["unlike_model"].mean())
     assert flagged[0] < 0.2
     assert flagged[1] > 0.8
+
+
+def test_unknown_batches_are_said_once_and_follow_the_kept_cells(corrected, genome, capsys):
+    """A cell that the filter leaves out takes its batch with it."""
+    matrix = drawn(corrected, genome, copies=4)
+    matrix.obs["donor"] = ["other", *np.where(np.arange(1, matrix.n_obs) % 2, "b1", "b2")]
+    few = matrix.X.tolil()
+    few[0] = 0
+    matrix.X = few.tocsr()
+    options = {"genome": genome, "ridge": 1.0, "batch_key": "donor", "min_peaks_per_cell": 1, "quiet": True}
+    result = sz.embed_cells(corrected, matrix, **options)
+    assert capsys.readouterr().err.count("does not know the batches") == 1
+    rest = matrix[1:].copy()
+    np.testing.assert_allclose(result.obsm["X_scbasset"], sz.embed_cells(corrected, rest, **options).obsm["X_scbasset"], atol=1e-4)
