@@ -34,7 +34,7 @@ $(TRAINS): pyproject.toml constraints.txt
 	touch $@
 
 $(INSTALLED): $(TRAINS)
-	$(INSTALL) $(RUNTIME) --editable '.[train,analyses,remote,kipoi,docs,dev]'
+	$(INSTALL) $(RUNTIME) --editable '.[train,analyses,remote,kipoi,docs,dev,dask,openvino]'
 	touch $@
 
 demo: $(TRAINS)
