@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,19 +26,29 @@ from numpy.typing import NDArray
 
 from benchmarks.network import EMBEDDING_SIZE, LENGTH, random_trunk
 from benchmarks.table import graphics_card, machine, markdown, write_section
-from scbasset_zoo.errors import ScbassetZooError
+from scbasset_zoo.errors import DeviceError, ScbassetZooError
 from scbasset_zoo.graph.half_precision import in_float16
 from scbasset_zoo.graph.plain_run import import_onnxruntime
 from scbasset_zoo.inputs import dna
 from scbasset_zoo.runtime.devices import Device, choose_device, open_session
 from scbasset_zoo.runtime.fixed_batches import FixedBatches
 from scbasset_zoo.runtime.mutations.engine import InexactMutations, MutationEngine
-from scbasset_zoo.runtime.nvidia import cuda_provider, with_cuda_graphs
+from scbasset_zoo.runtime.nvidia import (
+    CUDA_PRECISIONS,
+    TENSORRT,
+    TENSORRT_PRECISIONS,
+    cuda_provider,
+    tensorrt_problem,
+    tensorrt_provider,
+    with_cuda_graphs,
+)
 
 LIMIT_S = 240
 N_CELLS = 400
 # Layers that take nearly all of the time. One of them on the CPU makes a setting one of the CPU.
 HEAVY = ("Conv", "FusedConv", "NhwcConv", "Gemm", "MatMul", "FusedMatMul", "FusedGemm")
+# Peak embeddings of this network in float32 differ by 2.4e-5 between CUDA and the CPU; factors of 11 bits change them by 7e-3.
+LEAST_ROUNDING = 3e-4
 
 Array = NDArray[np.float32]
 Embed = Callable[[dna.Codes], Array]
@@ -79,15 +91,14 @@ class Setting(NamedTuple):
     ----------
     name : str
     device : Device
-    float16 : bool
-        Convert the graph.
+    precision : "float32", "tf32", "float16" or "bfloat16"
     fixed : bool
         Use fixed addresses, which CUDA graphs need.
     """
 
     name: str
     device: Device
-    float16: bool = False
+    precision: str = "float32"
     fixed: bool = False
 
 
@@ -103,30 +114,46 @@ def main() -> None:
         sys.exit(f"Nothing was measured. {error}")
     parts = ["## Settings of a GPU", f"{graphics_card()}; {machine('onnxruntime-gpu', 'numpy', 'onnx')}"]
     print(parts[-1], flush=True)
-    for part in (full_passes, mutations):
-        parts.append(part(settings(cuda), choose_device("cpu"), Sizes(), start + LIMIT_S))
-        print(f"\n{parts[-1]}", flush=True)
+    with tempfile.TemporaryDirectory() as cache:
+        for part in (mutations, full_passes):
+            parts.append(part(settings(cuda, Path(cache)), choose_device("cpu"), Sizes(), start + LIMIT_S))
+            print(f"\n{parts[-1]}", flush=True)
     print(f"\n{time.monotonic() - start:.0f} s")
     if options.write:
         write_section("settings of a GPU", "\n\n".join(parts))
 
 
-def settings(cuda: Device) -> list[Setting]:
-    """Return the settings in the order in which they are measured; those that take long to prepare are last."""
+def settings(cuda: Device, cache: Path) -> list[Setting]:
+    """Return the settings in the order in which they are measured; those that take long to prepare are last.
+
+    Parameters
+    ----------
+    cuda : Device
+    cache : Path
+        A folder for what TensorRT makes of the network.
+    """
 
     def on(precision: str, *, graphs: bool = False, **more: str) -> Device:
         name, given = cuda_provider(precision)
         provider = name, given | more
         return replace(cuda, providers=(with_cuda_graphs(provider) if graphs else provider, *cuda.providers[1:]))
 
+    def on_tensorrt(precision: str) -> Device:
+        first = with_cuda_graphs(tensorrt_provider(precision, cache))
+        return replace(cuda, providers=(first, cuda_provider("tf32"), *cuda.providers[1:]))
+
+    channels_last = on("float16", graphs=True, prefer_nhwc="1")
     return [
-        Setting("CUDA, float32", on("float32")),
-        Setting("CUDA, float32, CUDA graph", on("float32", graphs=True), fixed=True),
-        Setting("CUDA, TF32", on("tf32")),
-        Setting("CUDA, TF32, CUDA graph", on("tf32", graphs=True), fixed=True),
-        Setting("CUDA, float16", on("float16"), float16=True),
-        Setting("CUDA, float16, CUDA graph", on("float16", graphs=True), float16=True, fixed=True),
-        Setting("CUDA, float16, channels last, CUDA graph", on("float16", graphs=True, prefer_nhwc="1"), float16=True, fixed=True),
+        *(Setting(f"CUDA, {precision}", on(precision), precision) for precision in CUDA_PRECISIONS),
+        *(
+            Setting(f"CUDA, {precision}, CUDA graph", on(precision, graphs=True), precision, fixed=True)
+            for precision in CUDA_PRECISIONS
+        ),
+        Setting("CUDA, float16, channels last, CUDA graph", channels_last, "float16", fixed=True),
+        *(
+            Setting(f"TensorRT, {precision}, CUDA graph", on_tensorrt(precision), precision, fixed=True)
+            for precision in TENSORRT_PRECISIONS
+        ),
     ]
 
 
@@ -146,7 +173,9 @@ def full_passes(chosen: list[Setting], cpu: Device, sizes: Sizes, deadline: floa
                 embed = embedder(trunk, setting, batch)
                 embed(codes[:batch])
                 cells.append(f"{len(codes) / seconds(lambda: embed(codes), sizes.repetitions):,.0f}")  # noqa: B023
-            cells += differences(embed(compared), expected, head)
+            got = embed(compared)
+            require_rounding(got, expected, setting)
+            cells += differences(got, expected, head)
         except Exception as error:  # noqa: BLE001  one setting must not hide the others
             cells = [_why(error)] + [""] * (len(sizes.batches) + 1)
         rows.append([setting.name, *cells])
@@ -180,7 +209,7 @@ def mutations(chosen: list[Setting], cpu: Device, sizes: Sizes, deadline: float)
     expected = ism(on_cpu)
     rows = []
     for setting in chosen:
-        if setting.fixed or setting.float16:
+        if setting.fixed or setting.precision == "float16":
             continue
         try:
             _in_time(deadline)
@@ -206,10 +235,16 @@ def embedder(trunk: onnx.ModelProto, setting: Setting, batch: int) -> Embed:
 
     Raises
     ------
+    DeviceError
+        TensorRT cannot be used.
     FellBack
         A heavy layer does not run on the device of the setting.
     """
-    graph = in_float16(trunk) if setting.float16 else trunk
+    is_tensorrt = setting.device.providers[0][0] == TENSORRT
+    if is_tensorrt and (problem := tensorrt_problem(import_onnxruntime())):
+        raise DeviceError(f"TensorRT cannot be used: {problem}")
+    # TensorRT takes the float32 graph, and lowers the precision itself.
+    graph = in_float16(trunk) if setting.precision == "float16" and not is_tensorrt else trunk
     memory = "cpu" if setting.device.name == "cpu" else "cuda"
     if setting.fixed:
         passes = FixedBatches(graph, batch, lambda model: _checked_session(model, setting), memory)
@@ -272,6 +307,21 @@ def require_provider(model: bytes, device: Device) -> None:
         raise FellBack(f"layers expected on {device.providers[0][0]} run elsewhere: {places}")
 
 
+def require_rounding(got: Array, expected: Array, setting: Setting) -> None:
+    """Require that results in a lower precision differ from those in float32. A GPU without TF32 computes in float32, silently.
+
+    Raises
+    ------
+    FellBack
+        They are as near as those in float32.
+    """
+    difference = float(np.abs(got - expected).max())
+    if setting.precision != "float32" and difference < LEAST_ROUNDING:
+        raise FellBack(
+            f"its numbers are those of float32 (largest difference {difference:.1e}), so {setting.precision} was not used"
+        )
+
+
 def heavy_layers_by_provider(model: bytes, device: Device) -> Counter[str]:
     """Return how many convolutions and matrix products each provider runs. A subgraph of TensorRT counts as a whole."""
     onnxruntime = import_onnxruntime()
@@ -310,7 +360,7 @@ def _why(error: Exception) -> str:
     """Return one line for a cell of the table."""
     first = str(error).splitlines()[0] if str(error) else type(error).__name__
     kind = "does not agree with full passes" if isinstance(error, InexactMutations) else "no number"
-    return f"{kind}: {first[:160]}".replace("|", "/")
+    return f"{kind}: {first[:240]}".replace("|", "/")
 
 
 def _sigmoid(x: Array) -> Array:

@@ -179,9 +179,9 @@ def table(package: Path, genome: Path, sizes: Sizes) -> str:
     return (
         f"{markdown(header, rows)}\n\n{card.description} {len(codes):,} peaks x {model.n_cells:,} cells, {sizes.n_regions} regions "
         f"with all substitutions of the central {sizes.ism_width} bp, one random substitution in each of "
-        f"{min(sizes.n_variants, len(codes)):,} peaks, {sizes.n_motifs} motifs in {sizes.n_backgrounds} backgrounds. Logits reach {np.abs(expected.logits).max():.0f}; the "
-        f"largest effect of a substitution on the mean logit of a type is {np.abs(expected.ism).max():.2g}, the median "
-        f"{np.median(np.abs(expected.ism)):.1g}."
+        f"{min(sizes.n_variants, len(codes)):,} peaks, {sizes.n_motifs} motifs in {sizes.n_backgrounds} backgrounds. Logits reach "
+        f"{np.abs(expected.logits).max():.0f}; the largest effect of a substitution on the mean logit of a type is "
+        f"{np.abs(expected.ism).max():.2g}, the median {np.median(np.abs(expected.ism)):.1g}."
     )
 
 
