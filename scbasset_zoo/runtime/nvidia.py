@@ -15,7 +15,7 @@ CUDA_PRECISIONS = ("float32", "tf32", "float16")
 TENSORRT_PRECISIONS = ("tf32", "float16", "bfloat16")
 # The libraries that ONNX Runtime 1.2x and 1.3x link to. TensorRT 11 has others.
 _TENSORRT_LIBRARIES = ("libnvinfer.so.10", "libnvonnxparser.so.10")
-INSTALL_TENSORRT = "pip install 'tensorrt-cu13>=10.13,<11' --extra-index-url https://pypi.nvidia.com (or -cu12 for CUDA 12)"
+INSTALL_TENSORRT = "pip install 'tensorrt-cu13>=10.13,<11' (tensorrt-cu12 for an ONNX Runtime of CUDA 12)"
 
 
 def cuda_provider(precision: str = "float32") -> Provider:
