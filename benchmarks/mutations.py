@@ -117,7 +117,7 @@ class Benchmark:
 
     def motif_insertion(self) -> str:
         """Measure all motifs at the centre of background sequences. The time of full passes is extrapolated from some of them."""
-        motifs = _consensus(MOTIFS)
+        motifs = consensus(MOTIFS)
         n_backgrounds, n_full = 50, 1_024
         starts = np.array([(LENGTH - len(motif)) // 2 for motif in motifs])
         backgrounds = self.sequences(N_BACKGROUNDS)
@@ -240,7 +240,7 @@ def _mutants(codes: dna.Codes) -> dna.Codes:
     return mutants
 
 
-def _consensus(path: Path) -> list[str]:
+def consensus(path: Path) -> list[str]:
     """Return the most probable base at each position of each motif of a MEME file."""
     motifs: list[list[str]] = []
     for line in path.read_text().splitlines():

@@ -6,12 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import pandas as pd
 from numpy.typing import NDArray
 
 from scbasset_zoo.graph.layers import Block, TrunkLayers
 from scbasset_zoo.graph.model_building import build_trunk, with_head
-from scbasset_zoo.package.writing import write_package
 
 LENGTH = 1344
 EMBEDDING_SIZE = 32
@@ -40,6 +38,11 @@ def random_trunk(seed: int = 0) -> onnx.ModelProto:
 
 def write_random_package(folder: Path, n_cells: int, seed: int = 0) -> None:
     """Write a package of :func:`random_trunk` with random cells in four groups."""
+    # Imported here: benchmarks.gpu needs the trunk alone, and runs where these are missing.
+    import pandas as pd
+
+    from scbasset_zoo.package.writing import write_package
+
     rng = np.random.default_rng(seed + 1)
     embedding = (rng.normal(size=(EMBEDDING_SIZE, n_cells)) * 0.5).astype(np.float32)
     intercept = rng.normal(size=n_cells).astype(np.float32)
