@@ -7,10 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from scbasset_zoo.cli.options import Threads, from_model
+from scbasset_zoo.cli.options import DeviceOption, PrecisionOption, Threads, from_model
 from scbasset_zoo.cli.output import answer
 from scbasset_zoo.new_cells.embed_options import EmbedCellsOptions
-from scbasset_zoo.runtime.options import DeviceName
 
 
 @from_model(EmbedCellsOptions)
@@ -34,7 +33,8 @@ def embed_cells(
     ] = None,
     alone: Annotated[bool, typer.Option("--alone", help="The new package has the new cells only.")] = False,
     plot: Annotated[Path | None, typer.Option(help="Folder for a figure of the new cells beside the model's.")] = None,
-    device: Annotated[DeviceName, typer.Option(help="auto takes an NVIDIA GPU if one works, and the CPU otherwise.")] = "auto",
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "float32",
     threads: Threads = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")] = False,
     **options: Any,
@@ -47,7 +47,7 @@ def embed_cells(
     check_destination(out, overwrite=overwrite, inputs=[model, *matrix, genome])
     options |= {"cells_table": cells_table, "training_matrix": training_matrix, "overwrite": overwrite}
     options |= {"extend": extend, "alone": alone, "plot": plot}
-    result = sz.embed_cells(sz.open_model(model, device), matrix, genome=genome, out=out, **options)
+    result = sz.embed_cells(sz.open_model(model, device, precision=precision), matrix, genome=genome, out=out, **options)
     answer(f"{out}: {summary(result)}")
     if plot is not None:
         answer(f"{plot}: figure")

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from scbasset_zoo.extend.analysis import Combine, Result
     from scbasset_zoo.runtime.model import Model
-    from scbasset_zoo.runtime.options import DeviceName
+    from scbasset_zoo.runtime.options import DeviceName, Precision
     from scbasset_zoo.zoo.models import Given
 
 
@@ -44,6 +44,7 @@ def run(
     plot: str | os.PathLike[str] | None = None,
     report: str | os.PathLike[str] | None = None,
     device: DeviceName = "auto",
+    precision: Precision = "float32",
     common_cells: bool = False,
     overwrite: bool = False,
     quiet: bool = False,
@@ -65,8 +66,10 @@ def run(
         Folder for the figures, as PNG and PDF.
     report : path, optional
         File for an HTML page with what was found, figures, tables and options.
-    device : "auto", "cpu" or "cuda"
+    device : "auto", "cpu", "openvino", "cuda" or "tensorrt"
         Where the model runs, if `model` is not open.
+    precision : "float32", "bfloat16", "float16" or "tf32"
+        What the factors of products are rounded to on that device, see :func:`scbasset_zoo.open_model`.
     common_cells : bool
         Keep the cells that all models have; see :func:`scbasset_zoo.open_models`.
     overwrite : bool
@@ -101,7 +104,7 @@ def run(
     given = list(model) if isinstance(model, Models | list | tuple) else [model]
     combine = analysis.combiner(checked) if len(given) > 1 else None
     with outputs.held(analysis, inputs=[given, *options.values()]):
-        models = members(opened(model, device, common_cells=common_cells))
+        models = members(opened(model, device, common_cells=common_cells, precision=precision))
         return _run(analysis, models, checked, outputs, combine, quiet=quiet)
 
 
