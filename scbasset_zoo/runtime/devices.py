@@ -125,7 +125,8 @@ def _requested(device: str, precision: Precision) -> Device:
             f"device {device!r} computes in {' or '.join(PRECISIONS[device])}, not in {precision}; {' and '.join(having)} can."
         )
     if problem := _problem(device, precision):
-        raise DeviceError(f"device {device!r} cannot be used in {precision}: {problem}. Solve this, or use device 'cpu' or 'auto'.")
+        setting = "" if precision == "float32" else f" in {precision}"
+        raise DeviceError(f"device {device!r} cannot be used{setting}: {problem}. Solve this, or use device 'cpu' or 'auto'.")
     return Device(device, _providers(device, precision), "as requested", precision=precision)  # type: ignore[arg-type]
 
 
