@@ -9,6 +9,7 @@ given several times. Settings of GPUs that are marked "rounding as on a GPU" run
 from __future__ import annotations
 
 import argparse
+import functools
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +26,8 @@ from benchmarks.table import DOCUMENT, machine, markdown, write_section
 from scbasset_zoo.errors import ScbassetZooError
 from scbasset_zoo.graph.trunk import extract_trunk
 from scbasset_zoo.inputs import dna
-from scbasset_zoo.runtime.devices import choose_device, open_session
+from scbasset_zoo.runtime.devices import choose_device, driver_problem, open_session
+from scbasset_zoo.runtime.nvidia import CUDA_PRECISIONS
 
 ROOT = Path(__file__).parents[1]
 BUNDLED = ROOT / "model_cards" / "scbasset" / "demo" / "0.1.0"
@@ -72,7 +74,8 @@ class Network(Protocol):
 class OfModel:
     """A model as users run it: full passes, and the mutation engine for edits."""
 
-    def __init__(self, model: sz.Model) -> None:
+    def __init__(self, package: str, **device: Any) -> None:
+        model = sz.open_model(package, **device)
         self.embed = model.embed
         self._engine = model.mutations
 
@@ -146,12 +149,20 @@ def bundled_genome(folder: Path) -> Path:
 def settings(package: Path) -> dict[str, Callable[[], Network]]:
     """Return functions that open a model in each setting, by the setting's name. The first is what the others are compared with."""
     trunk = extract_trunk(sz.open_model(str(package), device="cpu").package.network())
+    rounding = {
+        "bfloat16, factors only": with_rounded_factors(trunk, SIGNIFICANT_BITS["bfloat16"]),
+        "TF32, rounding as on a GPU": with_rounded_factors(trunk, SIGNIFICANT_BITS["tf32"]),
+        "float16, rounding as on a GPU": with_rounded_values(trunk, SIGNIFICANT_BITS["float16"]),
+        "bfloat16, rounding as on a GPU": with_rounded_values(trunk, SIGNIFICANT_BITS["bfloat16"]),
+    }
+    gpu = [("cuda", precision) for precision in CUDA_PRECISIONS] if driver_problem() is None else []
+    devices = [("cpu", "float32"), ("openvino", "float32"), ("openvino", "bfloat16"), *gpu]
     return {
-        "cpu, float32": lambda: OfModel(sz.open_model(str(package), device="cpu")),
-        "TF32, rounding as on a GPU": lambda: OfGraph(with_rounded_factors(trunk, SIGNIFICANT_BITS["tf32"])),
-        "float16, rounding as on a GPU": lambda: OfGraph(with_rounded_values(trunk, SIGNIFICANT_BITS["float16"])),
-        "bfloat16 factors only": lambda: OfGraph(with_rounded_factors(trunk, SIGNIFICANT_BITS["bfloat16"])),
-        "bfloat16, rounding as on a GPU": lambda: OfGraph(with_rounded_values(trunk, SIGNIFICANT_BITS["bfloat16"])),
+        **{
+            f"{device}, {precision}": functools.partial(OfModel, str(package), device=device, precision=precision)
+            for device, precision in devices
+        },
+        **{name: functools.partial(OfGraph, graph) for name, graph in rounding.items()},
     }
 
 
