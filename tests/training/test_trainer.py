@@ -308,6 +308,21 @@ def test_cells_without_an_auroc_are_left_out_of_the_mean_and_counted(labelled, t
     assert "without 1 of 6 cells, in which all test peaks are open or none is" in rows["AUROC per cell, mean", "test"].note
 
 
+def test_without_test_peaks_the_validation_peaks_are_scored_and_the_card_says_so(labelled, tmp_path, capsys):
+    def no_test(labels, splits):
+        splits[splits == "test"] = "validation"
+
+    run = sz.train(labelled(no_test), out=tmp_path / "run", epochs=1, **TINY)
+    package = sz.export(run.folder, out=tmp_path / "package")
+    assert "There are no test peaks, so no test AUROC or AUPR is computed." in capsys.readouterr().err
+    card = package.card
+    assert {row.split for row in card.evaluation} == {"validation", "all"}
+    assert (card.verdict.split, card.training.split.test) == ("validation", 0)
+    assert "no test peaks, so the model was scored on the validation peaks alone" in card.training.split.method
+    assert card.tests.n_sequences == 9  # with one of N alone
+    sz.verify(package.folder)
+
+
 def test_labels_from_which_nothing_can_be_learnt_are_refused_before_training(labelled, tmp_path):
     def open_everywhere(labels, splits):
         labels[:] = 1
