@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 
@@ -36,11 +35,6 @@ class CellRows(keras.layers.Layer):
         return tf.matmul(peak_embedding, self.kernel, transpose_b=True) + self.bias
 
 
-def is_kept_in_rows(name: str, variable: Any) -> bool:
-    """Return whether a named weight, or its mean gradient, has a row for each cell here and a column for each in files."""
-    return len(variable.shape) == 2 and ("/cell_head/kernel" in name or "_cell_head_kernel_" in name)
-
-
-def columns_of(variable: Any) -> np.ndarray[Any, Any]:
-    """Return a variable with a row for each cell as an array with a column for each, without copying it again."""
-    return np.asarray(variable).T
+def is_of_cells(name: str, array: Any) -> bool:
+    """Return whether a named array is the kernel of the cells, or one of its means in the optimiser."""
+    return array.ndim == 2 and ("/cell_head/kernel" in name or "_cell_head_kernel_" in name)
