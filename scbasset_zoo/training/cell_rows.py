@@ -23,13 +23,14 @@ class CellRows(keras.layers.Layer):
 
     def __init__(self, n_cells: int, embedding_size: int, seed: int):
         super().__init__(name="cell_head", dtype="float32")
+        self._shape, self._seed = (n_cells, embedding_size), seed
 
+    def build(self, input_shape: Any) -> None:
         def transposed(shape: Any, dtype: Any = None) -> tf.Tensor:
-            return tf.transpose(keras.initializers.HeNormal(seed=seed)(shape[::-1], dtype))
+            return tf.transpose(keras.initializers.HeNormal(seed=self._seed)(shape[::-1], dtype))
 
-        self.kernel = self.add_weight(shape=(n_cells, embedding_size), initializer=transposed, name="kernel")
-        self.bias = self.add_weight(shape=(n_cells,), initializer="zeros", name="bias")
-        self.built = True
+        self.kernel = self.add_weight(shape=self._shape, initializer=transposed, name="kernel")
+        self.bias = self.add_weight(shape=self._shape[:1], initializer="zeros", name="bias")
 
     def call(self, peak_embedding: tf.Tensor) -> tf.Tensor:
         return tf.matmul(peak_embedding, self.kernel, transpose_b=True) + self.bias

@@ -27,6 +27,7 @@ from scbasset_zoo.training.many_cells import Batch, ManyCells
 from scbasset_zoo.training.precision import resolve_precision
 from scbasset_zoo.training.train_options import TrainingOptions
 from scbasset_zoo.training.training_device import training_device
+from scbasset_zoo.training.training_memory import say_and_check_memory
 from scbasset_zoo.wording import option
 
 
@@ -86,6 +87,7 @@ class Fit:
             width=options.width,
             sequence_length=prepared.sequence_length,
         )
+        say_and_check_memory(prepared, options, architecture, self.precision, on_gpu=self.device == "cuda")
         self.network = Network(
             architecture, batch_of_cell=batches.batch_of_cell if batches else None, precision=self.precision, seed=options.seed,
             cells_in_rows=bool(n_drawn) or pays(largest_batch, prepared.n_cells),

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-# The logits of a batch and a block. Larger blocks are not faster on a CPU.
-BLOCK_BYTES = 8 << 20
+# The logits of a batch and a block. They fit into the cache of a core, which larger blocks do not.
+BLOCK_BYTES = 2 << 20
 # Smaller logits are computed at once.
 WHOLE_BYTES = 32 << 20
 
@@ -53,7 +53,7 @@ class HeadGradients(NamedTuple):
 
 
 def cells_in_block(n_peaks: int, n_cells: int, block_bytes: int = BLOCK_BYTES) -> int:
-    """Return how many cells a block has for batches of `n_peaks`: blocks of equal size whose logits take about 8 MiB."""
+    """Return how many cells a block has for batches of `n_peaks`: blocks of equal size whose logits take about 2 MiB."""
     n_blocks = -(-4 * n_peaks * n_cells // block_bytes)
     return max(1, -(-n_cells // n_blocks))
 

@@ -54,9 +54,7 @@ class ManyCells:
         Number of cells in a step; None for all.
     """
 
-    def __init__(
-        self, network: Network, prepared: PreparedPeaks, options: TrainingOptions, batch_size: int, n_drawn: int | None
-    ):
+    def __init__(self, network: Network, prepared: PreparedPeaks, options: TrainingOptions, batch_size: int, n_drawn: int | None):
         self.network, self.prepared, self.options = network, prepared, options
         self.draws = DrawnCells(prepared, n_drawn, options.seed) if n_drawn else None
         self.n_cells = n_drawn or prepared.n_cells
@@ -112,4 +110,3 @@ class ManyCells:
         assert self.draws is not None
         peak, cell = self.draws.entries(rows, cells)
         return Batch(self.prepared.sequences[rows], *in_blocks(peak, cell, len(cells), self.block), cells)
-

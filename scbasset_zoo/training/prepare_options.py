@@ -46,9 +46,9 @@ class PrepareOptions(Options):
         True, description="Take peaks that overlap each other; otherwise they are an error. They may be in different splits."
     )
     split: str = Field(
-        "90/5/5", description="Percentages of peaks for training/validation/test, drawn at random. The paper uses 90/5/5. 90/10 has no "
+        "90/5/5",
+        description="Percentages of peaks for training/validation/test, drawn at random. The paper uses 90/5/5. 90/10 has no "
         "test peaks.",
-
     )
     test_chroms: Sequence[str] = Field(
         (), validate_default=True, description="Test peaks are those of these chromosomes, such as chr8,chr9; replaces the split."
@@ -58,9 +58,9 @@ class PrepareOptions(Options):
         description="Validation peaks are those of these chromosomes. By default they are drawn from all but the test chromosomes.",
     )  # fmt: skip
     split_column: str | None = Field(
-        None, description="Column of .var with the split of each peak: train, validation (val, valid) or test (may be missing); replaces the "
+        None,
+        description="Column of .var with the split of each peak: train, validation (val, valid) or test (may be missing); replaces the "
         "split.",
-
     )
     sort_peaks: bool = Field(False, description="Sort the peaks; otherwise unsorted peaks are an error.")
     seed: int = Field(0, ge=0, description="Seed of the random split.")
