@@ -120,7 +120,7 @@ def head_gradients(
         kernel, bias = cells.kernel[first:last], cells.bias[first:last]
         logits = tf.matmul(peak_embedding, kernel, transpose_b=True) + bias
         batch_by_cell = None
-        if batch_logits is not None:
+        if batch_logits is not None and cells.batch_of_cell is not None:
             batch_by_cell = tf.one_hot(cells.batch_of_cell[first:last], batch_logits.shape[1], axis=0, dtype=tf.float32)
             logits += tf.matmul(batch_logits, batch_by_cell)
         mine = slice(entries.ends[number], entries.ends[number + 1])

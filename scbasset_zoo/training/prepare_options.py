@@ -59,8 +59,8 @@ class PrepareOptions(Options):
     )  # fmt: skip
     split_column: str | None = Field(
         None,
-        description="Column of .var with the split of each peak: train, validation (val, valid) or test (may be missing); replaces the "
-        "split.",
+        description="Column of .var with the split of each peak: train, validation (val, valid) or test, of which there may be "
+        "none; replaces the split.",
     )
     sort_peaks: bool = Field(False, description="Sort the peaks; otherwise unsorted peaks are an error.")
     seed: int = Field(0, ge=0, description="Seed of the random split.")

@@ -69,17 +69,18 @@ def logits_bytes(batch_size: int, cells_in_step: int) -> int:
 
 
 def trunk_bytes(architecture: Architecture, batch_size: int, precision: str) -> int:
-    """Return the bytes of the activations that the trunk keeps for its gradient.
+    """Return the bytes of the activations that the trunk keeps for its gradient, and of the gradients of its largest block.
 
     A block keeps its input, the sigmoid and the result of GELU, the convolution's output, which batch normalisation reads in
-    float32, and the input of the pool.
+    float32, and the input of the pool. Two float32 gradients of the largest convolution's output are there at once.
     """
     size = 2 if precision == "bfloat16" else 4
-    n_bytes, length, channels = 0, architecture.sequence_length, 4
+    n_bytes, largest, length, channels = 0, 0, architecture.sequence_length, 4
     for filters, _, pool in architecture.blocks:
         n_bytes += length * (3 * channels * size + filters * (size + 4 + size))
+        largest = max(largest, 4 * length * filters)
         length, channels = -(-length // pool), filters
-    return batch_size * n_bytes
+    return batch_size * (n_bytes + 2 * largest)
 
 
 def _gib(n_bytes: int) -> str:

@@ -44,6 +44,6 @@ def test_memory_of_the_head_grows_with_cells_and_that_of_logits_does_not_in_bloc
 
 
 def test_activations_are_those_of_a_tiny_network_counted_by_hand():
-    # One base in, every length 1 after the first pool: 3 x 4 inputs, then a filter a block.
+    # One base with 4 channels, then one filter a block; 12 bytes are the outputs of a convolution.
     tiny = Architecture(1, width=1e-9, sequence_length=1)
-    assert trunk_bytes(tiny, 2, "float32") == 2 * ((3 * 4 * 4 + 12) + 7 * (3 * 4 + 12))
+    assert trunk_bytes(tiny, 2, "float32") == 2 * ((3 * 4 * 4 + 12) + 7 * (3 * 4 + 12) + 2 * 4)
