@@ -3,5 +3,5 @@
 import subprocess
 import sys
 
-for name in ("training", "prediction", "mutations"):
+for name in ("training", "training_many_cells", "prediction", "mutations"):
     subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=True)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scbasset_zoo.progress import say
 from scbasset_zoo.training.dataset import PreparedPeaks
 from scbasset_zoo.training.held_out import evaluate, held_out_peaks
 from scbasset_zoo.training.verdict import judge
@@ -41,6 +42,8 @@ def evaluate_held_out(
     verdict : dict or None
         What the model learnt, see :func:`scbasset_zoo.training.verdict.judge`.
     """
+    if "test" not in held_out:
+        say("There are no test peaks, so no test AUROC or AUPR is computed. The card has those of the validation peaks.")
     embedding, intercept = network.head()
     rows: list[dict[str, Any]] = []
     verdict = None

@@ -66,7 +66,7 @@ def _export(run: Path, out: Path, about: About, data: str | os.PathLike[str] | N
     # On the CPU, because a GPU may round products to fewer digits.
     with standard_settings(), tf.device("CPU:0"):
         card, model = _model_of_run(run, record, best["epoch"], weights, fields, prepared)
-    windows = prepared.sequences[prepared.rows("test")[:N_TEST_SEQUENCES]]
+    windows = prepared.sequences[prepared.rows(prepared.held_out_splits[-1])[:N_TEST_SEQUENCES]]
     return write_package(
         out,
         card=card,
@@ -92,7 +92,7 @@ def _model_of_run(
 
     model = to_onnx(network)
     windows = prepared.sequences[:, prepared.flank : prepared.flank + prepared.sequence_length]
-    compared = windows[prepared.rows("test")[:N_COMPARED]]
+    compared = windows[prepared.rows(prepared.held_out_splits[-1])[:N_COMPARED]]
     check_agreement(network, model.SerializeToString(), np.concatenate([compared, np.full_like(compared[:1], dna.N)]))
     embedder = PeakEmbedder(model)
 
@@ -100,7 +100,7 @@ def _model_of_run(
         rows = prepared.rows(split)
         return embedder.embed(len(rows), lambda first, last: windows[rows[first:last]], f"{split} peaks")
 
-    evaluation, verdict = evaluate_held_out(prepared, {split: embed(split) for split in ("validation", "test")}, network)
+    evaluation, verdict = evaluate_held_out(prepared, {split: embed(split) for split in prepared.held_out_splits}, network)
     gauge = gauge_of(embed("train"))
     # The labels include batch effects, so the depth that explains them does as well.
     embedding, intercept = network.head()

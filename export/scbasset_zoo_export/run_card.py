@@ -102,7 +102,7 @@ def _training(record: dict[str, Any], manifest: dict[str, Any], best_epoch: int)
         hyperparameters["init_from"] = _start(options["init_from"], record.get("initialised_from"))
     return {
         "sources": _sources(manifest["sources"]),
-        "split": {"method": _split_method(manifest["parameters"]), **manifest["splits"]},
+        "split": {"method": _split_method(manifest), **manifest["splits"]},
         "seed": options["seed"],
         "hyperparameters": hyperparameters,
         "epochs": best_epoch,
@@ -144,12 +144,14 @@ def _sources(sources: dict[str, Any]) -> list[dict[str, Any]]:
     return entries
 
 
-def _split_method(parameters: dict[str, Any]) -> str:
+def _split_method(manifest: dict[str, Any]) -> str:
+    parameters = manifest["parameters"]
+    unscored = "" if manifest["splits"].get("test") else "; no test peaks, so the model was scored on the validation peaks alone"
     if parameters["split_column"]:
-        return f"column {parameters['split_column']} of the peaks"
+        return f"column {parameters['split_column']} of the peaks{unscored}"
     if parameters["test_chroms"]:
         return f"by chromosome: test {', '.join(parameters['test_chroms'])}"
-    return f"at random, {parameters['split']}, seed {parameters['seed']}"
+    return f"at random, {parameters['split']}, seed {parameters['seed']}{unscored}"
 
 
 def _user() -> str:

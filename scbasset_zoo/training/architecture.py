@@ -14,6 +14,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from scbasset_zoo.training.cell_rows import CellRows
+
 SEQUENCE_LENGTH = 1344
 # filters, kernel width, pool width of each block
 BLOCKS = ((288, 17, 3), (288, 5, 2), (323, 5, 2), (363, 5, 2), (407, 5, 2), (456, 5, 2), (512, 5, 2), (256, 1, 1))
@@ -105,6 +107,8 @@ class Network(keras.Model):
         Precision of the activations and products of the trunk. Weights, batch statistics, logits and loss are float32.
     seed : int
         Seed of the initial weights and of dropout.
+    cells_in_rows : bool
+        Store a row for each cell in the head, for training in blocks of cells. The network computes the same.
     """
 
     def __init__(
@@ -114,18 +118,24 @@ class Network(keras.Model):
         batch_of_cell: NDArray[np.integer] | None = None,
         precision: str = "float32",
         seed: int = 0,
+        cells_in_rows: bool = False,
     ):
         super().__init__(name="scbasset", dtype="float32")
         self.architecture = architecture
         self.trunk = _trunk(architecture, precision, seed)
         dense = {"dtype": "float32", "kernel_initializer": keras.initializers.HeNormal(seed=seed + 100)}
-        self.cell_head = keras.layers.Dense(architecture.n_cells, name="cell_head", **dense)
+        self.cell_head: keras.layers.Layer
+        if cells_in_rows:
+            self.cell_head = CellRows(architecture.n_cells, architecture.embedding_size, seed + 100)
+        else:
+            self.cell_head = keras.layers.Dense(architecture.n_cells, name="cell_head", **dense)
+        self.batch_of_cell: tf.Tensor | None = None
         self.batch_head: keras.layers.Dense | None = None
         if architecture.n_batches:
             assert batch_of_cell is not None
             dense["kernel_initializer"] = keras.initializers.HeNormal(seed=seed + 101)
             self.batch_head = keras.layers.Dense(architecture.n_batches, name="batch_head", **dense)
-            self.batch_by_cell = tf.one_hot(batch_of_cell, architecture.n_batches, axis=0, dtype=tf.float32)
+            self.batch_of_cell = tf.constant(batch_of_cell, tf.int32)
         self(tf.zeros((1, architecture.sequence_length, 4), tf.float32))
 
     def call(self, sequence: tf.Tensor, training: bool = False) -> tf.Tensor:
@@ -140,9 +150,24 @@ class Network(keras.Model):
             logits += tf.matmul(self.batch_head(peak_embedding), self.batch_by_cell)
         return logits
 
+    @property
+    def batch_by_cell(self) -> tf.Tensor:
+        """Ones where a cell is of a batch, float32 (n_batches, n_cells)."""
+        return tf.one_hot(self.batch_of_cell, self.architecture.n_batches, axis=0, dtype=tf.float32)
+
+    def cells(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return kernel (embedding_size, n_cells) and intercept (n_cells,) of the cell path."""
+        kernel = np.asarray(self.cell_head.kernel)
+        return kernel.T if isinstance(self.cell_head, CellRows) else kernel, np.asarray(self.cell_head.bias)
+
+    def set_cells(self, kernel: NDArray[np.float32], bias: NDArray[np.float32]) -> None:
+        """Set what :meth:`cells` returns."""
+        self.cell_head.kernel.assign(kernel.T if isinstance(self.cell_head, CellRows) else kernel)
+        self.cell_head.bias.assign(bias)
+
     def head(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return embedding (n_cells, embedding_size) and intercept (n_cells,) of each cell, with the effects of its batch."""
-        kernel, bias = np.asarray(self.cell_head.kernel), np.asarray(self.cell_head.bias)
+        kernel, bias = self.cells()
         if self.batch_head is not None:
             batch_by_cell = np.asarray(self.batch_by_cell)
             kernel = kernel + np.asarray(self.batch_head.kernel) @ batch_by_cell

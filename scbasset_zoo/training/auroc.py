@@ -40,8 +40,35 @@ class MeanAuroc(tf.Module):
             place = tf.gather(self._place, cell)
             peak, cell = tf.boolean_mask(peak, place >= 0), tf.boolean_mask(place, place >= 0)
             logits = tf.gather(logits, self.cells, axis=1)
+        self.count(logits, tf.range(len(self.cells)), peak, cell)
+
+    def counted(self, cells: tf.Tensor, peak: tf.Tensor, cell: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Choose the cells to count among some cells, and their open entries.
+
+        Parameters
+        ----------
+        cells : int32 tensor (n_some,)
+        peak, cell : int32 tensors (n_open,)
+            Open entries; `cell` is a position in `cells`.
+
+        Returns
+        -------
+        columns, places : int32 tensors (n_counted,)
+            Positions of the counted cells in `cells`, and among all counted cells.
+        peak, cell : int32 tensors
+            Their open entries; `cell` is a position in `columns`.
+        """
+        place = tf.gather(self._place, cells)
+        columns = tf.cast(tf.where(place >= 0)[:, 0], tf.int32)
+        position = tf.cumsum(tf.cast(place >= 0, tf.int32)) - 1
+        is_counted = tf.gather(place, cell) >= 0
+        peak, cell = tf.boolean_mask(peak, is_counted), tf.gather(position, tf.boolean_mask(cell, is_counted))
+        return columns, tf.gather(place, columns), peak, cell
+
+    def count(self, logits: tf.Tensor, places: tf.Tensor, peak: tf.Tensor, cell: tf.Tensor) -> None:
+        """Count the logits (n, n_counted) of cells at `places` among the counted ones, with open entries at (peak, cell)."""
         scaled = (logits - LOWEST_LOGIT) * (BINS / (HIGHEST_LOGIT - LOWEST_LOGIT))
-        bins = tf.cast(tf.clip_by_value(scaled, 0, BINS - 1), tf.int32) + BINS * tf.range(len(self.cells))
+        bins = tf.cast(tf.clip_by_value(scaled, 0, BINS - 1), tf.int32) + BINS * places
         self.seen.assign_add(self._count(tf.reshape(bins, [-1])))
         self.open.assign_add(self._count(tf.gather_nd(bins, tf.stack([peak, cell], axis=1))))
 

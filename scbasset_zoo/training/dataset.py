@@ -100,6 +100,11 @@ class PreparedPeaks:
         """Bases stored on each side of a window, in bp."""
         return int(self.manifest["flank"])
 
+    @property
+    def held_out_splits(self) -> tuple[str, ...]:
+        """The splits that a model is scored on: validation, and test if there are test peaks."""
+        return ("validation", "test") if self.manifest["splits"].get("test") else ("validation",)
+
     def rows(self, split: str) -> NDArray[np.intp]:
         """Return the peak numbers of a split: "train", "validation" or "test"."""
         if split not in SPLITS:

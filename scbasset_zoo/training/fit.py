@@ -17,13 +17,17 @@ from scbasset_zoo.training.architecture import Architecture, Network, n_trainabl
 from scbasset_zoo.training.augmentation import augment, centre, one_hot
 from scbasset_zoo.training.auroc import MeanAuroc
 from scbasset_zoo.training.batches import Batches
+from scbasset_zoo.training.cell_rows import CellRows, is_of_cells
 from scbasset_zoo.training.checkpoint import Arrays
 from scbasset_zoo.training.dataset import PreparedPeaks
+from scbasset_zoo.training.head_in_blocks import pays
 from scbasset_zoo.training.held_out import HeldOut, held_out_peaks
 from scbasset_zoo.training.loss import binary_cross_entropy
+from scbasset_zoo.training.many_cells import Batch, ManyCells
 from scbasset_zoo.training.precision import resolve_precision
 from scbasset_zoo.training.train_options import TrainingOptions
 from scbasset_zoo.training.training_device import training_device
+from scbasset_zoo.training.training_memory import say_and_check_memory
 from scbasset_zoo.wording import option
 
 
@@ -63,6 +67,7 @@ class Fit:
         say(f"Training in {self.precision} ({why}).")
         self.train_rows, self.validation_rows = prepared.rows("train"), prepared.rows("validation")
         self.n_steps = -(-len(self.train_rows) // options.batch_size)
+        n_drawn = options.cells_per_step if (options.cells_per_step or prepared.n_cells) < prepared.n_cells else None
         self.batch_size = len(self.train_rows) / self.n_steps
         self.auroc, self.validation_auroc = MeanAuroc(prepared.n_cells), MeanAuroc(prepared.n_cells)
         self.n_auroc_cells = {
@@ -74,6 +79,7 @@ class Fit:
                 f"{prepared.folder}: no cell has both open and closed peaks among the {len(self.train_rows):,} training peaks, so "
                 "there is nothing to learn. Prepare more peaks, or other cells."
             )
+        largest_batch = -(-len(self.train_rows) // self.n_steps)
         architecture = Architecture(
             n_cells=prepared.n_cells,
             n_batches=len(batches.names) if batches else 0,
@@ -81,9 +87,14 @@ class Fit:
             width=options.width,
             sequence_length=prepared.sequence_length,
         )
+        say_and_check_memory(prepared, options, architecture, self.precision, on_gpu=self.device == "cuda")
         self.network = Network(
-            architecture, batch_of_cell=batches.batch_of_cell if batches else None, precision=self.precision, seed=options.seed
-        )
+            architecture, batch_of_cell=batches.batch_of_cell if batches else None, precision=self.precision, seed=options.seed,
+            cells_in_rows=bool(n_drawn) or pays(largest_batch, prepared.n_cells),
+        )  # fmt: skip
+        self.many_cells: ManyCells | None = None
+        if isinstance(self.network.cell_head, CellRows):
+            self.many_cells = ManyCells(self.network, prepared, options, largest_batch, n_drawn)
         self.initialised_from: dict[str, Any] | None = None
         if options.init_from and not resumed:
             from scbasset_zoo.training.initialise import start_from
@@ -93,7 +104,10 @@ class Fit:
             self.network.trunk.trainable = False
         self.n_trainable = n_trainable(self.network)
         self.optimizer = keras.optimizers.Adam(options.learning_rate, options.beta_1, options.beta_2, epsilon=1e-7, name="adam")
-        self.optimizer.build(self.network.trainable_variables)
+        # Drawn cells have an optimiser of their own.
+        apart = self.network.cell_head.trainable_variables if n_drawn else []
+        self.trained = [v for v in self.network.trainable_variables if not any(v is other for other in apart)]
+        self.optimizer.build(self.trained)
         self.state: dict[str, Any] = {"epoch": 0, "step": 0, "loss_sum": 0.0, "best_auroc": float("-inf"), "best_epoch": 0}
         width = prepared.sequence_length + 2 * prepared.flank
         self._signature = (
@@ -102,8 +116,12 @@ class Fit:
             tf.TensorSpec((None,), tf.int32, "cell"),
         )
         number = tf.TensorSpec((), tf.int64, "number")
-        self._train_step = _function(self._step, (*self._signature, number))
-        self._validation_step = _function(self._validate, self._signature)
+        if self.many_cells is None:
+            self._train_step = _function(self._step, (*self._signature, number))
+            self._validation_step = _function(self._validate, self._signature)
+        else:
+            self._train_step = _function(self._step_of_many, (*self.many_cells.signature, number))
+            self._validation_step = _function(self._validate_many, self.many_cells.signature)
 
     def epoch(self) -> Iterator[tuple[int, float]]:
         """Run the rest of the current epoch, and yield (step, loss) after each step."""
@@ -111,9 +129,9 @@ class Fit:
         order = np.random.default_rng([options.seed, state["epoch"]]).permutation(self.train_rows)
         # Batches have nearly equal sizes, because a last batch of one or two peaks would spoil batch normalisation.
         batches = np.array_split(order, self.n_steps)[state["step"] :]
-        for codes, peak, cell in self._stream(batches):
+        for batch in self._training_stream(batches, state["epoch"], state["step"]):
             step = state["step"]
-            loss = float(self._train_step(codes, peak, cell, tf.constant(state["epoch"] * self.n_steps + step, tf.int64)))
+            loss = float(self._train_step(*batch, tf.constant(state["epoch"] * self.n_steps + step, tf.int64)))
             state["step"] = step + 1
             state["loss_sum"] += loss
             yield step, loss
@@ -131,7 +149,7 @@ class Fit:
 
     def held_out(self, weights: Arrays) -> HeldOut:
         """Return the validation peaks with what a network of these weights makes of them; the network keeps the weights."""
-        assign_weights(self.network, weights)
+        _assign(self._weights(), self._in_rows(weights))
         rows = self.validation_rows
         embed = _function(lambda codes: self.network.trunk(one_hot(centre(codes, self.prepared.flank))), self._signature[:1])
         batches = np.array_split(rows, -(-len(rows) // self.options.batch_size))
@@ -140,18 +158,18 @@ class Fit:
 
     def loss_of_depth(self) -> float:
         """Return the validation loss of a model that knows nothing but the share of open validation peaks of each cell."""
-        share = self.prepared.count_open_peaks(self.validation_rows) / len(self.validation_rows)
+        share = self.prepared.count_open_peaks(self.validation_rows)[self._validated_cells()] / len(self.validation_rows)
         entropy = -sum(p * np.log(np.where(p > 0, p, 1)) for p in (share, 1 - share))
         return float(np.mean(entropy))
 
     def weights(self) -> Arrays:
         """Return every weight of the network, by its path."""
-        return {f"weight/{weight.path}": np.asarray(weight) for weight in self.network.weights}
+        return {name: self._saved(name, weight) for name, weight in self._weights().items()}
 
     def snapshot(self) -> tuple[Arrays, dict[str, Any]]:
         """Return the arrays and the state that :meth:`restore` needs."""
         arrays = self.weights()
-        arrays |= {f"optimizer/{variable.path}": np.asarray(variable) for variable in self.optimizer.variables}
+        arrays |= {name: self._saved(name, variable) for name, variable in self._optimizer_state().items()}
         if self.state["step"]:
             arrays |= {"auroc/seen": self.auroc.seen.numpy(), "auroc/open": self.auroc.open.numpy()}
         return arrays, dict(self.state)
@@ -164,27 +182,16 @@ class Fit:
         InputError
             The snapshot is that of another network.
         """
-        variables = {f"weight/{weight.path}": weight for weight in self.network.weights}
-        variables |= {f"optimizer/{variable.path}": variable for variable in self.optimizer.variables}
+        variables = self._weights() | self._optimizer_state()
         if state["step"]:
             variables |= {"auroc/seen": self.auroc.seen, "auroc/open": self.auroc.open}
-        _assign(variables, arrays)
+        _assign(variables, self._in_rows(arrays))
         self.optimizer.learning_rate = self.options.learning_rate
         self.state = {name: state[name] for name in self.state}
 
     def _step(self, codes: tf.Tensor, peak: tf.Tensor, cell: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
         options, network = self.options, self.network
-        seed = tf.stack([tf.cast(options.seed, tf.int64), number])
-        network.restart_dropout(options.seed, number)
-        sequence = one_hot(
-            augment(
-                codes,
-                flank=self.prepared.flank,
-                shift=options.shift,
-                reverse_complement=options.reverse_complement,
-                seed=seed,
-            )
-        )
+        sequence = self._augmented(codes, number)
         with tf.GradientTape() as tape:
             logits = network(sequence, training=not options.freeze_trunk)
             cross_entropy = binary_cross_entropy(logits, peak, cell)
@@ -197,6 +204,54 @@ class Fit:
         self.auroc.update(logits, peak, cell)
         return loss
 
+    def _step_of_many(self, *arguments: tf.Tensor) -> tf.Tensor:
+        """Train on a batch without an array of peaks x cells."""
+        options, network, many_cells = self.options, self.network, self.many_cells
+        assert many_cells is not None
+        batch, number = Batch(*arguments[:-1]), arguments[-1]
+        sequence = self._augmented(batch.codes, number)
+        with tf.GradientTape() as tape:
+            peak_embedding = tf.cast(network.trunk(sequence, training=not options.freeze_trunk), tf.float32)
+            batch_logits = None if network.batch_head is None else network.batch_head(peak_embedding)
+            penalty = tf.constant(0.0)
+            if options.l2_batch and network.batch_head is not None:
+                penalty = options.l2_batch * tf.reduce_sum(tf.square(network.batch_head.kernel))
+        many_cells.count(self.auroc, peak_embedding, batch_logits, batch)
+        head = many_cells.head(peak_embedding, batch_logits, batch, gradients=True)
+        outputs, upstream = [peak_embedding, penalty], [head.peak_embedding, tf.constant(1.0)]
+        if batch_logits is not None:
+            outputs, upstream = [*outputs, batch_logits], [*upstream, head.batch_logits]
+        of_cells = {id(network.cell_head.kernel): head.kernel, id(network.cell_head.bias): head.bias}
+        others = [variable for variable in self.trained if id(variable) not in of_cells]
+        of_others = dict(zip(map(id, others), tape.gradient(outputs, others, upstream), strict=True))
+        if many_cells.adam is not None:
+            many_cells.adam.apply(batch.cells, (head.kernel, head.bias))
+        if self.trained:
+            self.optimizer.apply([(of_cells | of_others)[id(variable)] for variable in self.trained], self.trained)
+        return head.loss + penalty
+
+    def _validate_many(self, *arguments: tf.Tensor) -> tf.Tensor:
+        assert self.many_cells is not None
+        batch, network = Batch(*arguments), self.network
+        peak_embedding = tf.cast(network.trunk(one_hot(centre(batch.codes, self.prepared.flank)), training=False), tf.float32)
+        batch_logits = None if network.batch_head is None else network.batch_head(peak_embedding)
+        self.many_cells.count(self.validation_auroc, peak_embedding, batch_logits, batch)
+        return self.many_cells.head(peak_embedding, batch_logits, batch, gradients=False).loss
+
+    def _augmented(self, codes: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
+        """Return the one-hot windows of a step, shifted and reverse-complemented, and start its dropout."""
+        options = self.options
+        self.network.restart_dropout(options.seed, number)
+        return one_hot(
+            augment(
+                codes,
+                flank=self.prepared.flank,
+                shift=options.shift,
+                reverse_complement=options.reverse_complement,
+                seed=tf.stack([tf.cast(options.seed, tf.int64), number]),
+            )
+        )
+
     def _validate(self, codes: tf.Tensor, peak: tf.Tensor, cell: tf.Tensor) -> tf.Tensor:
         logits = self.network(one_hot(centre(codes, self.prepared.flank)), training=False)
         self.validation_auroc.update(logits, peak, cell)
@@ -205,7 +260,7 @@ class Fit:
     def _validation(self) -> dict[str, float]:
         rows = self.validation_rows
         batches = np.array_split(rows, -(-len(rows) // self.options.batch_size))
-        losses = [float(self._validation_step(*batch)) for batch in self._stream(batches)]
+        losses = [float(self._validation_step(*batch)) for batch in self._validation_stream(batches)]
         loss = float(np.average(losses, weights=[len(batch) for batch in batches]))
         auroc = self.validation_auroc.result()
         self.validation_auroc.reset()
@@ -223,10 +278,49 @@ class Fit:
             say(f"The {split} AUROC is the mean over {n:,} of {len(cells):,} cells; in the others, {which}.")
         return n
 
-    def _stream(self, batches: list[NDArray[np.intp]]) -> tf.data.Dataset:
-        """Read batches from the memory map, two ahead of the training step."""
-        dataset = tf.data.Dataset.from_generator(lambda: map(self.prepared.batch, batches), output_signature=self._signature)
-        return dataset.prefetch(2)
+    def _validated_cells(self) -> NDArray[np.int32] | slice:
+        """Return the cells that the validation peaks are scored on: all, or those that AUROCs count where cells are drawn."""
+        return self.auroc.cells if self.many_cells is not None and self.many_cells.draws else slice(None)
+
+    def _training_stream(self, batches: list[NDArray[np.intp]], epoch: int, first_step: int) -> tf.data.Dataset:
+        many_cells = self.many_cells
+        if many_cells is None:
+            return _stream(lambda: map(self.prepared.batch, batches), self._signature)
+        steps = range(first_step, first_step + len(batches))
+        return _stream(
+            lambda: (many_cells.training_batch(rows, epoch, step) for rows, step in zip(batches, steps, strict=True)),
+            many_cells.signature,
+        )
+
+    def _validation_stream(self, batches: list[NDArray[np.intp]]) -> tf.data.Dataset:
+        many_cells = self.many_cells
+        if many_cells is None:
+            return _stream(lambda: map(self.prepared.batch, batches), self._signature)
+        counted = self.auroc.cells
+        return _stream(lambda: (many_cells.validation_batch(rows, counted) for rows in batches), many_cells.signature)
+
+    def _weights(self) -> dict[str, Any]:
+        return {f"weight/{weight.path}": weight for weight in self.network.weights}
+
+    def _optimizer_state(self) -> dict[str, Any]:
+        state = {f"optimizer/{variable.path}": variable for variable in self.optimizer.variables}
+        return state | (self.many_cells.adam.named if self.many_cells is not None and self.many_cells.adam is not None else {})
+
+    def _saved(self, name: str, variable: Any) -> NDArray[Any]:
+        """Return a variable as files have it: the head with a column for each cell."""
+        array = np.asarray(variable)
+        return array.T if self.many_cells is not None and is_of_cells(name, array) else array
+
+    def _in_rows(self, arrays: Arrays) -> Arrays:
+        """Return arrays of files as the variables have them."""
+        if self.many_cells is None:
+            return arrays
+        return {name: array.T if is_of_cells(name, array) else array for name, array in arrays.items()}
+
+
+def _stream(generator: Callable[[], Iterator[Any]], signature: tuple[tf.TensorSpec, ...]) -> tf.data.Dataset:
+    """Read batches from the memory map, two ahead of the training step."""
+    return tf.data.Dataset.from_generator(generator, output_signature=signature).prefetch(2)
 
 
 def _function(step: Callable[..., tf.Tensor], signature: tuple[tf.TensorSpec, ...]) -> Any:

@@ -120,10 +120,9 @@ def _start_cells(network: Network, model: onnx.ModelProto, cells: pd.DataFrame, 
     """Set the weights of the cells that a package has, and return how many these are."""
     embedding, intercept = read_head(model)
     rows, positions = _matches(prepared.cells.index, cells.index)
-    kernel, bias = np.asarray(network.cell_head.kernel).copy(), np.asarray(network.cell_head.bias).copy()
+    kernel, bias = (weights.copy() for weights in network.cells())
     kernel[:, rows], bias[rows] = embedding[positions].T, intercept[positions]
-    network.cell_head.kernel.assign(kernel)
-    network.cell_head.bias.assign(bias)
+    network.set_cells(kernel, bias)
     return len(rows)
 
 

@@ -46,7 +46,9 @@ class PrepareOptions(Options):
         True, description="Take peaks that overlap each other; otherwise they are an error. They may be in different splits."
     )
     split: str = Field(
-        "90/5/5", description="Percentages of peaks for training/validation/test, drawn at random. The paper uses 90/5/5."
+        "90/5/5",
+        description="Percentages of peaks for training/validation/test, drawn at random. The paper uses 90/5/5. 90/10 has no "
+        "test peaks.",
     )
     test_chroms: Sequence[str] = Field(
         (), validate_default=True, description="Test peaks are those of these chromosomes, such as chr8,chr9; replaces the split."
@@ -56,7 +58,9 @@ class PrepareOptions(Options):
         description="Validation peaks are those of these chromosomes. By default they are drawn from all but the test chromosomes.",
     )  # fmt: skip
     split_column: str | None = Field(
-        None, description="Column of .var with the split of each peak: train, validation (val, valid) or test; replaces the split."
+        None,
+        description="Column of .var with the split of each peak: train, validation (val, valid) or test, of which there may be "
+        "none; replaces the split.",
     )
     sort_peaks: bool = Field(False, description="Sort the peaks; otherwise unsorted peaks are an error.")
     seed: int = Field(0, ge=0, description="Seed of the random split.")
@@ -65,18 +69,22 @@ class PrepareOptions(Options):
     @property
     def split_shares(self) -> tuple[float, float, float]:
         """Shares of the peaks for training, validation and test; they add up to 1."""
-        train, validation, test = (float(part) / 100 for part in self.split.split("/"))
-        return train, validation, test
+        train, validation, *test = (float(part) / 100 for part in self.split.split("/"))
+        return train, validation, test[0] if test else 0.0
 
     @field_validator("split")
     @classmethod
-    def _is_three_percentages(cls, value: str) -> str:
+    def _is_two_or_three_percentages(cls, value: str) -> str:
         try:
             percentages = [float(part) for part in value.split("/")]
         except ValueError:
             percentages = []
-        if len(percentages) != 3 or not min(percentages) > 0 or not abs(sum(percentages) - 100) < 1e-7:
-            raise ValueError("must be three percentages above zero that add up to 100, such as 90/5/5")
+        are_shares = len(percentages) in (2, 3) and min(percentages[:2]) > 0 and min(percentages) >= 0
+        if not are_shares or not abs(sum(percentages) - 100) < 1e-7:
+            raise ValueError(
+                "must be percentages for training, validation and test that add up to 100, such as 90/5/5; the first two are above "
+                "zero, and the third may be left out"
+            )
         return value
 
     @field_validator("samples", "test_chroms", "validation_chroms", mode="before")

@@ -13,8 +13,8 @@ from pydantic import BaseModel, Field, ValidationError
 
 from scbasset_zoo.errors import InputError, readable
 from scbasset_zoo.inputs import dna
-from scbasset_zoo.package.card import SPLITS
 from scbasset_zoo.progress import progress
+from scbasset_zoo.training.splits import NEEDED_SPLITS
 from scbasset_zoo.validation import field_problems
 
 PREPARE_AGAIN = "Prepare the peaks again."
@@ -170,10 +170,10 @@ def check_tables(
         if missing:
             raise InputError(f"{folder / name} lacks the columns {', '.join(missing)}. {PREPARE_AGAIN}")
     counts = peaks["split"].value_counts().to_dict()
-    if counts != {split: n for split, n in manifest["splits"].items() if n} or set(counts) != set(SPLITS):
+    if counts != {split: n for split, n in manifest["splits"].items() if n} or not set(NEEDED_SPLITS) <= set(counts):
         raise InputError(
             f"{folder / 'peaks.parquet'} has the splits {counts}, its manifest says {manifest['splits']}; each of "
-            f"{', '.join(SPLITS)} needs peaks. {PREPARE_AGAIN}"
+            f"{' and '.join(NEEDED_SPLITS)} needs peaks. {PREPARE_AGAIN}"
         )
     if not np.array_equal(peaks["n_open_cells"], np.diff(indptr)):
         raise InputError(f"{folder / 'peaks.parquet'}: n_open_cells is not what indptr.npy says. {PREPARE_AGAIN}")

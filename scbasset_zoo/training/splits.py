@@ -7,10 +7,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scbasset_zoo.errors import InputError
-from scbasset_zoo.package.card import SPLITS
 from scbasset_zoo.training.prepare_options import PrepareOptions
 from scbasset_zoo.wording import did_you_mean, option
 
+# Peaks for testing are optional: training needs none.
+NEEDED_SPLITS = ("train", "validation")
 _SPLIT_OF_WORD = {"train": "train", "validation": "validation", "val": "validation", "valid": "validation", "test": "test"}
 
 
@@ -28,12 +29,12 @@ def assign_splits(peaks: pd.DataFrame, options: PrepareOptions, column: NDArray[
     Returns
     -------
     object array of shape (n_peaks,)
-        "train", "validation" or "test".
+        "train", "validation" or "test". There may be no test peak.
 
     Raises
     ------
     InputError
-        A split has no peak, or a chromosome of the split has none.
+        There is no peak for training or validation, or a chromosome of the split has none.
     """
     if column is not None:
         split, method = column, f"{option('split_column')} {options.split_column!r}"
@@ -41,7 +42,7 @@ def assign_splits(peaks: pd.DataFrame, options: PrepareOptions, column: NDArray[
         split, method = _by_chromosome(peaks, options), option("test_chroms")
     else:
         split, method = _at_random(len(peaks), options), option("split", options.split)
-    empty = [name for name in SPLITS if not (split == name).any()]
+    empty = [name for name in NEEDED_SPLITS if not (split == name).any()]
     if empty:
         raise InputError(
             f"The split by {method} leaves no peak for {' and '.join(empty)} ({len(peaks):,} peaks are kept). Choose another "
@@ -102,4 +103,4 @@ def _at_random(n_peaks: int, options: PrepareOptions) -> NDArray[np.object_]:
 
 
 def _number_of(n_peaks: int, share: float) -> int:
-    return max(1, round(n_peaks * share))
+    return max(1, round(n_peaks * share)) if share else 0

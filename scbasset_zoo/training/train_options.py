@@ -36,6 +36,12 @@ class TrainingOptions(Options):
     patience: int = Field(50, ge=1, description="Stop when the best training AUROC has not risen for this many epochs.")
     min_delta: float = Field(1e-6, ge=0, description="Smaller rises of the training AUROC do not count.")
     batch_size: int = Field(128, ge=2, description="Number of peaks in a training step.")
+    cells_per_step: int | None = Field(
+        None,
+        ge=1,
+        description="Compute each step on so many cells, drawn at random, for hundreds of thousands of cells and more. By default "
+        "on all.",
+    )
     learning_rate: float = Field(0.01, gt=0, description="Learning rate of Adam.")
     beta_1: float = Field(0.95, ge=0, lt=1, description="Decay rate of Adam's mean gradient.")
     beta_2: float = Field(0.9995, ge=0, lt=1, description="Decay rate of Adam's mean squared gradient.")
@@ -81,6 +87,7 @@ class TrainingKeywords(TypedDict, total=False):
     patience: int
     min_delta: float
     batch_size: int
+    cells_per_step: int | None
     learning_rate: float
     beta_1: float
     beta_2: float

@@ -307,6 +307,22 @@ def test_random_split_is_ninety_five_five_and_follows_the_seed(toy, toy_matrix):
         first.rows("all")
 
 
+@pytest.mark.parametrize("split", ["90/10", "90/10/0"])
+def test_a_random_split_may_have_no_test_peaks(toy, toy_matrix, split):
+    prepared = toy(toy_matrix(), split=split)
+    assert prepared.manifest["splits"] == {"train": 54, "validation": 6, "test": 0}
+    assert prepared.held_out_splits == ("validation",)
+    assert len(prepared.rows("test")) == 0
+
+
+def test_a_split_column_may_have_no_test_peaks_but_needs_validation(toy, toy_matrix, tmp_path):
+    adata = toy_matrix()
+    adata.var["fold"] = ["train", "train", "validation"] * 20
+    assert toy(adata, split_column="fold").manifest["splits"] == {"train": 40, "validation": 20, "test": 0}
+    adata.var["fold"] = ["train", "test"] * 30
+    refused(toy, tmp_path / "other", "leaves no peak for validation", adata, split_column="fold", out=tmp_path / "other")
+
+
 def test_split_by_chromosome(toy, toy_matrix):
     peaks = toy(toy_matrix(), test_chroms="chr3", validation_chroms=["chr2"]).peaks
     expected = {"chr1": "train", "chr2": "validation", "chr3": "test"}
@@ -331,9 +347,9 @@ def test_split_by_column(toy, toy_matrix, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"split": "90/10"}, "three percentages"),
+        ({"split": "90/5/3/2"}, "percentages for training, validation and test"),
         ({"split": "90/5/6"}, "add up to 100"),
-        ({"split": "95/5/0"}, "above zero"),
+        ({"split": "95/0/5"}, "the first two are above zero"),
         ({"split": "a/b/c"}, "found 'a/b/c'"),
         ({"test_chroms": "chr9"}, "test_chroms: no peak is left on chr9; .* chr1, chr2, chr3"),
         ({"test_chroms": "chr1,chr2,chr3"}, "leaves no peak for train and validation"),

@@ -96,6 +96,70 @@ def test_a_run_that_is_stopped_between_epochs_and_resumed_ends_identical(prepare
     assert_same_end(resumed, uninterrupted)
 
 
+@pytest.fixture
+def small_blocks(monkeypatch):
+    """Train in blocks of 7 cells, as with hundreds of thousands of cells."""
+    from scbasset_zoo.training import fit, many_cells
+
+    monkeypatch.setattr(fit, "pays", lambda n_peaks, n_cells: True)
+    monkeypatch.setattr(many_cells, "cells_in_block", lambda n_peaks, n_cells: 7)
+
+
+def test_training_in_blocks_of_cells_is_that_of_all_cells_up_to_rounding(prepared, first_epoch, small_blocks, tmp_path):
+    blocks = sz.train(prepared.folder, out=tmp_path / "run", epochs=1, **TINY)
+    np.testing.assert_allclose(blocks.history["loss"], first_epoch.history["loss"], rtol=1e-4)
+    np.testing.assert_allclose(blocks.history["validation_loss"], first_epoch.history["validation_loss"], rtol=1e-3)
+    ours, theirs = weights(blocks), weights(first_epoch)
+    assert {name: array.shape for name, array in ours.items()} == {name: array.shape for name, array in theirs.items()}
+    kernel = "weight/scbasset/cell_head/kernel"
+    assert np.corrcoef(ours[kernel].ravel(), theirs[kernel].ravel())[0, 1] > 0.9999
+
+
+@pytest.mark.parametrize("drawn", [{}, {"cells_per_step": 20, "batch_key": "batch", "l2_cell": 0.001}])
+def test_training_on_many_cells_resumes_in_the_middle_of_an_epoch_identically(prepared, small_blocks, tmp_path, drawn):
+    from scbasset_zoo.training.batches import read_batches
+    from scbasset_zoo.training.fit import Fit
+    from scbasset_zoo.training.process_settings import standard_settings
+    from scbasset_zoo.training.train_options import TrainingOptions
+
+    options = TrainingOptions(**{name: value for name, value in TINY.items() if name != "quiet"}, **drawn).for_cells(60)
+    batches = read_batches(prepared.cells, options.batch_key, prepared.folder)
+
+    def fit_to_the_end(fit):
+        for _ in fit.epoch():
+            pass
+        return fit.end_epoch(), fit.snapshot()
+
+    with standard_settings():
+        whole = Fit(prepared, options, batches)
+        steps = whole.epoch()
+        next(steps), next(steps)
+        arrays, state = whole.snapshot()
+        assert state["step"] == 2
+        resumed = Fit(prepared, options, batches, resumed=True)
+        resumed.restore(arrays, state)
+        (row, (end, _)), (other_row, (other_end, _)) = map(fit_to_the_end, (whole, resumed))
+    assert row == other_row
+    assert end.keys() == other_end.keys()
+    for name in end:
+        np.testing.assert_array_equal(end[name], other_end[name], err_msg=name)
+
+
+def test_a_step_on_drawn_cells_leaves_the_others_and_the_package_has_all(prepared, tmp_path):
+    options = {**TINY, "batch_size": 1000, "cells_per_step": 20}
+    run = sz.train(prepared.folder, out=tmp_path / "run", epochs=1, **options)
+    arrays = weights(run)
+    is_drawn = arrays["optimizer/adam/n_draws"] == 1
+    assert is_drawn.sum() == 20
+    momentum = arrays["optimizer/adam/scbasset_cell_head_kernel_momentum"]
+    assert momentum.shape == (6, 60)
+    np.testing.assert_array_equal(momentum.any(axis=0), is_drawn)
+    np.testing.assert_array_equal(arrays["weight/scbasset/cell_head/bias"] != 0, is_drawn)
+    card = sz.export(run.folder, out=tmp_path / "package").card
+    assert card.cells.n_cells == 60
+    assert card.training.hyperparameters["cells_per_step"] == 20
+
+
 def test_ctrl_c_in_the_middle_of_an_epoch_leaves_a_checkpoint_and_resuming_ends_identical(prepared, tmp_path):
     # Batches of 2 make epochs of 84 steps, long enough to be hit.
     options = ["--width", "0.03", "--embedding-size", "6", "--precision", "float32", "--batch-size", "2", "--epochs", "2"]
@@ -306,6 +370,21 @@ def test_cells_without_an_auroc_are_left_out_of_the_mean_and_counted(labelled, t
     assert ("AUROC per cell, mean", "validation") not in rows
     assert rows["AUROC per cell, mean", "test"].n == 5
     assert "without 1 of 6 cells, in which all test peaks are open or none is" in rows["AUROC per cell, mean", "test"].note
+
+
+def test_without_test_peaks_the_validation_peaks_are_scored_and_the_card_says_so(labelled, tmp_path, capsys):
+    def no_test(labels, splits):
+        splits[splits == "test"] = "validation"
+
+    run = sz.train(labelled(no_test), out=tmp_path / "run", epochs=1, **TINY)
+    package = sz.export(run.folder, out=tmp_path / "package")
+    assert "There are no test peaks, so no test AUROC or AUPR is computed." in capsys.readouterr().err
+    card = package.card
+    assert {row.split for row in card.evaluation} == {"validation", "all"}
+    assert (card.verdict.split, card.training.split.test) == ("validation", 0)
+    assert "no test peaks, so the model was scored on the validation peaks alone" in card.training.split.method
+    assert card.tests.n_sequences == 9  # with one of N alone
+    assert package.verify() == []
 
 
 def test_labels_from_which_nothing_can_be_learnt_are_refused_before_training(labelled, tmp_path):

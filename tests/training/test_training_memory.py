@@ -1,0 +1,49 @@
+"""The memory of a training run is said and checked before the run starts."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from scbasset_zoo.errors import InputError
+from scbasset_zoo.runtime import memory
+from scbasset_zoo.training.tensorflow_setup import require_tensorflow
+
+require_tensorflow()
+
+from scbasset_zoo.training.architecture import Architecture  # noqa: E402
+from scbasset_zoo.training.train_options import TrainingOptions  # noqa: E402
+from scbasset_zoo.training.training_memory import head_bytes, logits_bytes, say_and_check_memory, trunk_bytes  # noqa: E402
+
+
+def check(n_cells, **options):
+    prepared = SimpleNamespace(n_cells=n_cells, rows=lambda split: np.arange(1000))
+    say_and_check_memory(prepared, TrainingOptions(**options), Architecture(n_cells), "float32", on_gpu=False)
+
+
+def test_size_and_memory_are_said(monkeypatch, capsys):
+    monkeypatch.setattr(memory, "available_memory", lambda: 64 * 2**30)
+    check(1_000_000, cells_per_step=50_000)
+    said = capsys.readouterr().err
+    assert "1,000 training peaks x 1,000,000 cells, of which each step draws 50,000; 8 steps an epoch" in said
+    assert "head 0.12 GiB, its optimiser 0.25 GiB" in said
+
+
+def test_a_run_that_cannot_fit_is_refused_with_advice(monkeypatch):
+    monkeypatch.setattr(memory, "available_memory", lambda: 4 * 2**30)
+    with pytest.raises(InputError, match=r"4\.0 GiB are free.*smaller batch_size.*cells_per_step=50000"):
+        check(10_000_000)
+    with pytest.raises(InputError, match=r"smaller batch_size, or with fewer cells"):
+        check(1_000, batch_size=1000)
+
+
+def test_memory_of_the_head_grows_with_cells_and_that_of_logits_does_not_in_blocks():
+    assert head_bytes(Architecture(1_000_000), 1_000_000) == (132_000_000, 264_000_000, 132_000_000)
+    assert logits_bytes(128, 1_000) == 4 * 4 * 128 * 1_000
+    assert logits_bytes(128, 10_000_000) == logits_bytes(128, 1_000_000) < logits_bytes(128, 50_000)
+
+
+def test_activations_are_those_of_a_tiny_network_counted_by_hand():
+    # One base with 4 channels, then one filter a block; 12 bytes are the outputs of a convolution.
+    tiny = Architecture(1, width=1e-9, sequence_length=1)
+    assert trunk_bytes(tiny, 2, "float32") == 2 * ((3 * 4 * 4 + 12) + 7 * (3 * 4 + 12) + 2 * 4)
