@@ -32,6 +32,7 @@ from threadpoolctl import threadpool_limits
 import scbasset_zoo as sz
 from benchmarks.table import DOCUMENT, interleaved, machine, markdown, median, peak_memory, write_section
 from scbasset_zoo.graph.gauge import gauge_of
+from scbasset_zoo.inputs.peaks import peak_names
 from scbasset_zoo.new_cells.regression import CellRegression
 from scbasset_zoo.simulation.experiment import load_simulation
 
@@ -148,11 +149,13 @@ def measure(experiment: Experiment, seed: int) -> dict[str, float]:
     """Embed the hidden cells with a model of the rest, and compare with a model of all cells."""
     model = experiment.model("rest", seed)
     of_all = experiment.model("all", seed)
-    is_training = (model.package.peaks["split"] == "train").to_numpy()
-    names = {split: model.package.peaks["name"][is_training == (split == "train")] for split in ("train", "test")}
-    hidden = experiment.matrix[experiment.is_hidden]
+    peaks = model.package.peaks()
+    names = {split: peak_names(peaks[peaks["split"] == split]) for split in ("train", "test")}
+    matrix = experiment.matrix.copy()
+    matrix.var_names = peak_names(matrix.var)
+    hidden = matrix[experiment.is_hidden]
     settings = {"genome": experiment.genome, "group_by": LABELS, "min_cell_fraction": 0, "max_n_fraction": 1, "quiet": True}
-    rest = experiment.matrix[model.cells.index]
+    rest = matrix[model.cells.index]
     new = sz.embed_cells(model, hidden[:, names["train"]].copy(), training_matrix=rest[:, names["train"]].copy(), **settings)
     others = sz.embed_cells(model, hidden[:, names["test"]].copy(), **settings)
     labels = pd.concat([model.cells[LABELS], hidden.obs[LABELS]]).astype(str).to_numpy()
@@ -177,7 +180,7 @@ def measure(experiment: Experiment, seed: int) -> dict[str, float]:
         "the same by chance": float((frequencies**2).sum()),
         "label score at 10, from held-out peaks alone": same_label(together["test"], labels, is_new),
         "right labels, by the nearest cells": float((new.obs[f"{LABELS}_of_model"].astype(str) == truth).mean()),
-        "right labels, nearest cells in LSI": lsi_labels(experiment, names["train"]),
+        "right labels, nearest cells in LSI": lsi_labels(experiment, matrix[:, names["train"]]),
         "right labels, by chance: the most frequent one": float(frequencies.max()),
         "AUROC over held-out peaks": aurocs["new"],
         "the same, of the trained cells": aurocs["trained"],
@@ -187,8 +190,7 @@ def measure(experiment: Experiment, seed: int) -> dict[str, float]:
 
 def windows_of(model: Any, names: Sequence[str], genome: Path) -> NDArray[np.int8]:
     """Return the sequences of peaks of the model, (n_peaks, length)."""
-    peaks = model.package.peaks.set_index("name").loc[list(names)]
-    windows = model.peak_windows(peaks, genome)
+    windows = model.peak_windows(list(names), genome)
     return windows.read(0, len(windows))
 
 
@@ -198,9 +200,8 @@ def same_label(embedding: NDArray[Any], labels: NDArray[Any], cells: NDArray[np.
     return float((labels[nearest[:, 1:]] == labels[cells][:, None]).mean())
 
 
-def lsi_labels(experiment: Experiment, names: Sequence[str]) -> float:
-    """Return the share of hidden cells that get their label from the nearest other cells in LSI of all cells."""
-    matrix = experiment.matrix[:, list(names)]
+def lsi_labels(experiment: Experiment, matrix: ad.AnnData) -> float:
+    """Return the share of hidden cells whose label is the most frequent one of the nearest other cells, in LSI of all cells."""
     embedding = lsi(sparse.csr_matrix(matrix.X > 0))
     labels = matrix.obs[LABELS].astype(str).to_numpy()
     rest = np.flatnonzero(~experiment.is_hidden)
