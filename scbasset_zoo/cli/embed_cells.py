@@ -7,10 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from scbasset_zoo.cli.options import Threads, from_model
+from scbasset_zoo.cli.options import DeviceOption, PrecisionOption, Threads, from_model
 from scbasset_zoo.cli.output import answer
 from scbasset_zoo.new_cells.embed_options import EmbedCellsOptions
-from scbasset_zoo.runtime.options import DeviceName
 
 
 @from_model(EmbedCellsOptions)
@@ -33,7 +32,9 @@ def embed_cells(
         Path | None, typer.Option(help="Folder of a new package to write, whose head has the model's cells and the new ones.")
     ] = None,
     alone: Annotated[bool, typer.Option("--alone", help="The new package has the new cells only.")] = False,
-    device: Annotated[DeviceName, typer.Option(help="auto takes an NVIDIA GPU if one works, and the CPU otherwise.")] = "auto",
+    plot: Annotated[Path | None, typer.Option(help="Folder for a figure of the new cells beside the model's.")] = None,
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "float32",
     threads: Threads = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")] = False,
     **options: Any,
@@ -45,9 +46,11 @@ def embed_cells(
 
     check_destination(out, overwrite=overwrite, inputs=[model, *matrix, genome])
     options |= {"cells_table": cells_table, "training_matrix": training_matrix, "overwrite": overwrite}
-    options |= {"extend": extend, "alone": alone}
-    result = sz.embed_cells(sz.open_model(model, device), matrix, genome=genome, out=out, **options)
+    options |= {"extend": extend, "alone": alone, "plot": plot}
+    result = sz.embed_cells(sz.open_model(model, device, precision=precision), matrix, genome=genome, out=out, **options)
     answer(f"{out}: {summary(result)}")
+    if plot is not None:
+        answer(f"{plot}: figure")
     if extend is not None:
         card = sz.open_model(str(extend), "cpu").card
         answer(f"{extend}: {card.id} {card.version} with {card.cells.n_cells:,} cells")

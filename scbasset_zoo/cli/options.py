@@ -19,6 +19,7 @@ from pydantic.fields import FieldInfo
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.name_lists import split_names
 from scbasset_zoo.options import with_present_names
+from scbasset_zoo.runtime.options import DeviceName, Precision
 from scbasset_zoo.wording import option as wording_of
 
 Command = Callable[..., None]
@@ -57,6 +58,16 @@ Threads = Annotated[
         expose_value=False,
         help="Threads that compute on the CPU. By default the cores that this process may use; see SCBASSET_ZOO_THREADS.",
     ),
+]
+
+
+DeviceOption = Annotated[
+    DeviceName,
+    typer.Option(help="auto takes an NVIDIA GPU if one works, and the CPU otherwise. openvino is faster on processors of Intel."),
+]
+PrecisionOption = Annotated[
+    Precision,
+    typer.Option(help="What products are rounded to. bfloat16 is faster on openvino, float16 and tf32 on cuda, and less exact."),
 ]
 
 

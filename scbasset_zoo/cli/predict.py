@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from scbasset_zoo.cli.options import CommonCells, GivenModels, Threads, earlier_names, from_model
+from scbasset_zoo.cli.options import CommonCells, DeviceOption, GivenModels, PrecisionOption, Threads, earlier_names, from_model
 from scbasset_zoo.cli.output import answer
-from scbasset_zoo.runtime.options import DeviceName, PredictOptions
+from scbasset_zoo.runtime.options import PredictOptions
 
 
 @earlier_names({"bed": "peaks", "h5ad": "peaks", "fasta_sequences": "sequences"})
@@ -24,7 +24,8 @@ def predict(
     sequences: Annotated[
         Path | None, typer.Option(help="FASTA of sequences to predict instead of peaks, each of the model's length.")
     ] = None,
-    device: Annotated[DeviceName, typer.Option(help="auto takes an NVIDIA GPU if one works, and the CPU otherwise.")] = "auto",
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "float32",
     common_cells: CommonCells = False,
     threads: Threads = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")] = False,
@@ -50,7 +51,7 @@ def predict(
             "--peaks needs the genome of the model's assembly: add --genome, a FASTA or .2bit file or a name such as hg38."
         )
     check_destination(out, overwrite=overwrite, inputs=[model, peaks or sequences, genome])
-    models = opened(model, device, common_cells=common_cells)
+    models = opened(model, device, common_cells=common_cells, precision=precision)
     windows = peaks if sequences is None else fasta_windows(sequences, models.sequence_length)
     prediction = write_predictions(models, windows, genome, out, overwrite=overwrite, **options)
     output, group_by = prediction.options.output, prediction.options.group_by

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scbasset_zoo.cli.groups import registered_group
-from scbasset_zoo.cli.options import CommonCells, GivenModels, Threads
+from scbasset_zoo.cli.options import CommonCells, DeviceOption, GivenModels, PrecisionOption, Threads
 from scbasset_zoo.cli.output import answer
-from scbasset_zoo.runtime.options import DeviceName
 
 if TYPE_CHECKING:
     from scbasset_zoo.extend.analysis import Analysis
@@ -32,7 +31,8 @@ def _make_command(kind: type[Analysis]) -> Callable[..., None]:
         ],
         plot: Annotated[Path | None, typer.Option(help="Folder for the figures, as PNG and PDF.")] = None,
         report: Annotated[Path | None, typer.Option(help="File for an HTML page with figures, tables and provenance.")] = None,
-        device: Annotated[DeviceName, typer.Option(help="auto takes an NVIDIA GPU if one works, and the CPU otherwise.")] = "auto",
+        device: DeviceOption = "auto",
+        precision: PrecisionOption = "float32",
         common_cells: CommonCells = False,
         threads: Threads = None,
         overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT, PLOT and REPORT if they exist.")] = False,
@@ -40,7 +40,7 @@ def _make_command(kind: type[Analysis]) -> Callable[..., None]:
     ) -> None:
         import scbasset_zoo as sz
 
-        where: dict[str, Any] = {"device": device, "common_cells": common_cells}
+        where: dict[str, Any] = {"device": device, "precision": precision, "common_cells": common_cells}
         result = sz.run(kind.name, model, out=out, plot=plot, report=report, overwrite=overwrite, **where, **options)
         sizes = result.shape if hasattr(result, "shape") else max(result.data_vars.values(), key=lambda values: values.ndim).shape
         answer(f"{out}: {kind.name}, {' x '.join(f'{n:,}' for n in sizes)}")

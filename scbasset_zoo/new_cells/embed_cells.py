@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from scbasset_zoo.anndata_files import check_suffix, write_anndata_file
 from scbasset_zoo.errors import InputError, readable
+from scbasset_zoo.extend.neighbours import add_neighbours
 from scbasset_zoo.files import destination, new_file
 from scbasset_zoo.inputs.cells_table import join_cells_table
 from scbasset_zoo.inputs.matrix import MatrixLike, open_matrices
@@ -25,7 +26,8 @@ from scbasset_zoo.new_cells.batch_effects import NewBatches, common_effect, know
 from scbasset_zoo.new_cells.embed_options import EmbedCellsKeywords, EmbedCellsOptions
 from scbasset_zoo.new_cells.expected_distances import expected_distances
 from scbasset_zoo.new_cells.extended_package import extend_package
-from scbasset_zoo.new_cells.label_transfer import nearest_cells, transfer_labels
+from scbasset_zoo.new_cells.figures import ModelCells, draw_new_cells
+from scbasset_zoo.new_cells.label_transfer import UNLIKE, nearest_cells, transfer_labels
 from scbasset_zoo.new_cells.new_labels import NewLabels, read_new_labels
 from scbasset_zoo.new_cells.refitting import refit
 from scbasset_zoo.new_cells.regression import CellRegression
@@ -33,6 +35,8 @@ from scbasset_zoo.new_cells.ridge import HeldOut, compare_ridges
 from scbasset_zoo.options import checked_options, declares_options
 from scbasset_zoo.package.integrity import files_of_package
 from scbasset_zoo.progress import progress, say
+from scbasset_zoo.running.figure_files import figure_folder, require_matplotlib, write_figures
+from scbasset_zoo.running.libraries import default_style, prepare_libraries
 from scbasset_zoo.runtime.model import Model
 from scbasset_zoo.runtime.storable import storable
 from scbasset_zoo.version import __version__
@@ -45,8 +49,8 @@ if TYPE_CHECKING:
     from scbasset_zoo.inputs.windows import GenomeLike
 
 
-# A new cell is unlike the model's cells if more than this share of expected cells lie nearer.
-UNLIKE = 0.99
+# With fewer cells, scanpy cannot make a graph.
+_FEWEST_FOR_GRAPH = 4
 
 
 @declares_options(EmbedCellsOptions)
@@ -60,6 +64,7 @@ def embed_cells(
     training_matrix: MatrixLike | None = None,
     extend: str | os.PathLike[str] | None = None,
     alone: bool = False,
+    plot: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
     quiet: bool = False,
     **options: Unpack[EmbedCellsKeywords],
@@ -90,8 +95,10 @@ def embed_cells(
         :func:`scbasset_zoo.new_cells.extended_package.extend_package`.
     alone : bool
         The new package has the new cells only.
+    plot : path, optional
+        Folder for a figure, as PNG and PDF: the new cells beside the model's, in the map of `umap_from` if it is given.
     overwrite : bool
-        Replace `out` and `extend` if they exist.
+        Replace `out` and `extend`, and the figure in `plot`, if they exist.
     quiet : bool
         Show no progress.
     **options
@@ -107,6 +114,7 @@ def embed_cells(
         share of the model's own cells that lie nearer if they are embedded as new: cells of `training_matrix`, or cells drawn from
         the model's predictions, see :mod:`scbasset_zoo.new_cells.expected_distances`),
         `unlike_model` (that share is above 0.99), and, if the model has a column of groups, its label and its confidence.
+        ``.obsp["connectivities"]`` and ``["distances"]`` are the graph of neighbours among the new cells, by scanpy.
         ``.uns["held_out"]`` has the deviance explained of held-out peaks for each ridge.
 
     Raises
@@ -127,11 +135,22 @@ def embed_cells(
         if extend is not None:
             stack.enter_context(destination(extend, overwrite=overwrite, replaceable=files_of_package, inputs=inputs))
         join = extend is not None and not alone
-        result, cells, batches = _embedded(opened, matrices, genome, cells_table, training_matrix, settings, join=join, quiet=quiet)
+        if plot is not None:
+            require_matplotlib()
+            stack.enter_context(figure_folder(Path(plot), overwrite=overwrite, inputs=inputs))
+        umap = None if settings.umap_from is None else _read_umap(settings.umap_from, opened)
+        result, cells, batches = _embedded(
+            opened, matrices, genome, cells_table, training_matrix, settings, umap, join=join, quiet=quiet
+        )
         if extend is not None:
             _extend(opened, result, cells, batches, extend, alone=alone, overwrite=overwrite)
         if out is not None:
             write_anndata_file(storable(result), stack.enter_context(new_file(out, overwrite=overwrite)))
+        if plot is not None:
+            group_by = _group_column(opened, settings.group_by)
+            labels = None if group_by is None else opened.cells[group_by]
+            with default_style():
+                write_figures({"new_cells": draw_new_cells(result, ModelCells(opened.depth, labels, umap))}, Path(plot))
     return result
 
 
@@ -168,6 +187,7 @@ def _embedded(
     cells_table: Any,
     training_matrix: MatrixLike | None,
     options: EmbedCellsOptions,
+    reference_umap: NDArray[np.float64] | None,
     *,
     join: bool,
     quiet: bool,
@@ -177,7 +197,6 @@ def _embedded(
 
     gauge = opened.require_gauge()
     group_by = _group_column(opened, options.group_by)
-    reference_umap = None if options.umap_from is None else _read_umap(options.umap_from, opened)
     source = open_matrices(matrices, options.samples, modality=options.modality, layer=options.layer)
     if cells_table is not None:
         source = join_cells_table(source, cells_table)
@@ -238,6 +257,8 @@ def _embedded(
     result.obsm["nearest_cells"] = nearest
     if reference_umap is not None:
         result.obsm["X_umap"] = reference_umap[nearest].mean(axis=1)
+    if options.graph:
+        _add_graph(result, options)
     result.uns["held_out"] = {
         "ridge": np.array(held_out.ridges), "deviance_explained": held_out.deviance_explained, "chosen": ridge,
     }  # fmt: skip
@@ -247,6 +268,16 @@ def _embedded(
         result.uns["refitted"] = refitted
     result.uns["scbasset_zoo"] = _provenance(opened, source, labels, ridge, options)
     return result, labels.cells, batches
+
+
+def _add_graph(result: ad.AnnData, options: EmbedCellsOptions) -> None:
+    """Add the graph of neighbours among the new cells, as the analysis `embedding` has it for the model's cells."""
+    if result.n_obs < _FEWEST_FOR_GRAPH:
+        say(f"{result.n_obs:,} new cells are too few for a graph of neighbours; it is left out.")
+        return
+    prepare_libraries()
+    n_neighbours = min(options.n_neighbours, result.n_obs - 1)
+    add_neighbours(result, "X_scbasset_canonical", n_neighbours, options.seed, umap=False)
 
 
 def _with_columns(cells: pd.DataFrame, columns: Mapping[str, Any]) -> pd.DataFrame:

@@ -47,6 +47,7 @@ class EmbedCellsOptions(Options):
     umap_from: Path | None = Field(
         None, description="Result of `run embedding` of the model: new cells are placed in its UMAP, at their nearest cells."
     )
+    graph: bool = Field(True, description="Add the graph of neighbours among the new cells, as scanpy has it.")
     seed: int = Field(0, ge=0, description="Seed of the held-out peaks and of samples of cells.")
     force: bool = Field(False, description="Use a genome that is not of the model's assembly too.")
 
@@ -67,5 +68,6 @@ class EmbedCellsKeywords(TypedDict, total=False):
     group_by: str | None
     n_neighbours: int
     umap_from: Path | None
+    graph: bool
     seed: int
     force: bool

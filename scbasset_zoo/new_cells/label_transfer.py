@@ -11,6 +11,9 @@ from scbasset_zoo.wording import install_command
 
 Array = NDArray[np.float32]
 
+# A new cell is unlike the model's cells if more than this share of expected cells lie nearer.
+UNLIKE = 0.99
+
 
 def nearest_cells(reference: Array, new: Array, n_neighbours: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """Find the nearest cells of a model for new cells.
@@ -80,6 +83,6 @@ def transfer_labels(labels: pd.Series, nearest: NDArray[np.intp]) -> tuple[pd.Ca
         has_label = codes[:, neighbour] >= 0
         votes[np.flatnonzero(has_label), codes[has_label, neighbour]] += weights[neighbour]
     chosen = np.where(votes.any(axis=1), votes.argmax(axis=1), -1) if n_labels else np.full(len(codes), -1)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):
         confidence = np.where(chosen >= 0, (codes == chosen[:, None]).sum(axis=1) / (codes >= 0).sum(axis=1), np.nan)
     return pd.Categorical.from_codes(chosen, categories=column.cat.categories), confidence

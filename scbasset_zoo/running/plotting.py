@@ -9,10 +9,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from scbasset_zoo import plugin_manager
+from scbasset_zoo.running.figure_files import require_matplotlib
 from scbasset_zoo.running.figure_images import image_of, png_of
 from scbasset_zoo.running.libraries import default_style, prepare_libraries
 from scbasset_zoo.running.results import opened, provenance_in
-from scbasset_zoo.running.run import draw, require_matplotlib
+from scbasset_zoo.running.run import draw
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,7 +8,6 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,14 +15,15 @@ from scbasset_zoo import plugin_manager
 from scbasset_zoo.errors import InputError, PluginError, ScbassetZooError
 from scbasset_zoo.extend.analysis import Analysis, Context
 from scbasset_zoo.extend.description import Description
-from scbasset_zoo.files import destination, new_file, new_folder, rewritten
+from scbasset_zoo.files import destination, new_file
 from scbasset_zoo.options import checked_options
 from scbasset_zoo.progress import say
 from scbasset_zoo.running.command import command_of
+from scbasset_zoo.running.figure_files import INSTALL_ANALYSES, figure_folder, require_matplotlib, write_figures
 from scbasset_zoo.running.libraries import default_style, prepare_libraries
 from scbasset_zoo.running.results import provenance_of, read_result, with_provenance, write_result
 from scbasset_zoo.runtime.models import Models, members
-from scbasset_zoo.wording import install_command, option
+from scbasset_zoo.wording import option
 from scbasset_zoo.zoo.models import opened
 
 if TYPE_CHECKING:
@@ -32,11 +32,8 @@ if TYPE_CHECKING:
 
     from scbasset_zoo.extend.analysis import Combine, Result
     from scbasset_zoo.runtime.model import Model
-    from scbasset_zoo.runtime.options import DeviceName
+    from scbasset_zoo.runtime.options import DeviceName, Precision
     from scbasset_zoo.zoo.models import Given
-
-INSTALL_ANALYSES = f"run {install_command('analyses')} for all that the built-in analyses need"
-FIGURE_SUFFIXES = (".png", ".pdf")
 
 
 def run(
@@ -47,6 +44,7 @@ def run(
     plot: str | os.PathLike[str] | None = None,
     report: str | os.PathLike[str] | None = None,
     device: DeviceName = "auto",
+    precision: Precision = "float32",
     common_cells: bool = False,
     overwrite: bool = False,
     quiet: bool = False,
@@ -68,8 +66,10 @@ def run(
         Folder for the figures, as PNG and PDF.
     report : path, optional
         File for an HTML page with what was found, figures, tables and options.
-    device : "auto", "cpu" or "cuda"
+    device : "auto", "cpu", "openvino", "cuda" or "tensorrt"
         Where the model runs, if `model` is not open.
+    precision : "float32", "bfloat16", "float16" or "tf32"
+        What the factors of products are rounded to on that device, see :func:`scbasset_zoo.open_model`.
     common_cells : bool
         Keep the cells that all models have; see :func:`scbasset_zoo.open_models`.
     overwrite : bool
@@ -104,7 +104,7 @@ def run(
     given = list(model) if isinstance(model, Models | list | tuple) else [model]
     combine = analysis.combiner(checked) if len(given) > 1 else None
     with outputs.held(analysis, inputs=[given, *options.values()]):
-        models = members(opened(model, device, common_cells=common_cells))
+        models = members(opened(model, device, common_cells=common_cells, precision=precision))
         return _run(analysis, models, checked, outputs, combine, quiet=quiet)
 
 
@@ -122,7 +122,8 @@ def _run(
     if outputs.need_figures:
         with default_style():
             figures = draw(analysis, result)
-            _write_figures(figures, outputs)
+            if outputs.plot is not None:
+                write_figures(figures, outputs.plot)
             if outputs.report is not None:
                 from scbasset_zoo.running.report import write_report
 
@@ -162,8 +163,7 @@ class _Outputs:
                 if path is not None:
                     stack.enter_context(destination(path, overwrite=self.overwrite, inputs=inputs))
             if self.plot is not None:
-                kind = _entries_of_folder if self.overwrite else None
-                stack.enter_context(destination(self.plot, overwrite=self.overwrite, replaceable=kind, inputs=inputs))
+                stack.enter_context(figure_folder(self.plot, overwrite=self.overwrite, inputs=inputs))
             yield
 
     def _require_possible(self, analysis: Analysis) -> None:
@@ -293,12 +293,6 @@ def draw(analysis: Analysis, result: Result) -> Mapping[str, Figure]:
     return figures
 
 
-def require_matplotlib() -> None:
-    """Raise InputError if figures cannot be drawn."""
-    if find_spec("matplotlib") is None:
-        raise InputError(f"Figures need matplotlib: {INSTALL_ANALYSES}.")
-
-
 def _describe(analysis: Analysis, result: Result, plugin: str) -> Description:
     description = analysis.describe(result)
     if not isinstance(description, Description):
@@ -306,29 +300,3 @@ def _describe(analysis: Analysis, result: Result, plugin: str) -> Description:
             f"The analysis {analysis.name} of {plugin}: describe must return a Description; found {type(description).__name__}."
         )
     return description
-
-
-def _write_figures(figures: Mapping[str, Figure], outputs: _Outputs) -> None:
-    if outputs.plot is None:
-        return
-    if not outputs.plot.exists():
-        with new_folder(outputs.plot) as partial:
-            _save(figures, partial)
-        return
-    # The folder may have other files of the user. Figures of the same name are replaced.
-    with tempfile.TemporaryDirectory(prefix=".partial-", dir=outputs.plot) as partial:
-        _save(figures, Path(partial))
-        for file in Path(partial).iterdir():
-            with rewritten(outputs.plot / file.name) as new:
-                file.rename(new)
-
-
-def _save(figures: Mapping[str, Figure], folder: Path) -> None:
-    for name, figure in figures.items():
-        for suffix in FIGURE_SUFFIXES:
-            figure.savefig(folder / f"{name}{suffix}", dpi=150, bbox_inches="tight")
-
-
-def _entries_of_folder(folder: Path) -> list[str]:
-    """Return everything in a folder, since figures are written beside what is there."""
-    return [entry.name for entry in folder.iterdir()]

@@ -10,21 +10,25 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
+import onnx
 
 from scbasset_zoo.errors import DeviceError, InputError
+from scbasset_zoo.graph.half_precision import in_float16
 from scbasset_zoo.graph.plain_run import import_onnxruntime
 from scbasset_zoo.options import is_whole_number
 from scbasset_zoo.progress import say
 from scbasset_zoo.runtime.cgroups import cpu_quota
-from scbasset_zoo.runtime.options import DeviceName
+from scbasset_zoo.runtime.nvidia import CUDA_PRECISIONS, TENSORRT_PRECISIONS, cuda_provider, tensorrt_problem, tensorrt_provider
+from scbasset_zoo.runtime.openvino import OPENVINO, openvino_problem, openvino_session
+from scbasset_zoo.runtime.options import DeviceName, Precision
+from scbasset_zoo.runtime.processor import bfloat16_instructions
+from scbasset_zoo.user_folders import cache_folder, make_cache_folder
 from scbasset_zoo.wording import install_command, option
 
-# TF32 would round the factors of float32 products to 10 bits. The default search would time every convolution again for each
-# new batch size; the heuristic one does not.
-_CUDA = ("CUDAExecutionProvider", {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"})
+_CUDA = cuda_provider()
 _CPU: tuple[str, dict[str, str]] = ("CPUExecutionProvider", {})
 # Levels of ONNX Runtime's log.
 _FATAL, _ERROR, _WARNING = 4, 3, 2
@@ -32,6 +36,12 @@ _announced: set[str] = set()
 THREADS = "SCBASSET_ZOO_THREADS"
 NO_DRIVER, NO_GPU = "no NVIDIA driver is installed", "no NVIDIA GPU is visible"
 MOST_THREADS = 4096
+PRECISIONS: dict[str, tuple[str, ...]] = {
+    "cpu": ("float32",),
+    "openvino": ("float32", "bfloat16"),
+    "cuda": CUDA_PRECISIONS,
+    "tensorrt": TENSORRT_PRECISIONS,
+}
 
 
 @dataclass(frozen=True)
@@ -40,59 +50,122 @@ class Device:
 
     Attributes
     ----------
-    name : "cpu" or "cuda"
+    name : "cpu", "openvino", "cuda" or "tensorrt"
     providers : tuple of (name, options)
         Execution providers for ONNX Runtime, the preferred one first.
     reason : str
         Why this device was chosen.
     threads : int or None
         Threads that compute on the CPU, if their number was given.
+    precision : "float32", "bfloat16", "float16" or "tf32"
+        What the factors of products are rounded to. Sums are float32.
     """
 
-    name: Literal["cpu", "cuda"]
+    name: Literal["cpu", "openvino", "cuda", "tensorrt"]
     providers: tuple[tuple[str, dict[str, str]], ...]
     reason: str
     threads: int | None = None
+    precision: Precision = "float32"
+
+    @property
+    def is_gpu(self) -> bool:
+        """Whether the device has memory of its own."""
+        return self.name in ("cuda", "tensorrt")
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether the numbers are those of ONNX Runtime's own providers in float32, the setting of every package's test vectors."""
+        return self.name in ("cpu", "cuda") and self.precision == "float32"
+
+    def __str__(self) -> str:
+        return self.name if self.is_reference else f"{self.name} in {self.precision}"
 
 
-def choose_device(device: DeviceName = "auto", threads: int | None = None) -> Device:
-    """Choose a device and name it in one line on standard error, once per process and device.
+def choose_device(device: DeviceName = "auto", threads: int | None = None, precision: Precision = "float32") -> Device:
+    """Choose a device and name it in one line on standard error, once per process, device and precision.
 
     Parameters
     ----------
-    device : "auto", "cpu" or "cuda"
-        ``auto`` takes CUDA if a small test network runs on it, and the CPU otherwise.
+    device : "auto", "cpu", "openvino", "cuda" or "tensorrt"
+        ``auto`` takes CUDA if a small test network runs on it, and the CPU otherwise. With a precision other than float32, it takes
+        the first of CUDA and OpenVINO that has it here; if none has, it stays with float32 and says so.
     threads : int, optional
         Threads that compute on the CPU; :func:`usable_cores` if not given.
+    precision : "float32", "bfloat16", "float16" or "tf32"
+        See :class:`Device`.
 
     Raises
     ------
     DeviceError
-        ONNX Runtime is not installed, or `device` is ``cuda`` and CUDA does not work.
+        ONNX Runtime is not installed, or the named `device` does not work or does not have the precision.
     InputError
-        `device` is another name, or `threads` is no number from 1 to 4096.
+        `device` or `precision` is another name, or `threads` is no number from 1 to 4096.
     """
     if threads is not None and not (is_whole_number(threads) and 1 <= threads <= MOST_THREADS):
         raise InputError(f"{option('threads')} must be a whole number from 1 to {MOST_THREADS}; found {threads!r}.")
-    if device not in ("auto", "cpu", "cuda"):
-        raise InputError(f"The device must be auto, cpu or cuda; found {device!r}.")
+    for value, names, what in ((device, get_args(DeviceName), "device"), (precision, get_args(Precision), "precision")):
+        if value not in names:
+            raise InputError(f"The {what} must be {', '.join(names[:-1])} or {names[-1]}; found {value!r}.")
     import_onnxruntime()
-    problem = _cuda_problem() if device != "cpu" else None
-    if device == "cuda" and problem:
-        raise DeviceError(f"device 'cuda' cannot be used: {problem}. Solve this, or use device 'cpu' or 'auto'.")
-    if device == "cpu":
-        chosen = Device("cpu", (_CPU,), "as requested")
-    elif problem:
-        chosen = Device("cpu", (_CPU,), problem)
-    else:
-        chosen = Device("cuda", (_CUDA, _CPU), "as requested" if device == "cuda" else "an NVIDIA GPU is available")
+    chosen = _automatic(precision) if device == "auto" else _requested(device, precision)
     chosen = replace(chosen, threads=None if threads is None else int(threads))
-    if chosen.name not in _announced:
-        _announced.add(chosen.name)
+    if str(chosen) not in _announced:
+        _announced.add(str(chosen))
         # Without an NVIDIA GPU there is nothing to solve, so no reason is given.
         has_no_gpu = chosen.reason in (NO_DRIVER, NO_GPU)
-        say(f"Running on {chosen.name}." if has_no_gpu else f"Running on {chosen.name} ({chosen.reason}).")
+        say(f"Running on {chosen}." if has_no_gpu else f"Running on {chosen} ({chosen.reason}).")
     return chosen
+
+
+def _requested(device: str, precision: Precision) -> Device:
+    """Return a device that was named."""
+    if precision not in PRECISIONS[device]:
+        having = [name for name, precisions in PRECISIONS.items() if precision in precisions]
+        raise DeviceError(
+            f"device {device!r} computes in {' or '.join(PRECISIONS[device])}, not in {precision}; {' and '.join(having)} can."
+        )
+    if problem := _problem(device, precision):
+        setting = "" if precision == "float32" else f" in {precision}"
+        raise DeviceError(f"device {device!r} cannot be used{setting}: {problem}. Solve this, or use device 'cpu' or 'auto'.")
+    return Device(device, _providers(device, precision), "as requested", precision=precision)  # type: ignore[arg-type]
+
+
+def _automatic(precision: Precision) -> Device:
+    """Return CUDA or the CPU for float32, and for another precision the first device that has it here."""
+    if precision == "float32":
+        problem = _problem("cuda", precision)
+        if problem:
+            return Device("cpu", (_CPU,), problem)
+        return Device("cuda", _providers("cuda", precision), "an NVIDIA GPU is available")
+    problems = []
+    for device, reason in (("cuda", "an NVIDIA GPU is available"), ("openvino", f"the processor has {bfloat16_instructions()}")):
+        if precision in PRECISIONS[device]:
+            problem = _problem(device, precision)
+            if not problem:
+                return Device(device, _providers(device, precision), reason, precision=precision)  # type: ignore[arg-type]
+            problems.append(problem)
+    return Device("cpu", (_CPU,), f"not in {precision}, but in float32: {'; '.join(problems)}")
+
+
+def _problem(device: str, precision: Precision) -> str | None:
+    """Return why a device cannot be used in one of its precisions, or None if it can."""
+    if device == "openvino":
+        return openvino_problem(precision)
+    if device == "cpu":
+        return None
+    problem = _cuda_problem()
+    return tensorrt_problem(import_onnxruntime()) if problem is None and device == "tensorrt" else problem
+
+
+def _providers(device: str, precision: Precision) -> tuple[tuple[str, dict[str, str]], ...]:
+    if device == "cpu":
+        return (_CPU,)
+    if device == "openvino":
+        return ((OPENVINO, {}), _CPU)
+    if device == "cuda":
+        return (cuda_provider(precision), _CPU)
+    cache = make_cache_folder(cache_folder() / "tensorrt")
+    return (tensorrt_provider(precision, cache), cuda_provider("tf32"), _CPU)
 
 
 def open_session(model: bytes, device: Device) -> Any:
@@ -109,7 +182,12 @@ def open_session(model: bytes, device: Device) -> Any:
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.log_severity_level = _ERROR
     try:
-        session = onnxruntime.InferenceSession(model, options, providers=list(device.providers))
+        if device.name == "openvino":
+            session = openvino_session(model, options, device.precision, options.intra_op_num_threads)
+        else:
+            if device.name == "cuda" and device.precision == "float16":
+                model = in_float16(onnx.ModelProto.FromString(model)).SerializeToString()
+            session = onnxruntime.InferenceSession(model, options, providers=list(device.providers))
     except Exception as error:  # ONNX Runtime's own errors share no base but Exception
         raise DeviceError(f"ONNX Runtime cannot open the model on {device.name}: {error}") from error
     expected, actual = device.providers[0][0], session.get_providers()[0]

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.inputs import dna
 from scbasset_zoo.options import checked_options, declares_options
+from scbasset_zoo.progress import say
 from scbasset_zoo.runtime.options import PredictKeywords, PredictOptions
 from scbasset_zoo.runtime.sequence_model import Array, SequenceModel, Sequences
 
@@ -100,7 +101,12 @@ class Model(SequenceModel):
         """The mutation engine. It is made when first used."""
         from scbasset_zoo.runtime.mutations.engine import MutationEngine
 
-        return MutationEngine(self._trunk, self.device, self.embed)
+        if self.device.is_reference:
+            return MutationEngine(self._trunk, self.device, self.embed)
+        # Effects are small differences of large numbers, so they are computed in float32.
+        say(f"The effects of mutations are computed in float32, not on {self.device}.")
+        reference = Model(self.package, "cuda" if self.device.is_gpu else "cpu", self.device.threads, self._chosen_cells)
+        return reference.mutations
 
     @declares_options(PredictOptions)
     def predict(

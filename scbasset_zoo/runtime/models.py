@@ -12,7 +12,7 @@ from scbasset_zoo.inputs.assemblies import same_assembly
 from scbasset_zoo.options import checked_options, declares_options
 from scbasset_zoo.package.reading import Package
 from scbasset_zoo.runtime.model import Model
-from scbasset_zoo.runtime.options import DeviceName, PredictKeywords, PredictOptions
+from scbasset_zoo.runtime.options import DeviceName, Precision, PredictKeywords, PredictOptions
 from scbasset_zoo.wording import option
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ class Models:
         Threads that compute on the CPU.
     common_cells : bool
         Keep the cells that all packages have, instead of refusing packages with different cells.
+    precision : str
+        As for :class:`scbasset_zoo.Model`.
 
     Attributes
     ----------
@@ -58,13 +60,14 @@ class Models:
         threads: int | None = None,
         *,
         common_cells: bool = False,
+        precision: Precision = "float32",
     ) -> None:
         if not packages:
             raise InputError("No model is given: give one or more.")
         _require_different(packages)
         _require_same_input(packages)
         self.cells = _shared_cells(packages, common_cells=common_cells)
-        self.models = tuple(Model(package, device, threads, cells=self.cells) for package in packages)
+        self.models = tuple(Model(package, device, threads, self.cells, precision) for package in packages)
 
     def __len__(self) -> int:
         return len(self.models)
@@ -77,7 +80,7 @@ class Models:
 
     def __repr__(self) -> str:
         names = ", ".join(f"{model.card.id} {model.card.version}" for model in self.models)
-        return f"{type(self).__name__}({names}; {self.n_cells:,} cells, on {self.models[0].device.name})"
+        return f"{type(self).__name__}({names}; {self.n_cells:,} cells, on {self.models[0].device})"
 
     @property
     def n_cells(self) -> int:

@@ -12,7 +12,8 @@ from scbasset_zoo.options import Options
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-DeviceName = Literal["auto", "cpu", "cuda"]
+DeviceName = Literal["auto", "cpu", "cuda", "openvino", "tensorrt"]
+Precision = Literal["float32", "bfloat16", "float16", "tf32"]
 OutputName = Literal["accessibility", "logits", "peak_embedding"]
 
 
@@ -34,7 +35,7 @@ class PredictOptions(Options):
     batch_size: int | None = Field(
         None,
         ge=1,
-        description="Sequences that run at once; 32 on cpu and 256 on cuda if not given. The result does not depend on it.",
+        description="Sequences that run at once; if not given, 32 on processors and 256 on GPUs. The result does not depend on it.",
     )
     force: bool = Field(False, description="Use a genome of another assembly than the model's too.")
     strict: bool = Field(False, description="Refuse peaks that the genome does not have, instead of leaving them out.")

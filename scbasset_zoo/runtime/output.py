@@ -16,6 +16,7 @@ from scbasset_zoo.files import destination, new_file
 from scbasset_zoo.hdf5_writing import new_hdf5
 from scbasset_zoo.inputs.windows import GenomeLike, PeaksLike, Windows
 from scbasset_zoo.options import checked_options, declares_options
+from scbasset_zoo.read_ahead import read_ahead
 from scbasset_zoo.runtime.models import Models, members
 from scbasset_zoo.runtime.options import PredictKeywords, PredictOptions
 from scbasset_zoo.runtime.predictions import STD, Block, Prediction, latent_anndata
@@ -99,7 +100,8 @@ def _write_predictions(
         import anndata as ad
 
         tables = ad.AnnData(obs=prediction.obs, var=prediction.var, uns=prediction.uns)
-        write_anndata(tables, prediction.blocks(), out, overwrite=overwrite)
+        with read_ahead(prediction.blocks()) as blocks:
+            write_anndata(tables, blocks, out, overwrite=overwrite)
     return prediction
 
 
@@ -181,8 +183,8 @@ def _write_parquet(prediction: Prediction, path: Path) -> None:
         [*((name, values.type) for name, values in positions.items()), *((name, pa.float32()) for name in names)],
         metadata={"scbasset_zoo": json.dumps(prediction.uns["scbasset_zoo"])},
     )
-    with pq.ParquetWriter(path, schema) as writer:
-        for peaks, values in _rows_of_peaks(prediction):
+    with pq.ParquetWriter(path, schema) as writer, read_ahead(_rows_of_peaks(prediction)) as rows:
+        for peaks, values in rows:
             n = peaks.stop - peaks.start
             columns = [column.slice(peaks.start, n) for column in positions.values()]
             writer.write_table(pa.table([*columns, *(pa.array(row) for row in values)], schema=schema))

@@ -14,6 +14,7 @@ from scbasset_zoo.errors import InputError
 from scbasset_zoo.inputs.dna import reverse_complement
 from scbasset_zoo.inputs.windows import GenomeLike, PeaksLike, Windows
 from scbasset_zoo.progress import progress, say
+from scbasset_zoo.read_ahead import read_ahead
 from scbasset_zoo.runtime.memory import require_memory
 from scbasset_zoo.runtime.options import PredictOptions
 from scbasset_zoo.version import __version__
@@ -169,14 +170,21 @@ class Prediction:
         The peak embeddings of the strands are averaged unless the output is the probability, which is not linear in them.
         """
         average_latent = self.options.average_strands and self.options.output != "accessibility"
-        with progress("predicting peaks", self.n_peaks, quiet=self._quiet) as advance:
-            for first in range(0, self.n_peaks, self.stripe):
-                peaks = slice(first, min(first + self.stripe, self.n_peaks))
-                codes = self.windows.read(peaks.start, peaks.stop)
+        with (
+            progress("predicting peaks", self.n_peaks, quiet=self._quiet) as advance,
+            read_ahead(self._codes_of_stripes()) as stripes,
+        ):
+            for peaks, codes in stripes:
                 codes_of_strands = [codes, reverse_complement(codes)] if self.options.average_strands else [codes]
                 strands = [self.model.embed(strand, batch_size=self.options.batch_size) for strand in codes_of_strands]
                 yield peaks, [_mean(strands)] if average_latent else strands
                 advance(len(codes))
+
+    def _codes_of_stripes(self) -> Iterator[tuple[slice, NDArray[np.int8]]]:
+        """Yield the sequences of each stripe of peaks."""
+        for first in range(0, self.n_peaks, self.stripe):
+            peaks = slice(first, min(first + self.stripe, self.n_peaks))
+            yield peaks, self.windows.read(peaks.start, peaks.stop)
 
     def _project(self, embedding: Array, intercept: Array, strands: list[Array]) -> Array:
         logits = [project(embedding, intercept, strand) for strand in strands]
@@ -231,6 +239,8 @@ class Prediction:
             "card_sha256": self.model.card_sha256,
             "assembly": card.genome.assembly,
             "scbasset_zoo_version": __version__,
+            "device": self.model.device.name,
+            "precision": self.model.device.precision,
             "output": options.output,
             "average_strands": options.average_strands,
             "batch_effects": options.batch_effects,

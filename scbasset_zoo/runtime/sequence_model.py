@@ -15,6 +15,7 @@ from scbasset_zoo.errors import InputError, PackageError
 from scbasset_zoo.graph.checks import bytes_of_sequence
 from scbasset_zoo.graph.gauge import Gauge, read_gauge
 from scbasset_zoo.graph.head import read_batch_path, read_head
+from scbasset_zoo.graph.sequence_codes import CODES_INPUT, with_codes_input
 from scbasset_zoo.graph.trunk import extract_trunk
 from scbasset_zoo.inputs import dna
 from scbasset_zoo.options import is_whole_number
@@ -23,7 +24,8 @@ from scbasset_zoo.package.reading import FETCH_AGAIN, Package
 from scbasset_zoo.package.readme import NO_VERDICT
 from scbasset_zoo.runtime.canonical_space import CanonicalSpace
 from scbasset_zoo.runtime.devices import choose_device, open_session
-from scbasset_zoo.runtime.options import DeviceName
+from scbasset_zoo.runtime.options import DeviceName, Precision
+from scbasset_zoo.runtime.setting_check import check_setting
 from scbasset_zoo.wording import option
 
 if TYPE_CHECKING:
@@ -35,8 +37,9 @@ if TYPE_CHECKING:
 Array = NDArray[np.float32]
 Sequences = str | Sequence[str] | NDArray[Any]
 Cells = Sequence[str | int] | NDArray[Any]
-_BATCH_SIZE = {"cpu": 32, "cuda": 256}
-_BATCH_BYTES = {"cpu": 2**32, "cuda": 2**34}
+# By whether the device is a GPU.
+_BATCH_SIZE = {False: 32, True: 256}
+_BATCH_BYTES = {False: 2**32, True: 2**34}
 
 
 def _reopen(
@@ -46,6 +49,7 @@ def _reopen(
     device: DeviceName,
     threads: int | None = None,
     cells: pd.DataFrame | None = None,
+    precision: Precision = "float32",
 ) -> SequenceModel:
     """Open a pickled model again.
 
@@ -57,7 +61,7 @@ def _reopen(
     package = Package.open(folder)
     if package.card_sha256 != card_sha256:
         raise PackageError(f"{folder} is not the package that the pickled model was opened from: its card has changed.")
-    return model(package, device, threads, cells)
+    return model(package, device, threads, cells, precision)
 
 
 class SequenceModel:
@@ -69,11 +73,14 @@ class SequenceModel:
     Parameters
     ----------
     package : Package
-    device : "auto", "cpu" or "cuda"
+    device : "auto", "cpu", "openvino", "cuda" or "tensorrt"
     threads : int, optional
         Threads that compute on the CPU. By default the cores that this process may use. It changes numbers by rounding only.
     cells : DataFrame, optional
         Only these cells of the package, in this order, indexed by barcode. The table takes the place of the package's.
+    precision : "float32", "bfloat16", "float16" or "tf32"
+        What the factors of products are rounded to, see :func:`scbasset_zoo.runtime.devices.choose_device`. The package's test
+        sequences are run in another setting than float32 on `cpu` or `cuda`, and the difference is said.
 
     Attributes
     ----------
@@ -92,13 +99,18 @@ class SequenceModel:
     PackageError
         model.onnx is not the file that the card describes, or its graph breaks the contract of a package.
     DeviceError
-        ONNX Runtime is not installed, or the device cannot be used.
+        ONNX Runtime is not installed, the device cannot be used, or its numbers are too far from the test outputs.
     """
 
     def __init__(
-        self, package: Package, device: DeviceName = "auto", threads: int | None = None, cells: pd.DataFrame | None = None
+        self,
+        package: Package,
+        device: DeviceName = "auto",
+        threads: int | None = None,
+        cells: pd.DataFrame | None = None,
+        precision: Precision = "float32",
     ) -> None:
-        self.device = choose_device(device, threads)
+        self.device = choose_device(device, threads, precision)
         self.package = package
         proto = package.network()
         self.cell_embedding, self.cell_intercept = read_head(proto)
@@ -112,13 +124,15 @@ class SequenceModel:
             self._choose(cells)
         self._trunk = extract_trunk(proto)
         # All values of a batch are counted as if they existed at once, so this is an upper bound.
-        self._max_batch = max(1, _BATCH_BYTES[self.device.name] // bytes_of_sequence(proto, self.card.contract))
-        self._session = open_session(self._trunk.SerializeToString(), self.device)
+        self._max_batch = max(1, _BATCH_BYTES[self.device.is_gpu] // bytes_of_sequence(proto, self.card.contract))
+        self._session = open_session(with_codes_input(self._trunk).SerializeToString(), self.device)
+        if not self.device.is_reference:
+            check_setting(package, self.device, self.embed)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A session cannot go to another process, so the model is opened again there from its package.
         where = self.package.folder.absolute(), self.card_sha256, self.device.name, self.device.threads
-        return _reopen, (type(self), *where, self._chosen_cells)
+        return _reopen, (type(self), *where, self._chosen_cells, self.device.precision)
 
     def _choose(self, cells: pd.DataFrame) -> None:
         """Keep the cells of a table, in its order, and use it as the table of cells."""
@@ -129,12 +143,12 @@ class SequenceModel:
         self.cells = cells
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.card.id} {self.card.version}, {self.n_cells:,} cells, on {self.device.name})"
+        return f"{type(self).__name__}({self.card.id} {self.card.version}, {self.n_cells:,} cells, on {self.device})"
 
     def _repr_html_(self) -> str:
         card = self.card
         learnt = NO_VERDICT if card.verdict is None else card.verdict.statement
-        head = f"{card.id} {card.version}: {self.n_cells:,} cells, {card.genome.assembly}, on {self.device.name}"
+        head = f"{card.id} {card.version}: {self.n_cells:,} cells, {card.genome.assembly}, on {self.device}"
         return f"<b>{html.escape(head)}</b>" + "".join(f"<p>{html.escape(text)}</p>" for text in (card.description, learnt))
 
     @property
@@ -230,14 +244,14 @@ class SequenceModel:
         """
         if batch_size is not None and not (is_whole_number(batch_size) and batch_size >= 1):
             raise InputError(f"The batch size must be a whole number from 1; found {batch_size!r}.")
-        batch = min(_BATCH_SIZE[self.device.name], self._max_batch) if batch_size is None else int(batch_size)
+        batch = min(_BATCH_SIZE[self.device.is_gpu], self._max_batch) if batch_size is None else int(batch_size)
         if not isinstance(sequences, str) and len(sequences) == 0:
             return np.empty((0, self.cell_embedding.shape[1]), dtype=np.float32)
         codes = dna.as_codes(sequences, self.sequence_length)
         embedded = np.empty((len(codes), self.cell_embedding.shape[1]), dtype=np.float32)
         for first in range(0, len(codes), batch):
             part = slice(first, first + batch)
-            (values,) = self._session.run(["peak_embedding"], {"sequence": dna.one_hot(codes[part])})
+            (values,) = self._session.run(["peak_embedding"], {CODES_INPUT: codes[part]})
             if values.shape != embedded[part].shape:
                 raise PackageError(
                     f"{self.package.folder}: the network gave a peak embedding of shape {values.shape}; expected "

@@ -88,10 +88,12 @@ def mean_and_std(values: Sequence[Array]) -> tuple[Array, Array]:
 
 
 def provenance_of_models(models: Sequence[SequenceModel]) -> dict[str, str]:
-    """Return id, version and card hash of each model, separated by commas, and their assembly."""
+    """Return id, version and card hash of each model, separated by commas, their assembly, device and precision."""
     return {
         "model_id": ", ".join(model.card.id for model in models),
         "model_version": ", ".join(model.card.version for model in models),
         "card_sha256": ", ".join(model.card_sha256 for model in models),
         "assembly": models[0].card.genome.assembly,
+        "device": models[0].device.name,
+        "precision": models[0].device.precision,
     }

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
+from scbasset_zoo.runtime.processor import bfloat16_instructions
 
 
 def resolve_precision(precision: str) -> tuple[str, str]:
@@ -25,14 +23,6 @@ def resolve_precision(precision: str) -> tuple[str, str]:
         if major >= 8:
             return "bfloat16", f"the GPU (compute capability {major}.{minor}) computes in bfloat16"
         return "float32", f"the GPU (compute capability {major}.{minor}) has no bfloat16"
-    if flags := _cpu_flags() & BFLOAT16_FLAGS:
-        return "bfloat16", f"the processor has {min(flags)}"
+    if instructions := bfloat16_instructions():
+        return "bfloat16", f"the processor has {instructions}"
     return "float32", "the processor has no bfloat16 instructions"
-
-
-def _cpu_flags() -> set[str]:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:  # not Linux: float32 works everywhere
-        return set()
-    return {flag for line in lines if line.lower().startswith(("flags", "features")) for flag in line.split(":", 1)[1].split()}

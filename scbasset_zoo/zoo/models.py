@@ -17,7 +17,7 @@ from scbasset_zoo.progress import say
 if TYPE_CHECKING:
     from scbasset_zoo.runtime.model import Model
     from scbasset_zoo.runtime.models import Models
-    from scbasset_zoo.runtime.options import DeviceName
+    from scbasset_zoo.runtime.options import DeviceName, Precision
 
     Given: TypeAlias = Model | Models | str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
@@ -39,7 +39,13 @@ class Listing:
     on_this_machine: bool
 
 
-def open_model(name_or_folder_or_url: str | os.PathLike[str], device: DeviceName = "auto", *, threads: int | None = None) -> Model:
+def open_model(
+    name_or_folder_or_url: str | os.PathLike[str],
+    device: DeviceName = "auto",
+    *,
+    threads: int | None = None,
+    precision: Precision = "float32",
+) -> Model:
     """Open a model for prediction. Pull it first if it is not on this machine.
 
     Parameters
@@ -47,10 +53,14 @@ def open_model(name_or_folder_or_url: str | os.PathLike[str], device: DeviceName
     name_or_folder_or_url : str or path
         The name of a model in the zoo: `scbasset/demo` for its newest version, or `scbasset/demo@0.1.0`. Or the folder or URL
         (`https://`, `s3://` or `hf://`) of a model package.
-    device : "auto", "cpu" or "cuda"
-        The device to run on. ``auto`` takes an NVIDIA GPU if one can be used.
+    device : "auto", "cpu", "openvino", "cuda" or "tensorrt"
+        The device to run on. ``auto`` takes an NVIDIA GPU if one can be used. ``openvino`` is Intel's provider, for processors.
     threads : int, optional
         Threads that compute on the CPU. By default the variable SCBASSET_ZOO_THREADS, or else the cores that this process may use.
+    precision : "float32", "bfloat16", "float16" or "tf32"
+        What the factors of products are rounded to. ``openvino`` has float32 and bfloat16, ``cuda`` float32, tf32 and float16. With
+        ``auto``, the first device that has it is taken; without one, float32. The numbers of another setting than float32 on
+        ``cpu`` or ``cuda`` are compared with the package's test outputs; the difference is said, and refused if it is large.
 
     Raises
     ------
@@ -65,7 +75,7 @@ def open_model(name_or_folder_or_url: str | os.PathLike[str], device: DeviceName
     """
     from scbasset_zoo.runtime.model import Model
 
-    return Model(find_package(name_or_folder_or_url), device, threads)
+    return Model(find_package(name_or_folder_or_url), device, threads, precision=precision)
 
 
 def open_models(
@@ -74,6 +84,7 @@ def open_models(
     *,
     threads: int | None = None,
     common_cells: bool = False,
+    precision: Precision = "float32",
 ) -> Models:
     """Open several models of the same cells, such as fits with other seeds, to combine their results.
 
@@ -81,7 +92,7 @@ def open_models(
     ----------
     names_or_folders : sequence of str or path
         Names, folders or URLs, as for :func:`open_model`. Cells are matched by barcode, in whatever order the packages have them.
-    device, threads
+    device, threads, precision
         As for :func:`open_model`.
     common_cells : bool
         Keep the cells that all models have. Otherwise different sets of cells are an error.
@@ -98,18 +109,22 @@ def open_models(
 
     if isinstance(names_or_folders, str | os.PathLike):
         names_or_folders = [names_or_folders]
-    return Models([find_package(name) for name in names_or_folders], device, threads, common_cells=common_cells)
+    return Models(
+        [find_package(name) for name in names_or_folders], device, threads, common_cells=common_cells, precision=precision
+    )
 
 
-def opened(given: Given, device: DeviceName, *, common_cells: bool = False) -> Model | Models:
+def opened(given: Given, device: DeviceName, *, common_cells: bool = False, precision: Precision = "float32") -> Model | Models:
     """Return an open model, or several, of what is given: open already, a name, folder or URL, or several of these.
 
     One model is opened as by :func:`open_model`, and several as by :func:`open_models`.
     """
     if isinstance(given, str | os.PathLike):
-        return open_model(given, device)
+        return open_model(given, device, precision=precision)
     if isinstance(given, Sequence):
-        return opened(given[0], device) if len(given) == 1 else open_models(given, device, common_cells=common_cells)
+        if len(given) == 1:
+            return opened(given[0], device, precision=precision)
+        return open_models(given, device, common_cells=common_cells, precision=precision)
     return given
 
 

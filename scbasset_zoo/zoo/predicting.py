@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Unpack, overload
 
 from scbasset_zoo.options import declares_options
-from scbasset_zoo.runtime.options import DeviceName, PredictKeywords, PredictOptions
+from scbasset_zoo.runtime.options import DeviceName, Precision, PredictKeywords, PredictOptions
 from scbasset_zoo.zoo.models import opened
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ def predict(
     out: None = None,
     overwrite: bool = False,
     device: DeviceName = "auto",
+    precision: Precision = "float32",
     common_cells: bool = False,
     **options: Unpack[PredictKeywords],
 ) -> ad.AnnData: ...
@@ -40,6 +41,7 @@ def predict(
     out: str | os.PathLike[str],
     overwrite: bool = False,
     device: DeviceName = "auto",
+    precision: Precision = "float32",
     common_cells: bool = False,
     **options: Unpack[PredictKeywords],
 ) -> Prediction: ...
@@ -54,6 +56,7 @@ def predict(
     out: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
     device: DeviceName = "auto",
+    precision: Precision = "float32",
     common_cells: bool = False,
     **options: Unpack[PredictKeywords],
 ) -> ad.AnnData | Prediction:
@@ -71,8 +74,10 @@ def predict(
         is computed in blocks, so it may be larger than the free memory.
     overwrite : bool
         Replace `out` if it exists.
-    device : "auto", "cpu" or "cuda"
+    device : "auto", "cpu", "openvino", "cuda" or "tensorrt"
         Device for a model that is given by name; an open model stays on its own device.
+    precision : "float32", "bfloat16", "float16" or "tf32"
+        What the factors of products are rounded to on that device, see :func:`scbasset_zoo.open_model`.
     common_cells : bool
         Keep the cells that all models have; see :func:`scbasset_zoo.open_models`.
     **options
@@ -91,7 +96,7 @@ def predict(
     SourceError, PackageError, DeviceError
         As for :func:`scbasset_zoo.open_model`.
     """
-    models = opened(model, device, common_cells=common_cells)
+    models = opened(model, device, common_cells=common_cells, precision=precision)
     if out is None:
         return models.predict(peaks, genome, **options)
     from scbasset_zoo.runtime.output import write_predictions

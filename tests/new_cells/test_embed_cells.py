@@ -13,6 +13,7 @@ from scipy.special import expit
 
 import scbasset_zoo as sz
 from scbasset_zoo.errors import InputError
+from scbasset_zoo.new_cells.figures import ModelCells, draw_new_cells
 from scbasset_zoo.new_cells.label_transfer import mean_distances, nearest_cells, transfer_labels
 from scbasset_zoo.package.verifying import verify_package
 
@@ -204,6 +205,50 @@ def test_new_cells_are_placed_in_the_umap_of_the_model(model, genome, tmp_path):
         sz.embed_cells(model, matrix, genome=genome, umap_from=tmp_path / "few.h5ad", ridge=1.0, quiet=True)
 
 
+def test_new_cells_have_a_graph_of_their_neighbours(model, genome, capsys):
+    """Each cell's neighbours are the nearest new cells in the canonical space; scanpy can cluster by the graph."""
+    import scanpy as sc
+    from sklearn.neighbors import NearestNeighbors
+
+    matrix = drawn(model, genome, copies=4)
+    result = sz.embed_cells(model, matrix, genome=genome, ridge=1.0, n_neighbours=6, quiet=True)
+    canonical = result.obsm["X_scbasset_canonical"]
+    distances, cells = NearestNeighbors(n_neighbors=6).fit(canonical).kneighbors(canonical)
+    graph = result.obsp["distances"].toarray()
+    for cell in range(result.n_obs):
+        np.testing.assert_allclose(graph[cell, cells[cell, 1:]], distances[cell, 1:], rtol=1e-4)
+        assert (graph[cell] > 0).sum() == 5
+    assert result.uns["neighbors"]["params"]["use_rep"] == "X_scbasset_canonical"
+    sc.tl.leiden(result, flavor="igraph", n_iterations=2)
+    assert result.obs["leiden"].nunique() > 1
+    few = sz.embed_cells(model, matrix[:3].copy(), genome=genome, ridge=1.0, min_cell_fraction=0, quiet=True)
+    assert "3 new cells are too few for a graph of neighbours" in capsys.readouterr().err
+    assert not few.obsp
+
+
+def test_the_figure_has_new_cells_beside_the_models(model, genome, tmp_path):
+    """Its numbers are those of the result; labels with $ or many labels are drawn, too."""
+    matrix = drawn(model, genome)
+    reference = ad.AnnData(obs=model.cells.copy())
+    reference.obsm["X_umap"] = np.random.default_rng(0).normal(size=(N_CELLS, 2))
+    reference.write_h5ad(tmp_path / "cells.h5ad")
+    result = sz.embed_cells(
+        model, matrix, genome=genome, ridge=1.0, umap_from=tmp_path / "cells.h5ad", graph=False, plot=tmp_path / "plots", quiet=True
+    )
+    assert (tmp_path / "plots" / "new_cells.png").stat().st_size > 10_000
+    with pytest.raises(InputError, match="exists"):
+        sz.embed_cells(model, matrix, genome=genome, ridge=1.0, graph=False, plot=tmp_path / "plots", quiet=True)
+    figure = draw_new_cells(result, ModelCells(model.depth, model.cells["cell_type"], reference.obsm["X_umap"]))
+    places, confidence, likeness, depth = figure.axes
+    drawn_points = np.concatenate([dots.get_offsets() for dots in places.collections[1:]])
+    assert sorted(map(tuple, drawn_points)) == sorted(map(tuple, result.obsm["X_umap"]))
+    heights = [bar.get_height() for bar in confidence.patches if hasattr(bar, "get_height")]
+    assert sum(heights) == pytest.approx(1)
+    assert f"{result.obs['unlike_model'].mean():.1%} unlike the model (chance 1%)" == likeness.get_title()
+    assert depth.get_title() == "depth"
+    assert len(draw_new_cells(result, ModelCells(model.depth, None, None)).axes) == 2
+
+
 def test_bad_input_is_refused(model, genome, tmp_path):
     matrix = drawn(model, genome)
     elsewhere = matrix.copy()
@@ -230,12 +275,14 @@ def test_the_command_writes_what_python_returns(model, genome, tmp_path):
     matrix = drawn(model, genome)
     matrix.write_h5ad(tmp_path / "new.h5ad")
     command = [sys.executable, "-m", "scbasset_zoo", "embed-cells", str(model.package.folder), "new.h5ad", "--genome", str(genome),
-               "--out", "cells.h5ad", "--device", "cpu"]  # fmt: skip
+               "--out", "cells.h5ad", "--device", "cpu", "--no-graph", "--plot", "figures"]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "36 cells embedded by scbasset/toy 1.0.0 from" in done.stdout
     assert "chance 0%" in done.stdout
+    assert sorted(file.name for file in (tmp_path / "figures").iterdir()) == ["new_cells.pdf", "new_cells.png"]
     written = ad.read_h5ad(tmp_path / "cells.h5ad")
+    assert not written.obsp
     returned = sz.embed_cells(model, matrix, genome=genome, quiet=True)
     np.testing.assert_allclose(written.obsm["X_scbasset"], returned.obsm["X_scbasset"], atol=1e-5)
     assert written.obs["cell_type_of_model"].tolist() == returned.obs["cell_type_of_model"].tolist()

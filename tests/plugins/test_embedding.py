@@ -11,13 +11,13 @@ import pytest
 from helpers.embedded import SIZE, distances, embedded_package, fitted, groups, nearest
 from scbasset_zoo_plugins.embedding.analysis import Embedding
 from scbasset_zoo_plugins.embedding.leiden import search_resolution
-from scbasset_zoo_plugins.neighbours import add_neighbours
 from sklearn.metrics import adjusted_rand_score
 from typer.testing import CliRunner
 
 import scbasset_zoo as sz
 from scbasset_zoo import InputError
 from scbasset_zoo.cli.run import app
+from scbasset_zoo.extend.neighbours import add_neighbours
 from scbasset_zoo.graph.gauge import Gauge
 
 

@@ -28,7 +28,6 @@ from scbasset_zoo_plugins.motif_insertion.significance import (
     shuffle_tests,
 )
 from scbasset_zoo_plugins.motifs.loading import load_motifs
-from scbasset_zoo_plugins.neighbours import add_neighbours
 from scbasset_zoo_plugins.palette import GREY
 from scipy import sparse, stats
 from scipy.special import expit
@@ -39,6 +38,7 @@ import scbasset_zoo as sz
 from scbasset_zoo.cli.run import app
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.extend.analysis import Context
+from scbasset_zoo.extend.neighbours import add_neighbours
 from scbasset_zoo.graph.model_building import with_head
 from scbasset_zoo.graph.plain_run import run_plainly
 from scbasset_zoo.graph.trunk import extract_trunk

@@ -57,7 +57,7 @@ def test_auto_takes_the_gpu():
 
 
 def test_an_unknown_device_is_refused():
-    with pytest.raises(InputError, match="auto, cpu or cuda; found 'tpu'"):
+    with pytest.raises(InputError, match="auto, cpu, cuda, openvino or tensorrt; found 'tpu'"):
         devices.choose_device("tpu")
 
 

@@ -242,7 +242,7 @@ def test_a_run_goes_on_without_its_history_and_in_its_precision(prepared, uninte
     record["options"]["precision"] = "auto"
     write_record(folder, record)
     # As on another processor than that of the first epochs, which trained in float32.
-    monkeypatch.setattr(precision, "_cpu_flags", lambda: {"amx_bf16"})
+    monkeypatch.setattr(precision, "bfloat16_instructions", lambda: "amx_bf16")
     run = sz.train(prepared.folder, out=folder, resume=True, epochs=5, quiet=True)
     assert "has no history.csv: the rows of the first 4 epochs are missing" in capsys.readouterr().err
     assert run.history["epoch"].tolist() == [5]
@@ -428,9 +428,9 @@ def test_data_that_is_not_prepared_is_refused(tmp_path):
 def test_auto_precision_follows_the_processor(monkeypatch):
     from scbasset_zoo.training import precision
 
-    monkeypatch.setattr(precision, "_cpu_flags", lambda: {"avx2"})
+    monkeypatch.setattr(precision, "bfloat16_instructions", lambda: "")
     assert precision.resolve_precision("auto")[0] == "float32"
-    monkeypatch.setattr(precision, "_cpu_flags", lambda: {"avx512_bf16", "avx2"})
+    monkeypatch.setattr(precision, "bfloat16_instructions", lambda: "avx512_bf16")
     assert precision.resolve_precision("auto")[0] == "bfloat16"
     assert precision.resolve_precision("float32") == ("float32", "as requested")
 

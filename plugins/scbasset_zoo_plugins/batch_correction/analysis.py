@@ -14,6 +14,7 @@ from scbasset_zoo import compare_with_chance, integrate, score_embedding
 from scbasset_zoo.extend.analysis import Analysis, Context
 from scbasset_zoo.extend.console import say
 from scbasset_zoo.extend.embedding import EmbeddedCells, reasons_of_undefined
+from scbasset_zoo.extend.neighbours import add_neighbours
 from scbasset_zoo.extend.space import Space, cells_in
 from scbasset_zoo_plugins.batch_correction.inputs import (
     BatchCorrectionInputs,
@@ -23,7 +24,6 @@ from scbasset_zoo_plugins.batch_correction.inputs import (
 )
 from scbasset_zoo_plugins.batch_correction.lsi import lsi, open_peaks
 from scbasset_zoo_plugins.batch_correction.warnings import warnings_of_inputs, warnings_of_mixing
-from scbasset_zoo_plugins.neighbours import add_neighbours
 from scbasset_zoo_plugins.spaces import spaces_of
 
 if TYPE_CHECKING:

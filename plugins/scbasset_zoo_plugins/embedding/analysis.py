@@ -14,11 +14,11 @@ from scbasset_zoo.extend.analysis import Analysis, Context
 from scbasset_zoo.extend.chance import AT_CHANCE
 from scbasset_zoo.extend.console import say
 from scbasset_zoo.extend.embedding import EmbeddedCells
+from scbasset_zoo.extend.neighbours import add_neighbours
 from scbasset_zoo.extend.space import Space
 from scbasset_zoo_plugins.embedding.description import advice_on_space
 from scbasset_zoo_plugins.embedding.inputs import EmbeddingInputs, EmbeddingOptions, open_inputs
 from scbasset_zoo_plugins.embedding.leiden import NeighbourGraph, search_resolution
-from scbasset_zoo_plugins.neighbours import add_neighbours
 from scbasset_zoo_plugins.spaces import KEYS, add_embeddings, spaces_of
 
 if TYPE_CHECKING:

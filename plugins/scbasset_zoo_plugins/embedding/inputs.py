@@ -14,8 +14,8 @@ from scbasset_zoo.extend.analysis import Options
 from scbasset_zoo.extend.cell_groups import labels_of
 from scbasset_zoo.extend.companion_data import CompanionData
 from scbasset_zoo.extend.console import option
+from scbasset_zoo.extend.neighbours import require_fewer_neighbours_than_cells
 from scbasset_zoo.extend.space import SPACE_HELP, Space, choose_space
-from scbasset_zoo_plugins.neighbours import require_fewer_neighbours_than_cells
 
 if TYPE_CHECKING:
     from scbasset_zoo import Model

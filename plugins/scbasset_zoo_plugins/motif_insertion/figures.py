@@ -12,11 +12,11 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
+from scbasset_zoo.extend.neighbours import add_neighbours
 from scbasset_zoo_plugins.labels import label_text
 from scbasset_zoo_plugins.maps import draw_cells
 from scbasset_zoo_plugins.motif_insertion.factor_scores import parse_contrast
 from scbasset_zoo_plugins.motif_insertion.significance import is_ignored
-from scbasset_zoo_plugins.neighbours import add_neighbours
 from scbasset_zoo_plugins.palette import BLUE, COLOURS, DIVERGING, GREY, VERMILION, centred_limits, ordered_values
 from scbasset_zoo_plugins.spaces import KEYS, recorded_space
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scbasset_zoo import InputError
-from scbasset_zoo.extend.console import option
+from scbasset_zoo.errors import InputError
+from scbasset_zoo.wording import option
 
 if TYPE_CHECKING:
     import anndata as ad
 
-    from scbasset_zoo import Model
+    from scbasset_zoo.runtime.model import Model
 
 
 def add_neighbours(adata: ad.AnnData, key: str, n_neighbours: int, seed: int, *, umap: bool = True) -> None:
