@@ -54,10 +54,10 @@ class Sizes(NamedTuple):
     """
 
     n_peaks: int = 400
-    n_regions: int = 8
+    n_regions: int = 6
     ism_width: int = 100
     n_variants: int = 400
-    n_motifs: int = 60
+    n_motifs: int = 40
     n_backgrounds: int = 5
 
 

@@ -25,7 +25,6 @@ from scbasset_zoo.runtime.nvidia import CUDA_PRECISIONS, TENSORRT_PRECISIONS, cu
 from scbasset_zoo.runtime.openvino import OPENVINO, openvino_problem, openvino_session
 from scbasset_zoo.runtime.options import DeviceName, Precision
 from scbasset_zoo.runtime.processor import bfloat16_instructions
-from scbasset_zoo.user_folders import cache_folder, make_cache_folder
 from scbasset_zoo.wording import install_command, option
 
 _CUDA = cuda_provider()
@@ -164,6 +163,9 @@ def _providers(device: str, precision: Precision) -> tuple[tuple[str, dict[str, 
         return ((OPENVINO, {}), _CPU)
     if device == "cuda":
         return (cuda_provider(precision), _CPU)
+    # Imported here, so that benchmarks.gpu needs no platformdirs.
+    from scbasset_zoo.user_folders import cache_folder, make_cache_folder
+
     cache = make_cache_folder(cache_folder() / "tensorrt")
     return (tensorrt_provider(precision, cache), cuda_provider("tf32"), _CPU)
 
