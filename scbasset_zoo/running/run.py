@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from scbasset_zoo import plugin_manager
 from scbasset_zoo.errors import InputError, PluginError, ScbassetZooError
-from scbasset_zoo.extend.analysis import Analysis, Context
+from scbasset_zoo.extend.analysis import TABLE_SUFFIXES, Analysis, Context
 from scbasset_zoo.extend.description import Description
 from scbasset_zoo.files import destination, new_file, new_folder, rewritten
 from scbasset_zoo.options import checked_options
@@ -63,7 +63,8 @@ def run(
         Name of the analysis. :func:`scbasset_zoo.analyses` lists the names.
     model : Model, Models, or a name, folder or URL as for :func:`scbasset_zoo.open_model`, or a list of these
     out : path, optional
-        File to which the result is also written: .h5ad or .zarr for an AnnData, .nc or .zarr for a Dataset.
+        File to which the result is also written: .h5ad or .zarr for an AnnData, .nc or .zarr for a Dataset. Some analyses also
+        write a table, .parquet or .tsv; what is returned then has only the rows that stand out.
     plot : path, optional
         Folder for the figures, as PNG and PDF.
     report : path, optional
@@ -238,6 +239,10 @@ def _compute(
         return with_provenance(analysis, compute(Context(None, quiet, provenance)), provenance)
     with new_file(outputs.out, overwrite=outputs.overwrite) as partial:
         result = compute(Context(partial, quiet, provenance))
+        if partial.exists() and partial.suffix in TABLE_SUFFIXES:
+            return with_provenance(analysis, result, provenance)
+        if partial.suffix in TABLE_SUFFIXES:
+            raise PluginError(f"The analysis {analysis.name} of {provenance['plugin']} must write {partial.suffix} itself.")
         if not partial.exists():
             result = with_provenance(analysis, result, provenance)
             write_result(result, partial)
@@ -251,12 +256,13 @@ def _combined(
 ) -> Result:
     """Run an analysis with one model after the other, and combine the results.
 
-    A result that is too large for memory is written to a temporary file beside the output, and read from there.
+    A result that is too large for memory is written to a temporary file beside the output, and read from there. If the output is
+    a table, the results stay in memory.
     """
     with contextlib.ExitStack() as stack:
         results = []
         folder = None
-        if context.out is not None:
+        if context.out is not None and context.out.suffix not in TABLE_SUFFIXES:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=".partial-", dir=context.out.parent)))
         for number, (model, inputs_of_model) in enumerate(zip(models, inputs, strict=True)):
             if not context.quiet:
