@@ -110,7 +110,9 @@ def test_effects_are_differences_of_logits_of_plain_onnxruntime(package, genome,
     cells = sz.run("variant-effect", package.folder, vcf=vcf, genome=genome, cells=["cell-4", "cell-1"], **FAST)
     np.testing.assert_allclose(cells.X, change[:, [4, 1]].T, atol=1e-4)
     latent = sz.run("variant-effect", package.folder, vcf=vcf, genome=genome, latent=True, **FAST)
-    np.testing.assert_allclose(latent.X.T @ sz.open_model(package.folder, "cpu").cell_embedding[[4, 1]].T, change[:, [4, 1]], atol=1e-4)
+    np.testing.assert_allclose(
+        latent.X.T @ sz.open_model(package.folder, "cpu").cell_embedding[[4, 1]].T, change[:, [4, 1]], atol=1e-4
+    )
 
 
 def test_windows_of_peaks_give_a_row_for_each_variant_and_peak(package, genome, chromosomes, rows, tmp_path):
@@ -177,7 +179,7 @@ def test_a_ref_that_differs_is_listed_and_refused_above_a_share(package, genome,
     third = next(base for base in "ACGT" if base not in (ref, alt))
     swapped = (chrom, pos, alt, ref)
     vcf = write_vcf(tmp_path / "v.vcf", [*rows[:3], swapped, (chrom, pos, third, alt)])
-    found = f"line 6: REF is {alt}, ALT is {ref}, but .* has {ref} at chr1:5,000. REF differs in 2 of 5 alleles.* In 1 of them REF and ALT"
+    found = f"line 6: REF is {alt}, ALT is {ref}, but .* has {ref} at chr1:5,000. REF differs in 2 of 5 alleles.* In 1 of them"
     with pytest.raises(sz.InputError, match=found):
         sz.run("variant-effect", package.folder, vcf=vcf, genome=genome, **FAST)
     result = sz.run("variant-effect", package.folder, vcf=vcf, genome=genome, max_mismatches=0.4, **FAST)
@@ -356,7 +358,8 @@ def test_the_report_shows_effects_logos_and_motifs_of_the_top_variants(planted, 
     genome, vcf, _ = motif_snvs
     result = sz.run(
         "variant-effect", folder, vcf=vcf, genome=genome, quiet=True, n_null=100, n_top=30, n_logos=2,
-        motifs=str(simulation.folder / "motifs.meme"), report=tmp_path / "r.html", plot=tmp_path / "figures", out=tmp_path / "v.zarr",
+        motifs=str(simulation.folder / "motifs.meme"), report=tmp_path / "r.html",
+        plot=tmp_path / "figures", out=tmp_path / "v.zarr",
     )  # fmt: skip
     changes, top = result.uns["motif_changes"], result.uns["top_variants"]
     assert len(top) == 30

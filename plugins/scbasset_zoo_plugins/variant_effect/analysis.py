@@ -89,7 +89,9 @@ class VariantEffect(Analysis):
         result.uns["variant_effect"] = about
         result.uns["top_variants"] = top_table(written.set_index("variant"), effects, percentiles, columns, scale)
         left_out = dict(inputs.tally.left_out.most_common())
-        result.uns["left_out"] = pd.DataFrame({"n_alleles": list(left_out.values())}, index=pd.Index(left_out, name="reason", dtype=object))
+        result.uns["left_out"] = pd.DataFrame(
+            {"n_alleles": list(left_out.values())}, index=pd.Index(left_out, name="reason", dtype=object)
+        )
         result.uns["ref_mismatches"] = inputs.tally.mismatch_table()
         if inputs.motifs:
             result.uns["motif_changes"] = motif_changes(
@@ -114,7 +116,8 @@ class VariantEffect(Analysis):
 
     def tables(self, result: ad.AnnData) -> Mapping[str, pd.DataFrame]:
         names = ("top_variants", "motif_changes", "null_scale", "left_out", "ref_mismatches")
-        return {name: result.uns[name] for name in names if name in result.uns and len(result.uns[name])}
+        tables = {name: result.uns[name] for name in names if name in result.uns and len(result.uns[name])}
+        return tables | {"top_variants": result.uns["top_variants"].drop(columns="start")}
 
     def describe(self, result: ad.AnnData) -> Description:
         return describe(result)
@@ -125,9 +128,7 @@ def _projected(latent: Array, inputs: VariantEffectInputs) -> Array:
     return latent if inputs.projection is None else latent @ inputs.projection
 
 
-def _null_effects(
-    model: Model, inputs: VariantEffectInputs, options: VariantEffectOptions, context: Context
-) -> Array | None:
+def _null_effects(model: Model, inputs: VariantEffectInputs, options: VariantEffectOptions, context: Context) -> Array | None:
     """Return effects by chance, (n, columns), or None."""
     if options.null == "none":
         return None

@@ -142,4 +142,3 @@ def _trimmed(allele: Allele) -> tuple[int, str, str]:
         old, new = old[:-1], new[:-1]
     n_same = next((i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new)))
     return start + n_same, old[n_same:], new[n_same:]
-

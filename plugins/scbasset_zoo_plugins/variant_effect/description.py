@@ -21,8 +21,8 @@ def verdict(result: ad.AnnData) -> str:
         return "The effects were not compared with any by chance, so their size has no scale."
     n, share = int(about["n_rows"]), about["share_beyond"]
     return (
-        f"In their strongest {about['dimension']}, {share:.1%} of {n:,} variants have a larger effect than 99% of {_WHAT[about['null']]}; "
-        f"of those by chance, {about['null_share_beyond']:.1%} do."
+        f"In their strongest {about['dimension']}, {share:.1%} of {n:,} variants have a larger effect than 99% of "
+        f"{_WHAT[about['null']]}; of those by chance, {about['null_share_beyond']:.1%} do."
     )
 
 
@@ -50,8 +50,8 @@ def describe(result: ad.AnnData) -> Description:
         facts += f"; in the peak {row['peak']}" if row.get("peak") else ""
         facts += f"; nearest start site: {row['nearest_gene']}, {row['tss_distance']:+,.0f} bp" if row.get("nearest_gene") else ""
         captions[figure_name(number, str(name))] = (
-            f"{name}. {facts}. Importance of the bases around the change (grey) with the reference and with the alternative allele, "
-            "which shows where the effect comes from."
+            f"{name}. {facts}. Importance of the bases around the change (grey) with the reference and with the alternative "
+            "allele, which shows where the effect comes from."
         )
     return Description(
         findings=[verdict(result), counts],

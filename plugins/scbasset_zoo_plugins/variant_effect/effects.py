@@ -41,7 +41,9 @@ def latent_effects(model: Model, variants: pd.DataFrame, genome: Genome, *, both
     return (forward + _of_strand(model, variants, genome, reverse=True)) / 2 if both_strands else forward
 
 
-def windows_of(variants: pd.DataFrame, genome: Genome, length: int, *, reverse: bool = False) -> tuple[Codes, Codes, NDArray[np.intp]]:
+def windows_of(
+    variants: pd.DataFrame, genome: Genome, length: int, *, reverse: bool = False
+) -> tuple[Codes, Codes, NDArray[np.intp]]:
     """Return the windows of variants with their reference and alternative, and where the change begins in them.
 
     Returns

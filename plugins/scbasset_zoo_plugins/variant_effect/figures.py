@@ -80,10 +80,9 @@ def _logos(result: ad.AnnData, number: int) -> Figure:
         ax.set_ylabel(f"{label}\n{letters if len(letters) < 12 else letters[:10] + '…'}", rotation=0, ha="right", va="center")
         ax.spines[["top", "right"]].set_visible(False)
     first = int(row["start"]) - BEFORE
-    ticks = np.arange(-first % 10, WIDTH, 10)
+    ticks = np.arange(-(first + 1) % 10, WIDTH, 10)
     axes[1].set_xticks(ticks, [f"{first + tick + 1:,}" for tick in ticks])
     axes[1].set_xlabel(f"position on {row['chrom']} (of the reference), bp from 1")
     axes[0].set_title(f"{label_text(result.uns['top_variants'].index[number])} in {label_text(row['largest_in'])}", loc="left")
     figure.supylabel("importance of the base (logit)", size="medium")
     return figure
-

@@ -76,9 +76,7 @@ def random_snvs(peaks: pd.DataFrame, genome: Genome, n: int, seed: int) -> pd.Da
     )
 
 
-def random_effects(
-    model: Model, snvs: pd.DataFrame, genome: Genome, *, both_strands: bool, context: Context
-) -> Array:
+def random_effects(model: Model, snvs: pd.DataFrame, genome: Genome, *, both_strands: bool, context: Context) -> Array:
     """Return the effects of random SNVs, (n, embedding_size), from the user's cache if they are there.
 
     The name in the cache is the hash of the model's card, of the windows with the random SNVs, and of the strands.

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from scbasset_zoo.extend.blocks import require_memory
 from scbasset_zoo.extend.console import option
 
-
 Array = NDArray[np.float32]
 
 

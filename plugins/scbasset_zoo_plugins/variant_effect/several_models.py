@@ -46,7 +46,9 @@ def combiner(options: VariantEffectOptions) -> Combine:
         if "null_scale" in result.uns:
             scale = result.uns["null_scale"]["99th percentile"].to_numpy()
         shares = {
-            name: float(np.mean([each[name] for each in about])) for name in ("share_beyond", "null_share_beyond") if name in about[0]
+            name: float(np.mean([each[name] for each in about]))
+            for name in ("share_beyond", "null_share_beyond")
+            if name in about[0]
         }
         result.uns["variant_effect"] = about[0] | shares
         result.uns["top_variants"] = top_table(result.var, effects, percentiles, list(result.obs_names), scale)[: options.n_top]

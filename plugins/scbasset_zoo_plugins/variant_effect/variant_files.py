@@ -152,8 +152,8 @@ def _places(header: list[str], where: str) -> dict[str, int]:
     missing = [column for column in ("chrom", "pos", "ref", "alt") if column not in places]
     if missing:
         raise InputError(
-            f"{where}: there is no column {', '.join(missing)}. Expected a header with chrom, pos (counted from 1, as in a VCF), ref, "
-            f"alt and, if known, id; found {', '.join(header[:8])}."
+            f"{where}: there is no column {', '.join(missing)}. Expected a header with chrom, pos (counted from 1, as in a VCF), "
+            f"ref, alt and, if known, id; found {', '.join(header[:8])}."
         )
     return places
 
