@@ -444,8 +444,6 @@ def test_a_model_without_a_gauge_has_the_published_embedding_alone(files, tmp_pa
         run(bare, files[1], space="canonical")
 
 
-
-
 def draws(n_motifs, n_shuffles, size=6, seed=0):
     """Random changes of the peak embedding, of different sizes, and random cells."""
     rng = np.random.default_rng(seed)
