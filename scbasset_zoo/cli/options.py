@@ -67,6 +67,16 @@ GivenModels = Annotated[
 CommonCells = Annotated[
     bool, typer.Option("--common-cells", help="With several models: keep the cells that all have, instead of refusing others.")
 ]
+Workers = Annotated[
+    int | None,
+    typer.Option(parser=number_parser(int), metavar="<int>", help="Processes on this machine that compute the parts of the work."),
+]
+Dask = Annotated[
+    str | None,
+    typer.Option(
+        metavar="<address>", help="Dask scheduler whose workers compute the parts of the work; local:N starts N workers here."
+    ),
+]
 
 
 def from_model(model: type[BaseModel], *, without: Collection[str] = ()) -> Callable[[Command], Command]:

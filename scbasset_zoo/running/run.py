@@ -6,11 +6,12 @@ import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from scbasset_zoo import plugin_manager
 from scbasset_zoo.errors import InputError, PluginError, ScbassetZooError
@@ -23,6 +24,8 @@ from scbasset_zoo.running.command import command_of
 from scbasset_zoo.running.libraries import default_style, prepare_libraries
 from scbasset_zoo.running.results import provenance_of, read_result, with_provenance, write_result
 from scbasset_zoo.runtime.models import Models, members
+from scbasset_zoo.spreading.executors import described
+from scbasset_zoo.spreading.work import Work, require_divided
 from scbasset_zoo.wording import install_command, option
 from scbasset_zoo.zoo.models import opened
 
@@ -31,9 +34,13 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from scbasset_zoo.extend.analysis import Combine, Result
+    from scbasset_zoo.extend.parts import DividedAnalysis
     from scbasset_zoo.runtime.model import Model
     from scbasset_zoo.runtime.options import DeviceName
     from scbasset_zoo.zoo.models import Given
+
+    # Joins the parts of the work of an analysis, given model, inputs, options and context.
+    Spread: TypeAlias = Callable[[Model, Any, Any, Context], Result]
 
 INSTALL_ANALYSES = f"run {install_command('analyses')} for all that the built-in analyses need"
 FIGURE_SUFFIXES = (".png", ".pdf")
@@ -48,6 +55,8 @@ def run(
     report: str | os.PathLike[str] | None = None,
     device: DeviceName = "auto",
     common_cells: bool = False,
+    executor: Executor | None = None,
+    resume: bool = False,
     overwrite: bool = False,
     quiet: bool = False,
     **options: Any,
@@ -73,6 +82,11 @@ def run(
         Where the model runs, if `model` is not open.
     common_cells : bool
         Keep the cells that all models have; see :func:`scbasset_zoo.open_models`.
+    executor : concurrent.futures.Executor, optional
+        Computes the parts of the work, such as regions: :class:`scbasset_zoo.LocalProcesses`, or Dask's ``client.get_executor()``.
+        The result is the same. Analyses whose work does not divide refuse it.
+    resume : bool
+        Keep each finished part beside `out` until the run is done, and go on with those that an interrupted run left there.
     overwrite : bool
         Replace `out`, `plot` and `report` if they exist.
     quiet : bool
@@ -96,30 +110,56 @@ def run(
     """
     analysis = plugin_manager.analyses().get(name)()
     checked = checked_options(name, analysis.Options, options)
-    outputs = _Outputs(
+    outputs = Outputs(
         out=None if out is None else Path(out),
         plot=None if plot is None else Path(plot),
         report=None if report is None else Path(report),
         overwrite=overwrite,
     )
     given = list(model) if isinstance(model, Models | list | tuple) else [model]
+    spread = None
+    if executor is not None or resume:
+        divided = require_divided(analysis, len(given))
+        spread = _spread(divided, given[0], executor, _place_of_parts(outputs.out) if resume else None)
     combine = analysis.combiner(checked) if len(given) > 1 else None
     with outputs.held(analysis, inputs=[given, *options.values()]):
         models = members(opened(model, device, common_cells=common_cells))
-        return _run(analysis, models, checked, outputs, combine, quiet=quiet)
+        return run_opened(analysis, models, checked, outputs, combine, spread, quiet=quiet)
 
 
-def _run(
-    analysis: Analysis, models: Sequence[Model], checked: BaseModel, outputs: _Outputs, combine: Combine | None, *, quiet: bool
+def run_opened(
+    analysis: Analysis,
+    models: Sequence[Model],
+    checked: BaseModel,
+    outputs: Outputs,
+    combine: Combine | None = None,
+    spread: Spread | None = None,
+    *,
+    quiet: bool,
 ) -> Result:
-    """Compute and write the result, the figures and the report."""
+    """Compute and write the result, the figures and the report.
+
+    Parameters
+    ----------
+    analysis : Analysis
+    models : sequence of Model
+    checked : an instance of the analysis's `Options`
+    outputs : Outputs
+        They are held.
+    combine : callable, optional
+        Combines the results of several models.
+    spread : callable, optional
+        Joins the parts of the work, given model, inputs, options and context. Without it, the analysis runs in this process.
+    quiet : bool
+        Show no progress.
+    """
     prepare_libraries()
     for model in models:
         if model.card.verdict is not None and model.card.verdict.learnt != "sequence":
             say(model.card.verdict.statement)
     provenance = provenance_of(analysis, models, checked)
     with naming_plugin(analysis, provenance["plugin"]):
-        result = _compute(analysis, models, checked, outputs, combine, quiet=quiet, provenance=provenance)
+        result = _compute(analysis, models, checked, outputs, combine, spread, quiet=quiet, provenance=provenance)
     if outputs.need_figures:
         with default_style():
             figures = draw(analysis, result)
@@ -136,8 +176,26 @@ def _run(
     return result
 
 
+def _spread(analysis: DividedAnalysis, given: Any, executor: Executor | None, resume: Path | None) -> Spread:
+    """Return a function that computes the parts of an analysis and joins them."""
+
+    def computed_and_joined(model: Model, inputs: Any, options: BaseModel, context: Context) -> Result:
+        work = Work(analysis, given, model, inputs, options, context.provenance)
+        context.provenance["spread"] = described(executor, len(work.parts))
+        with work.computed(range(len(work.parts)), executor, resume, quiet=context.quiet) as results:
+            return analysis.join(model, inputs, options, work.named(results), context)
+
+    return computed_and_joined
+
+
+def _place_of_parts(out: Path | None) -> Path:
+    if out is None:
+        raise InputError(f"{option('resume')} needs {option('out')}: finished parts are kept beside that file.")
+    return out
+
+
 @dataclass(frozen=True)
-class _Outputs:
+class Outputs:
     """Where a run writes."""
 
     out: Path | None
@@ -219,8 +277,9 @@ def _compute(
     analysis: Analysis,
     models: Sequence[Model],
     options: BaseModel,
-    outputs: _Outputs,
+    outputs: Outputs,
     combine: Combine | None,
+    spread: Spread | None,
     *,
     quiet: bool,
     provenance: dict[str, str],
@@ -231,6 +290,8 @@ def _compute(
         provenance["chromosome_names"] = json.dumps(dict(names))
 
     def compute(context: Context) -> Result:
+        if spread is not None:
+            return spread(models[0], inputs[0], options, context)
         if combine is None:
             return analysis.run(models[0], inputs[0], options, context)
         return _combined(analysis, models, inputs, options, combine, context)
@@ -314,7 +375,7 @@ def _describe(analysis: Analysis, result: Result, plugin: str) -> Description:
     return description
 
 
-def _write_figures(figures: Mapping[str, Figure], outputs: _Outputs) -> None:
+def _write_figures(figures: Mapping[str, Figure], outputs: Outputs) -> None:
     if outputs.plot is None:
         return
     if not outputs.plot.exists():
