@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import anndata as ad
@@ -10,9 +10,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scbasset_zoo.extend.analysis import SUFFIXES, TABLE_SUFFIXES, Analysis, Context
+from scbasset_zoo.extend.analysis import SUFFIXES, TABLE_SUFFIXES, Context
 from scbasset_zoo.extend.console import say
 from scbasset_zoo.extend.description import Description
+from scbasset_zoo.extend.parts import DividedAnalysis, Range, ranges
+from scbasset_zoo_plugins.variant_effect.checking import BLOCK
 from scbasset_zoo_plugins.variant_effect.description import describe, verdict
 from scbasset_zoo_plugins.variant_effect.effects import latent_effects
 from scbasset_zoo_plugins.variant_effect.inputs import VariantEffectInputs, VariantEffectOptions, open_inputs
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
     from scbasset_zoo import Model
     from scbasset_zoo.extend.analysis import Combine
+    from scbasset_zoo.extend.parts import Arrays
 
 Array = NDArray[np.float32]
 
@@ -33,7 +36,7 @@ _PERCENTILES = (50, 90, 95, 99)
 _WRITTEN = ["variant", "chrom", "pos", "ref", "alt", "id", "start", "peak", "nearest_gene", "tss_distance"]
 
 
-class VariantEffect(Analysis):
+class VariantEffect(DividedAnalysis):
     """Effect of each variant on the logit of accessibility, for groups of cells, cells, or latent.
 
     An effect is the logit of the alternative minus the logit of the reference. Both are windows with the first changed base in the
@@ -49,7 +52,23 @@ class VariantEffect(Analysis):
     def open_inputs(self, model: Model, options: VariantEffectOptions) -> VariantEffectInputs:
         return open_inputs(model, options)
 
-    def run(self, model: Model, inputs: VariantEffectInputs, options: VariantEffectOptions, context: Context) -> ad.AnnData:
+    def parts(self, model: Model, inputs: VariantEffectInputs, options: VariantEffectOptions) -> list[Range]:
+        return ranges("variants", inputs.tally.n_alleles, BLOCK)
+
+    def run_part(self, model: Model, inputs: VariantEffectInputs, options: VariantEffectOptions, part: Range) -> Arrays:
+        rows = inputs.rows(part.first // BLOCK, model.sequence_length)
+        if not len(rows):
+            return {"effects": np.empty((0, len(inputs.obs)), np.float32)}
+        return {"effects": _projected(latent_effects(model, rows, inputs.genome, both_strands=options.both_strands), inputs)}
+
+    def join(
+        self,
+        model: Model,
+        inputs: VariantEffectInputs,
+        options: VariantEffectOptions,
+        results: Iterable[tuple[Range, Arrays]],
+        context: Context,
+    ) -> ad.AnnData:
         columns = list(map(str, inputs.obs.index))
         null_effects = _null_effects(model, inputs, options, context)
         null = None if null_effects is None else Null(null_effects)
@@ -59,14 +78,15 @@ class VariantEffect(Analysis):
             table = TableFile(context.out, inputs.dimension, columns, context.provenance)
         sink = table or InMemory(inputs.n_rows, len(columns))
         top, n_beyond = TopVariants(options.n_top, scale), 0
-        with context.progress("scoring variants", inputs.n_rows) as advance:
-            for variants in inputs.blocks(model.sequence_length):
-                effects = _projected(latent_effects(model, variants, inputs.genome, both_strands=options.both_strands), inputs)
-                percentiles = None if null is None else null.percentiles(effects)
-                n_beyond += int((np.abs(effects) > scale).any(axis=1).sum())
-                top.add(variants, effects, percentiles)
-                sink.add(variants[[name for name in _WRITTEN if name in variants]], effects, percentiles)
-                advance(len(variants))
+        for part, arrays in results:
+            rows, effects = inputs.rows(part.first // BLOCK, model.sequence_length), arrays["effects"]
+            if not len(rows):
+                continue
+            variants = inputs.annotated(rows)
+            percentiles = None if null is None else null.percentiles(effects)
+            n_beyond += int((np.abs(effects) > scale).any(axis=1).sum())
+            top.add(variants, effects, percentiles)
+            sink.add(variants[[name for name in _WRITTEN if name in variants]], effects, percentiles)
         variants, effects, percentiles = top.kept
         written = variants[[name for name in _WRITTEN if name in variants]]
         if isinstance(sink, TableFile):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -49,31 +50,59 @@ class Tally:
         return pd.DataFrame(self.mismatches, columns=columns).astype({"line": np.int64, "pos": np.int64})
 
 
-def checked_blocks(alleles: Iterable[Allele], genome: Genome, longest: int, tally: Tally) -> Iterator[pd.DataFrame]:
-    """Yield the variants that can be scored, in blocks, in the order of the file.
+class AlleleBlocks:
+    """The alleles of a source in blocks of 1,024, of which the variants that can be scored are returned.
+
+    Blocks are best asked for in order, because the source is read from its start to the block. The last block is kept.
 
     Parameters
     ----------
-    alleles : iterable of Allele
+    alleles : callable
+        Returns a new iterator over the alleles of the source.
     genome : Genome
     longest : int
         Length that no allele may exceed, in bp.
-    tally : Tally
-        Is added to.
-
-    Yields
-    ------
-    DataFrame
-        chrom, pos (from 1), id, ref, alt and line as the file has them; `on`, the genome's name of the chromosome; and the change
-        itself without the bases that REF and ALT share at their ends: `start` (first changed base, from 0), `old` and `new`.
     """
-    rows = iter(alleles)
-    while batch := tuple(islice(rows, BLOCK)):
-        tally.n_alleles += len(batch)
-        block = _block(batch, genome, longest, tally)
-        if len(block):
+
+    def __init__(self, alleles: Callable[[], Iterator[Allele]], genome: Genome, longest: int) -> None:
+        self._alleles, self._genome, self._longest = alleles, genome, longest
+        self._rows = iter(())
+        self._next = 0
+        self._last: tuple[int, pd.DataFrame] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        # An open file stays in its process.
+        return self.__dict__ | {"_rows": iter(()), "_next": 0, "_last": None}
+
+    def survey(self, tally: Tally) -> Iterator[pd.DataFrame]:
+        """Yield the variants of all blocks, and count in `tally` what is scored and what is left out."""
+        rows = self._alleles()
+        while batch := tuple(islice(rows, BLOCK)):
+            tally.n_alleles += len(batch)
+            block = _block(batch, self._genome, self._longest, tally)
             tally.n_scored += len(block)
             yield block
+
+    def block(self, number: int) -> pd.DataFrame:
+        """Return the variants of a block that can be scored, in the order of the source.
+
+        Returns
+        -------
+        DataFrame
+            chrom, pos (from 1), id, ref, alt and line as the source has them; `on`, the genome's name of the chromosome; and the
+            change itself without the bases that REF and ALT share at their ends: `start` (first changed base, from 0), `old` and
+            `new`.
+        """
+        if self._last is not None and self._last[0] == number:
+            return self._last[1]
+        if number < self._next or not self._next:
+            self._rows, self._next = self._alleles(), 0
+        for _ in islice(self._rows, (number - self._next) * BLOCK):
+            pass
+        self._next = number + 1
+        block = _block(tuple(islice(self._rows, BLOCK)), self._genome, self._longest, Tally())
+        self._last = number, block
+        return block
 
 
 def _block(batch: tuple[Allele, ...], genome: Genome, longest: int, tally: Tally) -> pd.DataFrame:
@@ -90,7 +119,7 @@ def _block(batch: tuple[Allele, ...], genome: Genome, longest: int, tally: Tally
             names.append(on)
     frame = pd.DataFrame(kept, columns=list(Allele._fields))
     if not kept:
-        return frame
+        return frame.reindex(columns=[*Allele._fields, "on", "start", "old", "new"])
     width = max(max(len(allele.ref), len(allele.alt)) for allele in kept)
     text = decode(genome.windows(np.array(names, dtype=object), frame["pos"].to_numpy() - 1, width).ravel())
     agrees = np.ones(len(kept), dtype=bool)

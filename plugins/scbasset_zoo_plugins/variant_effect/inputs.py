@@ -20,9 +20,9 @@ from scbasset_zoo.extend.genes import read_start_sites
 from scbasset_zoo.extend.sequences import Genome
 from scbasset_zoo_plugins.motifs.loading import load_motifs
 from scbasset_zoo_plugins.motifs.motif import Motif
-from scbasset_zoo_plugins.variant_effect.checking import NO_CHROMOSOME, SWAPPED, Tally, checked_blocks
+from scbasset_zoo_plugins.variant_effect.checking import BLOCK, NO_CHROMOSOME, SWAPPED, AlleleBlocks, Tally
 from scbasset_zoo_plugins.variant_effect.places import NearestGenes, PeakFinder, in_windows_of_peaks, names_of_peaks
-from scbasset_zoo_plugins.variant_effect.variant_files import readers_of
+from scbasset_zoo_plugins.variant_effect.variant_files import Allele, readers_of
 
 if TYPE_CHECKING:
     from scbasset_zoo import Model
@@ -103,13 +103,13 @@ class VariantEffectInputs:
         Counts of the variants, after all are read once.
     snvs : DataFrame
         SNVs drawn from all of them, if a null of shuffled windows needs them.
-    longest : int
-        Length that no allele may exceed, in bp.
+    blocks : AlleleBlocks
+        All variants.
     options : VariantEffectOptions
     finder : PeakFinder or None
         Finds the peaks.
     n_rows : int
-        Rows that :meth:`blocks` yields in all.
+        Rows that are scored in all.
     """
 
     dimension: str
@@ -122,31 +122,31 @@ class VariantEffectInputs:
     source: str
     tally: Tally
     snvs: pd.DataFrame
-    longest: int
+    blocks: AlleleBlocks
     options: VariantEffectOptions
     finder: PeakFinder | None
     n_rows: int
 
-    def blocks(self, length: int) -> Iterator[pd.DataFrame]:
-        """Yield the rows to score, in blocks: the variants, or pairs of variant and peak.
+    @property
+    def n_blocks(self) -> int:
+        """Number of blocks of alleles."""
+        return -(-self.tally.n_alleles // BLOCK)
 
-        The columns are those of :func:`checked_blocks`, `variant` (the name of the row) and, where they are known, `window_start`,
-        `peak` (or peaks, with semicolons between them), `nearest_gene` and `tss_distance`.
+    def rows(self, number: int, length: int) -> pd.DataFrame:
+        """Return the rows of a block that are scored: variants, or pairs of variant and peak.
+
+        The columns are those of :meth:`AlleleBlocks.block`, and for windows of peaks `peak` and `window_start`.
         """
-        _, alleles = readers_of(self.options.vcf, self.options.variants)
-        for block in checked_blocks(alleles, self.genome, self.longest, Tally()):
-            rows = self._rows(block, length)
-            if len(rows):
-                yield self._annotated(rows)
-
-    def _rows(self, block: pd.DataFrame, length: int) -> pd.DataFrame:
-        if not self.options.in_peaks:
+        block = self.blocks.block(number)
+        if not self.options.in_peaks or not len(block):
             return block
         assert self.peaks is not None
         assert self.finder is not None
         return in_windows_of_peaks(block, self.peaks, self.finder, length)
 
-    def _annotated(self, rows: pd.DataFrame) -> pd.DataFrame:
+    def annotated(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Add `variant` (the name of the row) and, where they are known, `peak` (with semicolons between several),
+        `nearest_gene` and `tss_distance`."""
         sites = zip(rows["chrom"], rows["pos"], rows["ref"], rows["alt"], strict=True)
         names = [f"{chrom}:{pos}:{ref}>{alt}" for chrom, pos, ref, alt in sites]
         if self.options.in_peaks:
@@ -168,14 +168,15 @@ def open_inputs(model: Model, options: VariantEffectOptions) -> VariantEffectInp
     peaks = _peaks(model, options, genome)
     genes = _genes(options, genome) if options.gtf is not None else None
     longest = model.sequence_length // 2
-    source, alleles = readers_of(options.vcf, options.variants)
+    source, _ = readers_of(options.vcf, options.variants)
+    blocks = AlleleBlocks(_Alleles(options), genome, longest)
     tally = Tally()
     sample = _Sample(options.n_null if options.null == "shuffled" else 0, options.seed)
     finder = PeakFinder(peaks) if peaks is not None else None
     n_rows = 0
-    for block in checked_blocks(alleles, genome, longest, tally):
+    for block in blocks.survey(tally):
         sample.add(block)
-        if options.in_peaks and peaks is not None and finder is not None:
+        if options.in_peaks and peaks is not None and finder is not None and len(block):
             n_rows += len(in_windows_of_peaks(block, peaks, finder, model.sequence_length))
         else:
             n_rows += len(block)
@@ -185,8 +186,18 @@ def open_inputs(model: Model, options: VariantEffectOptions) -> VariantEffectInp
     if not n_rows:
         raise InputError(f"{source}: none of {tally.n_scored:,} variants lies in a peak. Leave out {option('in_peaks', True)}.")
     return VariantEffectInputs(
-        dimension, obs, projection, genome, peaks, genes, motifs, source, tally, sample.rows, longest, options, finder, n_rows
+        dimension, obs, projection, genome, peaks, genes, motifs, source, tally, sample.rows, blocks, options, finder, n_rows
     )
+
+
+@dataclass(frozen=True)
+class _Alleles:
+    """Opens the source of variants again; it can be sent to another process."""
+
+    options: VariantEffectOptions
+
+    def __call__(self) -> Iterator[Allele]:
+        return readers_of(self.options.vcf, self.options.variants)[1]
 
 
 class _Sample:
