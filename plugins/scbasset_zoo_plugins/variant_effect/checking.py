@@ -66,7 +66,7 @@ class AlleleBlocks:
 
     def __init__(self, alleles: Callable[[], Iterator[Allele]], genome: Genome, longest: int) -> None:
         self._alleles, self._genome, self._longest = alleles, genome, longest
-        self._rows = iter(())
+        self._rows: Iterator[Allele] = iter(())
         self._next = 0
         self._last: tuple[int, pd.DataFrame] | None = None
 

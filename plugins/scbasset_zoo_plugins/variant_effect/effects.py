@@ -38,7 +38,10 @@ def latent_effects(model: Model, variants: pd.DataFrame, genome: Genome, *, both
     float32 array (n, embedding_size)
     """
     forward = _of_strand(model, variants, genome, reverse=False)
-    return (forward + _of_strand(model, variants, genome, reverse=True)) / 2 if both_strands else forward
+    if not both_strands:
+        return forward
+    mean: Array = (forward + _of_strand(model, variants, genome, reverse=True)) / np.float32(2)
+    return mean
 
 
 def windows_of(
@@ -57,7 +60,7 @@ def windows_of(
     """
     sequences, offset, new, _ = _oriented(variants, genome, length, reverse=reverse)
     n_old = variants["old"].str.len().to_numpy()
-    alternatives = [_edited(*parts)[:length] for parts in zip(sequences, offset, n_old, new, strict=True)]
+    alternatives = [_edited(sequences[row], int(offset[row]), int(n_old[row]), new[row])[:length] for row in range(len(new))]
     return sequences[:, :length], np.stack(alternatives), offset
 
 
@@ -108,8 +111,9 @@ def _oriented(
 
 def _distinct(windows: pd.DataFrame) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return the number of each window among the distinct ones, and a row of each distinct window."""
-    number = windows.groupby(["on", "first"], sort=False).ngroup().to_numpy()
-    return number, np.unique(number, return_index=True)[1]
+    number: NDArray[np.intp] = windows.groupby(["on", "first"], sort=False).ngroup().to_numpy().astype(np.intp)
+    rows: NDArray[np.intp] = np.unique(number, return_index=True)[1]
+    return number, rows
 
 
 def _edited(sequence: Codes, offset: int, n_old: int, new: str) -> Codes:

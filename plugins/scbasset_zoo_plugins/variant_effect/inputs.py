@@ -249,6 +249,7 @@ def _peaks(model: Model, options: VariantEffectOptions, genome: Genome) -> pd.Da
 
 
 def _genes(options: VariantEffectOptions, genome: Genome) -> NearestGenes:
+    assert options.gtf is not None
     sites = read_start_sites(options.gtf)
     on = sites["chrom"].map(lambda name: genome.other_names.get(name, name))
     return NearestGenes(sites.assign(on=on))

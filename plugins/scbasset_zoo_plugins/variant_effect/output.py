@@ -79,7 +79,7 @@ class TableFile:
         """Add variants, a row each, and any values (n, columns) by name."""
         n = len(self._columns)
         table = variants.iloc[np.repeat(np.arange(len(variants)), n)].reset_index(drop=True)
-        table[self._dimension] = pd.Categorical.from_codes(np.tile(np.arange(n), len(variants)), self._columns)
+        table[self._dimension] = pd.Categorical.from_codes(np.tile(np.arange(n), len(variants)), pd.Index(self._columns))
         for name, of_variants in values.items():
             table[name] = np.ascontiguousarray(of_variants).ravel()
         if self._path.suffix == ".tsv":
@@ -123,14 +123,14 @@ class TopVariants:
     def __init__(self, n: int, scale: Array) -> None:
         self._n = n
         self._scale = np.where(scale > 0, scale, 1)
-        self._kept: tuple[pd.DataFrame, Array, Array | None] | None = None
+        self._kept: tuple[pd.DataFrame, Array, Any] | None = None
 
     def add(self, variants: pd.DataFrame, effects: Array, percentiles: Array | None) -> None:
         """Add variants, a row each, and their effects and percentiles (n, columns)."""
         if self._kept is not None:
             variants = pd.concat([self._kept[0], variants], ignore_index=True)
             effects = np.concatenate([self._kept[1], effects])
-            percentiles = None if percentiles is None else np.concatenate([self._kept[2], percentiles])  # type: ignore[list-item]
+            percentiles = None if percentiles is None else np.concatenate([self._kept[2], percentiles])
         size = np.abs(effects / self._scale).max(axis=1)
         rows = np.argsort(-size, kind="stable")[: self._n]
         self._kept = variants.iloc[rows], effects[rows], None if percentiles is None else percentiles[rows]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -19,11 +21,12 @@ class PeakFinder:
     """
 
     def __init__(self, peaks: pd.DataFrame) -> None:
-        self._of_chromosome = {}
-        for on, rows in peaks.groupby("on", sort=False, observed=True).indices.items():
+        self._of_chromosome: dict[str, tuple[Any, Index, Index, int]] = {}
+        for on, indices in peaks.groupby("on", sort=False, observed=True).indices.items():
+            rows = np.asarray(indices)
             rows = rows[np.argsort(peaks["start"].to_numpy()[rows], kind="stable")]
             start, end = (peaks[name].to_numpy(np.int64)[rows] for name in ("start", "end"))
-            self._of_chromosome[on] = rows, start, end, int((end - start).max())
+            self._of_chromosome[str(on)] = rows, start, end, int((end - start).max())
 
     def overlaps(self, on: pd.Series, start: Index, end: Index) -> tuple[Index, Index]:
         """Return the pairs of intervals and peaks that share a base, by interval: positions of both.
@@ -33,9 +36,9 @@ class PeakFinder:
         pairs = [np.empty((2, 0), dtype=np.int64)]
         end = np.maximum(end, start + 1)
         for name, rows in on.groupby(on.to_numpy()).indices.items():
-            if name not in self._of_chromosome:
+            if str(name) not in self._of_chromosome:
                 continue
-            peaks, peak_start, peak_end, widest = self._of_chromosome[name]
+            peaks, peak_start, peak_end, widest = self._of_chromosome[str(name)]
             first = np.searchsorted(peak_start, start[rows] - widest, side="left")
             n = np.searchsorted(peak_start, end[rows], side="left") - first
             row = np.repeat(rows, n)
@@ -57,7 +60,7 @@ class NearestGenes:
     """
 
     def __init__(self, sites: pd.DataFrame) -> None:
-        self._of_chromosome = {on: rows.sort_values("tss", kind="stable") for on, rows in sites.groupby("on", sort=False)}
+        self._of_chromosome = {str(on): rows.sort_values("tss", kind="stable") for on, rows in sites.groupby("on", sort=False)}
 
     def nearest(self, on: pd.Series, start: Index) -> tuple[list[str], NDArray[np.float64]]:
         """Return the name of the gene of the nearest start site, and the distance from it in bp.
@@ -66,9 +69,9 @@ class NearestGenes:
         """
         genes, distance = np.full(len(on), "", dtype=object), np.full(len(on), np.nan)
         for name, rows in on.groupby(on.to_numpy()).indices.items():
-            if name not in self._of_chromosome:
+            if str(name) not in self._of_chromosome:
                 continue
-            sites = self._of_chromosome[name]
+            sites = self._of_chromosome[str(name)]
             tss = sites["tss"].to_numpy(np.int64)
             right = np.searchsorted(tss, start[rows]).clip(0, len(tss) - 1)
             left = (right - 1).clip(0)
@@ -83,8 +86,7 @@ def in_windows_of_peaks(variants: pd.DataFrame, peaks: pd.DataFrame, finder: Pea
 
     The window is that of the peak, as in training. A change that lies in a wide peak but beyond its window is left out.
     """
-    start = variants["start"].to_numpy(np.int64)
-    end = start + variants["old"].str.len().to_numpy(np.int64)
+    start, end = _bounds(variants)
     row, peak = finder.overlaps(variants["on"], start, end)
     chosen = peaks.iloc[peak]
     window_start = (chosen["start"].to_numpy(np.int64) + chosen["end"].to_numpy(np.int64)) // 2 - length // 2
@@ -95,9 +97,15 @@ def in_windows_of_peaks(variants: pd.DataFrame, peaks: pd.DataFrame, finder: Pea
 
 def names_of_peaks(variants: pd.DataFrame, peaks: pd.DataFrame, finder: PeakFinder) -> list[str]:
     """Return the names of the peaks that each variant lies in, with semicolons between them."""
-    start = variants["start"].to_numpy(np.int64)
-    row, peak = finder.overlaps(variants["on"], start, start + variants["old"].str.len().to_numpy(np.int64))
+    row, peak = finder.overlaps(variants["on"], *_bounds(variants))
     names: list[list[str]] = [[] for _ in range(len(variants))]
     for position, name in zip(row, peaks["name"].to_numpy()[peak], strict=True):
         names[position].append(name)
     return [";".join(of_variant) for of_variant in names]
+
+
+def _bounds(variants: pd.DataFrame) -> tuple[Index, Index]:
+    """Return the first changed base of each variant, and the end of the changed bases."""
+    start: Index = variants["start"].to_numpy(np.int64)
+    end: Index = start + variants["old"].str.len().to_numpy(np.int64)
+    return start, end

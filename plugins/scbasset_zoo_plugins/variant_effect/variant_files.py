@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from scbasset_zoo import InputError
-from scbasset_zoo.extend.files import columns_of, readable, text_lines, whole_number
+from scbasset_zoo.extend.files import columns_of, readable, require_letters, text_lines, whole_number
 
 _VCF_HEADER = ["#CHROM", "POS", "ID", "REF", "ALT"]
 # Names that a column of a table may have, in lower case.
@@ -97,7 +97,8 @@ def alleles_of_table(source: Path | pd.DataFrame) -> Iterator[Allele]:
         return
     import csv
 
-    places, separator = None, ","
+    places: dict[str, int] | None = None
+    separator = ","
     for number, line in text_lines(source, comments=("##",)):
         if places is None:
             separator = "\t" if "\t" in line else ","
@@ -129,6 +130,7 @@ def _alleles(chrom: str, pos: str, identifier: str, ref: str, alts: str, number:
     position = whole_number(pos)
     if position is None or not chrom or not ref:
         raise InputError(f"{place}: expected a chromosome, a position (a whole number, from 1) and REF; found {[chrom, pos, ref]}.")
+    require_letters(f"{chrom}{identifier}", place)
     identifier = "" if identifier in (".", "nan", "None") else identifier
     for alt in alts.split(","):
         yield Allele(chrom, position, identifier, ref.upper(), alt.strip().upper(), number)
