@@ -107,8 +107,8 @@ def rates(genome: Genome, simulation: sz.Simulation) -> str:
     table = markdown([f"{N_RATE} SNVs, network of the published size", "variants/s", "times"], rows)
     return (
         f"{table}\n\nA window that is centred on its variant takes a full pass of its reference, so only that of the "
-        "alternative is saved. Variants in the window of one peak share that pass. The programs take turns; rates are medians of four "
-        "runs."
+        "alternative is saved. Variants in the window of one peak share that pass. The programs take turns; rates are medians of "
+        "four runs."
     )
 
 

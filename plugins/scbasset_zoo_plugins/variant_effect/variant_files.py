@@ -91,9 +91,9 @@ def alleles_of_table(source: Path | pd.DataFrame) -> Iterator[Allele]:
         A column is missing, or a line is malformed: the message names the line.
     """
     if isinstance(source, pd.DataFrame):
-        places = _places([str(name) for name in source.columns], "The table of variants")
+        at = _places([str(name) for name in source.columns], "The table of variants")
         for number, row in enumerate(source.itertuples(index=False), start=1):
-            yield from _of_row([str(value) for value in row], places, number, f"The table of variants, row {number}")
+            yield from _of_row([str(value) for value in row], at, number, f"The table of variants, row {number}")
         return
     import csv
 
