@@ -15,6 +15,9 @@ from helpers import toy
 
 import scbasset_zoo as sz
 from scbasset_zoo.errors import InputError
+from scbasset_zoo.spreading import executors
+from scbasset_zoo.spreading.executors import chosen_executor
+from scbasset_zoo.spreading.job import compute, job_of
 
 N_REGIONS = 20
 MEME = "MEME version 4\nALPHABET= ACGT\nstrands: + -\nBackground letter frequencies\nA 0.25 C 0.25 G 0.25 T 0.25\n"
@@ -36,7 +39,7 @@ def files(tmp_path_factory):
             file.write(
                 f"\nMOTIF {name} {name}\nletter-probability matrix: alength= 4 w= {len(consensus)} nsites= 20 E= 0\n{rows}\n"
             )
-    motifs = str(folder / "motifs.meme")
+    motifs, regions_bed = str(folder / "motifs.meme"), str(folder / "regions.bed")
     return folder / "model", {
         "ism": {
             "regions": str(folder / "regions.bed"),
@@ -46,7 +49,7 @@ def files(tmp_path_factory):
             "n_controls": 8,
         },
         "motif-insertion": {"motifs": motifs, "genome": genome, "n_backgrounds": 66, "n_shuffles": 5, "scale": "probability"},
-        "denoise": {"peaks": str(folder / "regions.bed"), "genome": genome, "group_by": "cell_type"},
+        "denoise": {"peaks": regions_bed, "genome": genome, "group_by": "cell_type"},
     }
 
 
