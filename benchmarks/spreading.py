@@ -44,7 +44,8 @@ def main() -> None:
     one, two = (median(seconds[name]) for name in ("1", "2"))
     rows = [("one worker on one core", f"{one:.1f} s", "1.0"), ("two workers on two cores", f"{two:.1f} s", f"{one / two:.2f}")]
     text = f"""## Spread work
-ISM of {given.regions} random sequences with {MODEL}, latent; medians of {given.repetitions} runs in turn. Workers have opened the model.
+ISM of {given.regions} random sequences with {MODEL}, latent; medians of {given.repetitions} runs in turn.
+Workers have opened the model.
 {machine("onnxruntime", "numpy")}
 
 {markdown(("", "time", "ratio"), rows)}

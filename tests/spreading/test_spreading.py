@@ -7,13 +7,16 @@ import threading
 import time
 from dataclasses import replace
 
+import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
 from helpers import toy
+from typer.testing import CliRunner
 
 import scbasset_zoo as sz
+from scbasset_zoo.cli import main as cli
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.spreading import executors
 from scbasset_zoo.spreading.executors import chosen_executor
@@ -80,7 +83,7 @@ def kill_one_after_the_first_part(out, process_ids):
 
     def kill():
         while not list(folder.glob("0*.parts")):
-            time.sleep(0.005)
+            time.sleep(0.002)
         os.kill(process_ids()[0], signal.SIGKILL)
 
     thread = threading.Thread(target=kill, daemon=True)
@@ -281,3 +284,22 @@ def test_a_model_that_changed_is_refused_in_a_worker(files):
     job = job_of(sz.plugin_manager.analyses().get("denoise")(), model, model, None, 1)
     with pytest.raises(InputError, match="another model in a worker"):
         compute(replace(job, card_sha256="0" * 64).pickled(), 0)
+
+
+@pytest.mark.parametrize("suffix", [".h5ad", ".parquet"])
+def test_predictions_of_two_workers_are_those_of_one_process(suffix, files, tmp_path):
+    options = {"peaks": files[1]["denoise"]["peaks"], "genome": files[1]["denoise"]["genome"], "average_strands": True}
+    sz.predict(files[0], **options, out=tmp_path / f"one{suffix}", device="cpu")
+    common = [str(files[0]), "--peaks", options["peaks"], "--genome", options["genome"], "--average-strands", "--device", "cpu"]
+    result = CliRunner().invoke(
+        cli.app, ["predict", *common, "--workers", "2", "--resume", "--out", str(tmp_path / f"two{suffix}")]
+    )
+    assert result.exit_code == 0, result.output
+    read = ad.read_h5ad if suffix == ".h5ad" else pd.read_parquet
+    one, two = (read(tmp_path / f"{name}{suffix}") for name in ("one", "two"))
+    if suffix == ".parquet":
+        pd.testing.assert_frame_equal(one, two, check_exact=True)
+    else:
+        assert one.X.tobytes() == two.X.tobytes()
+        assert "LocalProcesses, 2 workers" in two.uns["scbasset_zoo"]["spread"]
+    assert not list(tmp_path.glob("*.parts"))
