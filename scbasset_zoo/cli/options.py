@@ -71,6 +71,10 @@ Workers = Annotated[
     int | None,
     typer.Option(parser=number_parser(int), metavar="<int>", help="Processes on this machine that compute the parts of the work."),
 ]
+Resume = Annotated[
+    bool,
+    typer.Option("--resume", help="Keep finished parts beside OUT until the run is done; go on with those that are there."),
+]
 Dask = Annotated[
     str | None,
     typer.Option(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scbasset_zoo.cli.groups import registered_group
-from scbasset_zoo.cli.options import CommonCells, Dask, GivenModels, Threads, Workers
+from scbasset_zoo.cli.options import CommonCells, Dask, GivenModels, Resume, Threads, Workers
 from scbasset_zoo.cli.output import answer
 from scbasset_zoo.runtime.options import DeviceName
 
@@ -40,10 +40,7 @@ def _make_command(kind: type[Analysis]) -> Callable[..., None]:
         shard: Annotated[
             str | None, typer.Option(metavar="<I/N>", help="Compute shard I of N into OUT, FILE.parts; merge joins the shards.")
         ] = None,
-        resume: Annotated[
-            bool,
-            typer.Option("--resume", help="Keep finished parts beside OUT until the run is done; go on with those that are there."),
-        ] = False,
+        resume: Resume = False,
         overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT, PLOT and REPORT if they exist.")] = False,
         **options: Any,
     ) -> None:

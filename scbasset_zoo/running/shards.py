@@ -119,7 +119,7 @@ def merge(
     Raises
     ------
     InputError
-        A shard is missing, there twice, damaged, or of other work: another analysis, model, options, input files or number of shards.
+        A shard is missing, there twice or damaged, or has another analysis, model, options, input files or number of shards.
     """
     files = [PartFile(Path(path)) for path in shards]
     _require_complete(files)
@@ -128,7 +128,8 @@ def merge(
     divided = require_divided(analysis, 1)
     checked = checked_options(header["analysis"], analysis.Options, json.loads(header["options"]))
     given = header["model"] if model is None else model
-    outputs = Outputs(*(None if path is None else Path(path) for path in (out, plot, report)), overwrite=overwrite)
+    paths = {name: None if path is None else Path(path) for name, path in (("out", out), ("plot", plot), ("report", report))}
+    outputs = Outputs(paths["out"], paths["plot"], paths["report"], overwrite)
     with outputs.held(analysis, inputs=[given, *shards, *dict(checked).values()]):
         models = members(opened(given, device))
         return run_opened(analysis, models, checked, outputs, spread=_merged(divided, files, given), quiet=quiet)
@@ -167,9 +168,7 @@ def _require_complete(files: Sequence[PartFile]) -> None:
         file.require_same(first.header, str(first.path))
         number, n_shards = file.header["shard"]
         if n_shards != first.header["shard"][1]:
-            raise InputError(
-                f"{file.path} is one of {n_shards} shards, and {first.path} one of {first.header['shard'][1]}. Merge shards of one run."
-            )
+            raise InputError(f"{file.path} is one of {n_shards} shards, and {first.path} one of {first.header['shard'][1]}.")
         if number in seen:
             raise InputError(f"{seen[number]} and {file.path} are both shard {number} of {n_shards}. Give each shard once.")
         seen[number] = file.path

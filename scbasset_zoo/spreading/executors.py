@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from importlib.util import find_spec
 from multiprocessing import get_context
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.runtime.devices import usable_cores
@@ -119,20 +119,21 @@ def described(executor: Executor | None, n_parts: int) -> str:
 def _client(address: str) -> Iterator[Any]:
     if find_spec("distributed") is None:
         raise InputError(f"{option('dask')} needs the package distributed: run {install_command('dask')}.")
-    from distributed import Client, LocalCluster
+    import distributed
 
+    client_of, cluster_of = cast("Any", distributed.Client), cast("Any", distributed.LocalCluster)  # they have no types
     if address.startswith(_LOCAL):
         n = address.removeprefix(_LOCAL)
         if not n.isdecimal() or int(n) < 1:
             raise InputError(f"{option('dask', address)}: expected local:N with a whole number N of workers, such as local:4.")
         with (
-            LocalCluster(n_workers=int(n), threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
-            Client(cluster) as client,
+            cluster_of(n_workers=int(n), threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+            client_of(cluster) as client,
         ):
             yield client
         return
     try:
-        client = Client(address, timeout="10s")
+        client = client_of(address, timeout="10s")
     except (OSError, ValueError) as error:
         raise InputError(
             f"{option('dask', address)}: no Dask scheduler answers there ({error}). Give the address that dask scheduler printed, "

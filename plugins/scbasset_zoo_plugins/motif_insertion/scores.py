@@ -130,7 +130,8 @@ def joined_scores(model: Model, sums: Arrays, options: MotifInsertionOptions) ->
     if options.scale == "logit":
         return logit_scores(cells, latent, rounding)
     # The slope of the sigmoid is at most 1/4.
-    return _probability_scores(latent, sums["probabilities"] / np.float32(n), rounding / 4 + float(np.finfo(np.float32).eps))
+    probabilities: Array = np.divide(sums["probabilities"], n, dtype=np.float32)
+    return _probability_scores(latent, probabilities, rounding / 4 + float(np.finfo(np.float32).eps))
 
 
 def add_sums(sums: dict[str, NDArray[Any]], arrays: Arrays) -> None:
