@@ -12,6 +12,7 @@ from .extend.embedding import EmbeddingMetric as EmbeddingMetric
 from .extend.embedding import IntegrationMethod as IntegrationMethod
 from .extend.hookspecs import hookimpl as hookimpl
 from .extend.importer import Importer as Importer
+from .extend.parts import DividedAnalysis as DividedAnalysis
 from .inputs.genome_check import GenomeCheck as GenomeCheck
 from .inputs.genome_check import check_genome as check_genome
 from .new_cells.embed_cells import embed_cells as embed_cells
@@ -25,6 +26,8 @@ from .running.motif_collections import motif_collections as motif_collections
 from .running.motif_collections import read_motif_collection as read_motif_collection
 from .running.plotting import plot as plot
 from .running.run import run as run
+from .running.shards import merge as merge
+from .running.shards import run_shard as run_shard
 from .running.tables import read_matches as read_matches
 from .running.tables import read_tables as read_tables
 from .runtime.adding_gauge import add_gauge as add_gauge
@@ -32,6 +35,7 @@ from .runtime.comparison import compare_models as compare_models
 from .runtime.model import Model as Model
 from .runtime.models import Models as Models
 from .simulation.simulate import simulate as simulate
+from .spreading.executors import LocalProcesses as LocalProcesses
 from .training.dataset import open_prepared as open_prepared
 from .training.preparation import prepare as prepare
 from .training.trainer import train as train

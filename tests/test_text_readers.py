@@ -11,6 +11,7 @@ import pytest
 from Bio import bgzf
 from helpers.gtf import GTF_LINE
 from scbasset_zoo_plugins.motifs.loading import load_motifs
+from scbasset_zoo_plugins.variant_effect.variant_files import alleles_of_table, alleles_of_vcf
 
 from scbasset_zoo.counting.called_peaks import read_called_peaks
 from scbasset_zoo.errors import InputError
@@ -22,9 +23,6 @@ from scbasset_zoo.inputs.start_sites import read_start_sites
 from scbasset_zoo.inputs.text_files import read_names
 from scbasset_zoo.inputs.windows import fasta_windows
 from scbasset_zoo.simulation.background import read_background
-
-sys.path.append(str(Path(__file__).parents[1] / "plugins" / "example"))
-from scbasset_zoo_vcf.vcf import read_variants  # noqa: E402
 
 BED = "track name=x\n# peaks\nchr2\t5\t9\tpéak\nchr1\t1\t4\n"
 NARROW_PEAK = "track type=narrowPeak\nchr2\t5\t9\tpéak\t50\t.\t2.5\t7.5\t5.25\t3\nchr1\t1\t4\tb\t9\t.\t1.5\t2\t0\t-1\n"
@@ -38,6 +36,7 @@ MEME = (
     "MOTIF M2 B\nletter-probability matrix: alength= 4 w= 1\n0 0 0 1\n"
 )
 VCF = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\nchré\t5\t.\tA\tc,G\t.\nchr2\t7\trs1\tAC\tT\t.\n"
+VARIANT_TABLE = "chrom,pos,ref,alt,rsid\nchré,5,A,c,rs1\nchr2,7,AC,T,\n"
 NAMES = "AAAC-1\ncell é\n#3\n"
 YAML = "id: lab/model\nintended_use: für\nlimits: none\n"
 FASTA = ">one é\nACGT\nACGT\n>two\nTTTTNNNN\n"
@@ -73,7 +72,8 @@ READERS = {
     "called peaks": (NARROW_PEAK, _called_peaks),
     "GTF": (GTF, lambda path: read_start_sites(path).to_numpy().tolist()),
     "MEME": (MEME, _motifs),
-    "VCF": (VCF, lambda path: read_variants(path, 100).to_numpy().tolist()),
+    "VCF": (VCF, lambda path: list(alleles_of_vcf(path))),
+    "table of variants": (VARIANT_TABLE, lambda path: list(alleles_of_table(path))),
     "names of cells": (NAMES, read_names),
     "card fields": (YAML, read_about),
     "sequences": (FASTA, _sequences),

@@ -16,14 +16,15 @@ if TYPE_CHECKING:
 
 @hookimpl
 def register_analyses() -> list[type[Analysis]]:
-    """Return the analyses of Yuan & Kelley (2022)."""
+    """Return the analyses of Yuan & Kelley (2022), and variant effects."""
     from scbasset_zoo_plugins.batch_correction.analysis import BatchCorrection
     from scbasset_zoo_plugins.denoise.analysis import Denoise
     from scbasset_zoo_plugins.embedding.analysis import Embedding
     from scbasset_zoo_plugins.ism.analysis import Ism
     from scbasset_zoo_plugins.motif_insertion.analysis import MotifInsertion
+    from scbasset_zoo_plugins.variant_effect.analysis import VariantEffect
 
-    return [BatchCorrection, Denoise, Embedding, MotifInsertion, Ism]
+    return [BatchCorrection, Denoise, Embedding, MotifInsertion, Ism, VariantEffect]
 
 
 @hookimpl

@@ -33,6 +33,7 @@ COMMANDS = (
     "predict",
     "embed_cells",
     "run",
+    "merge",
     "verify",
     "seal",
     "add_gauge",

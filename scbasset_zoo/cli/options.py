@@ -78,6 +78,20 @@ GivenModels = Annotated[
 CommonCells = Annotated[
     bool, typer.Option("--common-cells", help="With several models: keep the cells that all have, instead of refusing others.")
 ]
+Workers = Annotated[
+    int | None,
+    typer.Option(parser=number_parser(int), metavar="<int>", help="Processes on this machine that compute the parts of the work."),
+]
+Resume = Annotated[
+    bool,
+    typer.Option("--resume", help="Keep finished parts beside OUT until the run is done; go on with those that are there."),
+]
+Dask = Annotated[
+    str | None,
+    typer.Option(
+        metavar="<address>", help="Dask scheduler whose workers compute the parts of the work; local:N starts N workers here."
+    ),
+]
 
 
 def from_model(model: type[BaseModel], *, without: Collection[str] = ()) -> Callable[[Command], Command]:

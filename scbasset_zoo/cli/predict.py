@@ -7,7 +7,18 @@ from typing import Annotated, Any
 
 import typer
 
-from scbasset_zoo.cli.options import CommonCells, DeviceOption, GivenModels, PrecisionOption, Threads, earlier_names, from_model
+from scbasset_zoo.cli.options import (
+    CommonCells,
+    Dask,
+    DeviceOption,
+    GivenModels,
+    PrecisionOption,
+    Resume,
+    Threads,
+    Workers,
+    earlier_names,
+    from_model,
+)
 from scbasset_zoo.cli.output import answer
 from scbasset_zoo.runtime.options import PredictOptions
 
@@ -28,6 +39,9 @@ def predict(
     precision: PrecisionOption = "float32",
     common_cells: CommonCells = False,
     threads: Threads = None,
+    workers: Workers = None,
+    dask: Dask = None,
+    resume: Resume = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")] = False,
     **options: Any,
 ) -> None:
@@ -51,12 +65,23 @@ def predict(
             "--peaks needs the genome of the model's assembly: add --genome, a FASTA or .2bit file or a name such as hg38."
         )
     check_destination(out, overwrite=overwrite, inputs=[model, peaks or sequences, genome])
-    models = opened(model, device, common_cells=common_cells, precision=precision)
-    windows = peaks if sequences is None else fasta_windows(sequences, models.sequence_length)
-    prediction = write_predictions(models, windows, genome, out, overwrite=overwrite, **options)
+    if workers is not None or dask is not None or resume:
+        from scbasset_zoo.running.spread_prediction import write_spread_prediction
+        from scbasset_zoo.spreading.executors import chosen_executor
+
+        inputs: dict[str, Any] = {"peaks": peaks, "genome": genome, "sequences": sequences}
+        with chosen_executor(workers, dask) as executor:
+            where: dict[str, Any] = {"executor": executor, "resume": resume, "overwrite": overwrite}
+            where |= {"device": device, "precision": precision}
+            prediction = write_spread_prediction(model, out, **where, **inputs, **options)
+        names = f"{prediction.model.card.id} {prediction.model.card.version}"
+    else:
+        models = opened(model, device, common_cells=common_cells, precision=precision)
+        windows = peaks if sequences is None else fasta_windows(sequences, models.sequence_length)
+        prediction = write_predictions(models, windows, genome, out, overwrite=overwrite, **options)
+        names = ", ".join(f"{each.card.id} {each.card.version}" for each in members(models))
     output, group_by = prediction.options.output, prediction.options.group_by
     rows = "" if output == "peak_embedding" else f"{prediction.n_rows:,} {'groups' if group_by else 'cells'} x "
     columns = "peaks" if sequences is None else "sequences"
-    names = ", ".join(f"{each.card.id} {each.card.version}" for each in members(models))
     by = "mean and standard deviation over " if prediction.values_per_entry == 2 else "by "
     answer(f"{out}: {output} of {rows}{prediction.n_peaks:,} {columns}, {by}{names}")

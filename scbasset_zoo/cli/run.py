@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scbasset_zoo.cli.groups import registered_group
-from scbasset_zoo.cli.options import CommonCells, DeviceOption, GivenModels, PrecisionOption, Threads
+from scbasset_zoo.cli.options import CommonCells, Dask, DeviceOption, GivenModels, PrecisionOption, Resume, Threads, Workers
 from scbasset_zoo.cli.output import answer
 
 if TYPE_CHECKING:
-    from scbasset_zoo.extend.analysis import Analysis
+    from scbasset_zoo.extend.analysis import Analysis, Result
     from scbasset_zoo.plugin_manager import Registry
 
 
@@ -35,19 +35,39 @@ def _make_command(kind: type[Analysis]) -> Callable[..., None]:
         precision: PrecisionOption = "float32",
         common_cells: CommonCells = False,
         threads: Threads = None,
+        workers: Workers = None,
+        dask: Dask = None,
+        shard: Annotated[
+            str | None, typer.Option(metavar="<I/N>", help="Compute shard I of N into OUT, FILE.parts; merge joins the shards.")
+        ] = None,
+        resume: Resume = False,
         overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT, PLOT and REPORT if they exist.")] = False,
         **options: Any,
     ) -> None:
         import scbasset_zoo as sz
+        from scbasset_zoo.errors import InputError
+        from scbasset_zoo.spreading.executors import chosen_executor
 
-        where: dict[str, Any] = {"device": device, "precision": precision, "common_cells": common_cells}
-        result = sz.run(kind.name, model, out=out, plot=plot, report=report, overwrite=overwrite, **where, **options)
-        sizes = result.shape if hasattr(result, "shape") else max(result.data_vars.values(), key=lambda values: values.ndim).shape
-        answer(f"{out}: {kind.name}, {' x '.join(f'{n:,}' for n in sizes)}")
-        for path in filter(None, (plot, report)):
-            answer(f"{path}")
+        with chosen_executor(workers, dask) as executor:
+            where: dict[str, Any] = {"device": device, "precision": precision, "executor": executor, "resume": resume}
+            where["overwrite"] = overwrite
+            if shard is not None:
+                if plot is not None or report is not None:
+                    raise InputError("--shard takes neither --plot nor --report: scbasset-zoo merge draws them.")
+                answer(f"{sz.run_shard(kind.name, model, shard=shard, out=out, **where, **options)}: shard {shard} of {kind.name}")
+                return
+            result = sz.run(kind.name, model, out=out, plot=plot, report=report, common_cells=common_cells, **where, **options)
+        answer_result(kind.name, result, out, plot, report)
 
     return run
+
+
+def answer_result(name: str, result: Result, out: Path, plot: Path | None, report: Path | None) -> None:
+    """Print what a run wrote."""
+    sizes = result.shape if hasattr(result, "shape") else max(result.data_vars.values(), key=lambda values: values.ndim).shape
+    answer(f"{out}: {name}, {' x '.join(f'{n:,}' for n in sizes)}")
+    for path in filter(None, (plot, report)):
+        answer(f"{path}")
 
 
 app = registered_group(_analyses, _make_command, help="Run an analysis of a model.")

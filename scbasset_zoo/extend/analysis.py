@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     Combine: TypeAlias = "Callable[[Sequence[Any], Any, Context], Result]"
 
 SUFFIXES = {"AnnData": (".h5ad", ".zarr"), "Dataset": (".nc", ".zarr")}
+TABLE_SUFFIXES = (".parquet", ".tsv")
+"""Suffixes of tables, which an analysis that names them in `suffixes` writes into ``context.out`` itself."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,8 @@ class Context:
     ----------
     out : Path or None
         File to which the analysis may write its result itself, block by block, if the result is larger than memory.
-        None if the result must be returned.
+        None if the result must be returned. If its suffix is one of `TABLE_SUFFIXES`, the analysis must write it, and return a
+        result for figures and the report, such as the rows that stand out.
     quiet : bool
         Show no progress.
     provenance : dict
@@ -70,7 +73,8 @@ class Analysis(ABC):
         The options of the analysis. Derive it from :class:`scbasset_zoo.extend.analysis.Options`, and give each field a
         description. The options of the command are made from it.
     suffixes : tuple of str
-        Suffixes of the files that can hold the result. ``SUFFIXES["Dataset"]`` if it is an xarray.Dataset.
+        Suffixes of the files that can hold the result. ``SUFFIXES["Dataset"]`` if it is an xarray.Dataset. `TABLE_SUFFIXES` may be
+        added by an analysis that writes tables itself.
     """
 
     name: ClassVar[str]

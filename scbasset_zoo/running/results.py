@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from scbasset_zoo import plugin_manager
 from scbasset_zoo.anndata_files import write_anndata_file
 from scbasset_zoo.errors import InputError, PluginError, readable
-from scbasset_zoo.extend.analysis import SUFFIXES, Analysis
+from scbasset_zoo.extend.analysis import SUFFIXES, TABLE_SUFFIXES, Analysis
 from scbasset_zoo.hdf5_writing import new_hdf5
 from scbasset_zoo.runtime.several_predictions import provenance_of_models
 from scbasset_zoo.runtime.storable import storable
@@ -50,7 +50,7 @@ def with_provenance(analysis: Analysis, result: Result, provenance: dict[str, st
         The result is not of the type that the suffixes of the analysis stand for.
     """
     kind = type(result).__name__
-    if not set(analysis.suffixes) <= set(SUFFIXES.get(kind, ())):
+    if not set(analysis.suffixes) - set(TABLE_SUFFIXES) <= set(SUFFIXES.get(kind, ())):
         suffixes = " or ".join(analysis.suffixes)
         raise PluginError(
             f"The analysis {analysis.name} of {provenance['plugin']} returned {kind}, which cannot be written as {suffixes}."
@@ -113,12 +113,20 @@ def write_result(result: Result, path: Path) -> None:
 
 
 def read_result(path: Path) -> Result:
-    """Open a file that :func:`write_result` or an analysis wrote. The values stay on disk."""
+    """Open a file that :func:`write_result` or an analysis wrote. The values stay on disk.
+
+    Raises
+    ------
+    InputError
+        The file is a table, which is no whole result.
+    """
     import anndata as ad
     import zarr
 
     from scbasset_zoo.inputs.outside_links import check_no_outside_links
 
+    if path.suffix in TABLE_SUFFIXES:
+        raise InputError(f"{path} is a table, without what figures and reports need. Read it with pandas.")
     check_no_outside_links(path)
     if path.suffix == ".h5ad":
         return ad.read_h5ad(path, backed="r")

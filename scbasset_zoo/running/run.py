@@ -6,14 +6,15 @@ import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from scbasset_zoo import plugin_manager
 from scbasset_zoo.errors import InputError, PluginError, ScbassetZooError
-from scbasset_zoo.extend.analysis import Analysis, Context
+from scbasset_zoo.extend.analysis import TABLE_SUFFIXES, Analysis, Context
 from scbasset_zoo.extend.description import Description
 from scbasset_zoo.files import destination, new_file
 from scbasset_zoo.options import checked_options
@@ -23,6 +24,8 @@ from scbasset_zoo.running.figure_files import INSTALL_ANALYSES, figure_folder, r
 from scbasset_zoo.running.libraries import default_style, prepare_libraries
 from scbasset_zoo.running.results import provenance_of, read_result, with_provenance, write_result
 from scbasset_zoo.runtime.models import Models, members
+from scbasset_zoo.spreading.executors import described
+from scbasset_zoo.spreading.work import Work, require_divided
 from scbasset_zoo.wording import option
 from scbasset_zoo.zoo.models import opened
 
@@ -31,9 +34,13 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from scbasset_zoo.extend.analysis import Combine, Result
+    from scbasset_zoo.extend.parts import DividedAnalysis
     from scbasset_zoo.runtime.model import Model
     from scbasset_zoo.runtime.options import DeviceName, Precision
     from scbasset_zoo.zoo.models import Given
+
+    # Joins the parts of the work of an analysis, given model, inputs, options and context.
+    Spread: TypeAlias = Callable[[Model, Any, Any, Context], Result]
 
 
 def run(
@@ -46,6 +53,8 @@ def run(
     device: DeviceName = "auto",
     precision: Precision = "float32",
     common_cells: bool = False,
+    executor: Executor | None = None,
+    resume: bool = False,
     overwrite: bool = False,
     quiet: bool = False,
     **options: Any,
@@ -61,7 +70,8 @@ def run(
         Name of the analysis. :func:`scbasset_zoo.analyses` lists the names.
     model : Model, Models, or a name, folder or URL as for :func:`scbasset_zoo.open_model`, or a list of these
     out : path, optional
-        File to which the result is also written: .h5ad or .zarr for an AnnData, .nc or .zarr for a Dataset.
+        File to which the result is also written: .h5ad or .zarr for an AnnData, .nc or .zarr for a Dataset. Some analyses also
+        write a table, .parquet or .tsv; what is returned then has only the rows that stand out.
     plot : path, optional
         Folder for the figures, as PNG and PDF.
     report : path, optional
@@ -72,6 +82,11 @@ def run(
         What the factors of products are rounded to on that device, see :func:`scbasset_zoo.open_model`.
     common_cells : bool
         Keep the cells that all models have; see :func:`scbasset_zoo.open_models`.
+    executor : concurrent.futures.Executor, optional
+        Computes the parts of the work, such as regions: :class:`scbasset_zoo.LocalProcesses`, or Dask's ``client.get_executor()``.
+        The result is the same. Analyses whose work does not divide refuse it.
+    resume : bool
+        Keep each finished part beside `out` until the run is done, and go on with those that an interrupted run left there.
     overwrite : bool
         Replace `out`, `plot` and `report` if they exist.
     quiet : bool
@@ -95,30 +110,56 @@ def run(
     """
     analysis = plugin_manager.analyses().get(name)()
     checked = checked_options(name, analysis.Options, options)
-    outputs = _Outputs(
+    outputs = Outputs(
         out=None if out is None else Path(out),
         plot=None if plot is None else Path(plot),
         report=None if report is None else Path(report),
         overwrite=overwrite,
     )
     given = list(model) if isinstance(model, Models | list | tuple) else [model]
+    spread = None
+    if executor is not None or resume:
+        divided = require_divided(analysis, len(given))
+        spread = _spread(divided, given[0], executor, _place_of_parts(outputs.out) if resume else None)
     combine = analysis.combiner(checked) if len(given) > 1 else None
     with outputs.held(analysis, inputs=[given, *options.values()]):
         models = members(opened(model, device, common_cells=common_cells, precision=precision))
-        return _run(analysis, models, checked, outputs, combine, quiet=quiet)
+        return run_opened(analysis, models, checked, outputs, combine, spread, quiet=quiet)
 
 
-def _run(
-    analysis: Analysis, models: Sequence[Model], checked: BaseModel, outputs: _Outputs, combine: Combine | None, *, quiet: bool
+def run_opened(
+    analysis: Analysis,
+    models: Sequence[Model],
+    checked: BaseModel,
+    outputs: Outputs,
+    combine: Combine | None = None,
+    spread: Spread | None = None,
+    *,
+    quiet: bool,
 ) -> Result:
-    """Compute and write the result, the figures and the report."""
+    """Compute and write the result, the figures and the report.
+
+    Parameters
+    ----------
+    analysis : Analysis
+    models : sequence of Model
+    checked : an instance of the analysis's `Options`
+    outputs : Outputs
+        They are held.
+    combine : callable, optional
+        Combines the results of several models.
+    spread : callable, optional
+        Joins the parts of the work, given model, inputs, options and context. Without it, the analysis runs in this process.
+    quiet : bool
+        Show no progress.
+    """
     prepare_libraries()
     for model in models:
         if model.card.verdict is not None and model.card.verdict.learnt != "sequence":
             say(model.card.verdict.statement)
     provenance = provenance_of(analysis, models, checked)
     with naming_plugin(analysis, provenance["plugin"]):
-        result = _compute(analysis, models, checked, outputs, combine, quiet=quiet, provenance=provenance)
+        result = _compute(analysis, models, checked, outputs, combine, spread, quiet=quiet, provenance=provenance)
     if outputs.need_figures:
         with default_style():
             figures = draw(analysis, result)
@@ -136,8 +177,26 @@ def _run(
     return result
 
 
+def _spread(analysis: DividedAnalysis, given: Any, executor: Executor | None, resume: Path | None) -> Spread:
+    """Return a function that computes the parts of an analysis and joins them."""
+
+    def computed_and_joined(model: Model, inputs: Any, options: BaseModel, context: Context) -> Result:
+        work = Work(analysis, given, model, inputs, options, context.provenance)
+        context.provenance["spread"] = described(executor, len(work.parts))
+        with work.computed(range(len(work.parts)), executor, resume, quiet=context.quiet) as results:
+            return analysis.join(model, inputs, options, work.named(results), context)
+
+    return computed_and_joined
+
+
+def _place_of_parts(out: Path | None) -> Path:
+    if out is None:
+        raise InputError(f"{option('resume')} needs {option('out')}: finished parts are kept beside that file.")
+    return out
+
+
 @dataclass(frozen=True)
-class _Outputs:
+class Outputs:
     """Where a run writes."""
 
     out: Path | None
@@ -218,8 +277,9 @@ def _compute(
     analysis: Analysis,
     models: Sequence[Model],
     options: BaseModel,
-    outputs: _Outputs,
+    outputs: Outputs,
     combine: Combine | None,
+    spread: Spread | None,
     *,
     quiet: bool,
     provenance: dict[str, str],
@@ -230,6 +290,8 @@ def _compute(
         provenance["chromosome_names"] = json.dumps(dict(names))
 
     def compute(context: Context) -> Result:
+        if spread is not None:
+            return spread(models[0], inputs[0], options, context)
         if combine is None:
             return analysis.run(models[0], inputs[0], options, context)
         return _combined(analysis, models, inputs, options, combine, context)
@@ -238,6 +300,10 @@ def _compute(
         return with_provenance(analysis, compute(Context(None, quiet, provenance)), provenance)
     with new_file(outputs.out, overwrite=outputs.overwrite) as partial:
         result = compute(Context(partial, quiet, provenance))
+        if partial.exists() and partial.suffix in TABLE_SUFFIXES:
+            return with_provenance(analysis, result, provenance)
+        if partial.suffix in TABLE_SUFFIXES:
+            raise PluginError(f"The analysis {analysis.name} of {provenance['plugin']} must write {partial.suffix} itself.")
         if not partial.exists():
             result = with_provenance(analysis, result, provenance)
             write_result(result, partial)
@@ -251,12 +317,13 @@ def _combined(
 ) -> Result:
     """Run an analysis with one model after the other, and combine the results.
 
-    A result that is too large for memory is written to a temporary file beside the output, and read from there.
+    A result that is too large for memory is written to a temporary file beside the output, and read from there. If the output is
+    a table, the results stay in memory.
     """
     with contextlib.ExitStack() as stack:
         results = []
         folder = None
-        if context.out is not None:
+        if context.out is not None and context.out.suffix not in TABLE_SUFFIXES:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=".partial-", dir=context.out.parent)))
         for number, (model, inputs_of_model) in enumerate(zip(models, inputs, strict=True)):
             if not context.quiet:

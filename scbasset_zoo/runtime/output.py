@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -73,23 +73,22 @@ def write_predictions(
         `out` has another suffix, exists, cannot be written, or would be a table of more than 20,000 columns; or an error of
         `Model.predict`.
     """
-    out = Path(out)
+    models, out = members(model), Path(out)
+    require_suffix(out)
+    with destination(out, overwrite=overwrite, inputs=[*models, peaks, genome]):
+        prediction = open_prediction(models, peaks, genome, checked_options("predict", PredictOptions, options))
+        write_prediction(prediction, out, overwrite=overwrite)
+        return prediction
+
+
+def require_suffix(out: Path) -> None:
+    """Raise InputError if predictions are not written to files with this suffix."""
     if out.suffix not in SUFFIXES:
         raise InputError(f"{out} must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}.")
-    models = members(model)
-    with destination(out, overwrite=overwrite, inputs=[*models, peaks, genome]):
-        return _write_predictions(models, peaks, genome, out, overwrite, options)
 
 
-def _write_predictions(
-    models: Sequence[Model],
-    peaks: PeaksLike | Windows,
-    genome: GenomeLike | None,
-    out: Path,
-    overwrite: bool,
-    options: PredictKeywords,
-) -> Prediction:
-    prediction = open_prediction(models, peaks, genome, checked_options("predict", PredictOptions, options))
+def write_prediction(prediction: Prediction, out: Path, *, overwrite: bool = False) -> None:
+    """Write a prediction to a file, in blocks."""
     if out.suffix == ".parquet":
         _check_columns(prediction, out)
         with new_file(out, overwrite=overwrite) as partial:
@@ -102,7 +101,6 @@ def _write_predictions(
         tables = ad.AnnData(obs=prediction.obs, var=prediction.var, uns=prediction.uns)
         with read_ahead(prediction.blocks()) as blocks:
             write_anndata(tables, blocks, out, overwrite=overwrite)
-    return prediction
 
 
 def write_anndata(

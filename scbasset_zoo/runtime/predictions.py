@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -99,6 +99,7 @@ class Prediction:
                 raise InputError(f"Peaks need a genome: give that of the model's assembly with {option('genome')}, FASTA or .2bit.")
             peaks = model.peak_windows(peaks, genome, force=options.force, strict=options.strict)
         self.model, self.windows, self.options, self._quiet = model, peaks, options, quiet
+        self._computed: Iterable[tuple[slice, list[Array]]] | None = None
         # Fails now, not after the first peaks, if the model has no batch effects.
         model.head(slice(0), batch_effects=options.batch_effects)
         self.var = peaks.var
@@ -164,21 +165,35 @@ class Prediction:
             f"{option('output', 'peak_embedding')}.",
         )
 
-    def _stripes(self) -> Iterator[tuple[slice, list[Array]]]:
-        """Yield the peak embeddings of each stripe of peaks: one array, or one for each strand.
+    def strands(self, peaks: slice) -> list[Array]:
+        """Return the peak embeddings of some peaks: one array, or one for each strand.
 
         The peak embeddings of the strands are averaged unless the output is the probability, which is not linear in them.
         """
-        average_latent = self.options.average_strands and self.options.output != "accessibility"
+        return self._strands_of(self.windows.read(peaks.start, peaks.stop))
+
+    def take(self, stripes: Iterable[tuple[slice, list[Array]]]) -> None:
+        """Take what :meth:`strands` returned, stripe by stripe, from elsewhere. The prediction can then be read once."""
+        self._computed = stripes
+
+    def _stripes(self) -> Iterator[tuple[slice, list[Array]]]:
+        """Yield the peak embeddings of each stripe of peaks."""
+        if self._computed is not None:
+            yield from self._computed
+            return
         with (
             progress("predicting peaks", self.n_peaks, quiet=self._quiet) as advance,
             read_ahead(self._codes_of_stripes()) as stripes,
         ):
             for peaks, codes in stripes:
-                codes_of_strands = [codes, reverse_complement(codes)] if self.options.average_strands else [codes]
-                strands = [self.model.embed(strand, batch_size=self.options.batch_size) for strand in codes_of_strands]
-                yield peaks, [_mean(strands)] if average_latent else strands
+                yield peaks, self._strands_of(codes)
                 advance(len(codes))
+
+    def _strands_of(self, codes: NDArray[np.int8]) -> list[Array]:
+        codes_of_strands = [codes, reverse_complement(codes)] if self.options.average_strands else [codes]
+        strands = [self.model.embed(strand, batch_size=self.options.batch_size) for strand in codes_of_strands]
+        average_latent = self.options.average_strands and self.options.output != "accessibility"
+        return [_mean(strands)] if average_latent else strands
 
     def _codes_of_stripes(self) -> Iterator[tuple[slice, NDArray[np.int8]]]:
         """Yield the sequences of each stripe of peaks."""

@@ -200,7 +200,7 @@ def search_models(words: str | Iterable[str]) -> list[Listing]:
 
 def package_or_listing(given: str) -> Package | Listing:
     """Return a package as :func:`find_package` does, but what its source says of it if a recipe would have to make it first."""
-    if "://" in given or _is_folder(given):
+    if "://" in given or is_folder(given):
         return find_package(given)
     from scbasset_zoo.zoo.lookup import package_or_entry
     from scbasset_zoo.zoo.pulling import is_on_this_machine, package_of_entry
@@ -211,7 +211,8 @@ def package_or_listing(given: str) -> Package | Listing:
     return _listing(*found) if found[1].recipe and not is_on_this_machine(*found) else package_of_entry(*found)
 
 
-def _is_folder(given: str | os.PathLike[str]) -> bool:
+def is_folder(given: str | os.PathLike[str]) -> bool:
+    """Return whether the folder of a package is given, and not a name or URL."""
     path, text = files.checked_path(given), os.fspath(given)
     return isinstance(given, os.PathLike) or path.is_absolute() or text.startswith(".") or (path / "card.yaml").is_file()
 
@@ -223,7 +224,7 @@ def _folder_of_name_or_url(given: str | os.PathLike[str], *, check_hashes: bool 
         from scbasset_zoo.zoo.pulling import package_at_url
 
         return package_at_url(text, check_hashes=check_hashes).folder
-    if _is_folder(given):
+    if is_folder(given):
         return None
     from scbasset_zoo.zoo.lookup import package_named
 

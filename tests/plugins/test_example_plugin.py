@@ -1,7 +1,6 @@
 """Plugins of other distributions run on the command line, installed by pip with the project's wheel into a new environment."""
 
 import ast
-import gzip
 import importlib
 import os
 import re
@@ -90,27 +89,10 @@ def chromosomes(genome):
 
 
 @pytest.fixture(scope="module")
-def variants(chromosomes):
-    """(chromosome, position from 1, REF, ALT): SNVs, a substitution of two, insertions, deletions, one near an end."""
-    rows = []
-    for chrom, position, n_ref, alt in (
-        ("chr1", 5_000, 1, None),
-        ("chr1", 20, 1, None),
-        ("chr2", 8_990, 2, "AC"),
-        ("chr2", 4_000, 1, "ACGTACGT"),
-        ("chr1", 7_000, 30, "G"),
-        ("chr1", 9_000, 3, "TTAGA"),
-    ):
-        ref = chromosomes[chrom][position - 1 : position - 1 + n_ref]
-        rows.append((chrom, position, ref, alt or {"A": "C", "C": "G", "G": "T", "T": "A"}[ref]))
-    return rows
-
-
-def write_vcf(path, rows):
-    lines = ["##fileformat=VCFv4.3", "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"]
-    lines += [f"{chrom}\t{position}\t.\t{ref}\t{alt}\t.\tPASS\t." for chrom, position, ref, alt in rows]
-    text = "\n".join(lines) + "\n"
-    path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
+def regions(tmp_path_factory):
+    """BED of two regions; the windows of the first reach beyond the start of the chromosome."""
+    path = tmp_path_factory.mktemp("regions") / "r.bed"
+    path.write_text("chr1\t40\t700\nchr2\t4000\t4500\n")
     return path
 
 
@@ -119,65 +101,59 @@ def logits(package, sequences):
     return session.run(["logits"], {"sequence": dna.one_hot(dna.as_codes(sequences))})[0]
 
 
-def test_variant_effects_are_differences_of_logits_of_plain_onnxruntime(command, package, genome, chromosomes, variants, tmp_path):
-    vcf = write_vcf(tmp_path / "v.vcf.gz", [*variants[:-1], (*variants[-1][:3], f"{variants[-1][3]},A")])
-    out = tmp_path / "effects.h5ad"
-    options = ["--vcf", vcf, "--genome", genome, "--out", out, "--device", "cpu", "--plot", tmp_path / "figures"]
-    ran = command("run", "variant-effect", package.folder, *options, "--report", tmp_path / "r.html")
+def test_tiles_are_mean_logits_of_plain_onnxruntime(command, package, genome, chromosomes, regions, tmp_path):
+    out = tmp_path / "tiles.h5ad"
+    options = ["--regions", regions, "--genome", genome, "--step", 200, "--out", out, "--device", "cpu"]
+    ran = command("run", "tiles", package.folder, *options, "--plot", tmp_path / "figures", "--report", tmp_path / "r.html")
     assert ran.returncode == 0, ran.stderr
-    assert f"{out}: variant-effect, 3 x 7" in ran.stdout
+    assert f"{out}: tiles, 3 x 7" in ran.stdout
     result = ad.read_h5ad(out)
-    references, alternatives = [], []
-    for chrom, position, ref, alt in [*variants, (*variants[-1][:3], "A")]:
+    tiles = [("chr1", 40, 240), ("chr1", 240, 440), ("chr1", 440, 640), ("chr1", 640, 700)]
+    tiles += [("chr2", 4_000, 4_200), ("chr2", 4_200, 4_400), ("chr2", 4_400, 4_500)]
+    assert list(zip(result.var["chrom"], result.var["start"], result.var["end"], strict=True)) == tiles
+    windows = []
+    for chrom, start, end in tiles:
         whole = "N" * 2_000 + chromosomes[chrom] + "N" * 2_000
-        first = position - 1 + 2_000
-        assert whole[first : first + len(ref)] == ref
-        changed = whole[:first] + alt + whole[first + len(ref) :]
-        references.append(whole[first - BEFORE :][:1344])
-        alternatives.append(changed[first - BEFORE :][:1344])
-    change = logits(package, alternatives) - logits(package, references)
+        windows.append(whole[2_000 + (start + end) // 2 - BEFORE :][:1344])
+    expected = logits(package, windows)
     cell_type = toy.toy_cells(9)["cell_type"]
     for name, of_group in cell_type.groupby(cell_type, observed=True).groups.items():
-        expected = change[:, cell_type.index.get_indexer(of_group)].mean(axis=1)
-        np.testing.assert_allclose(result[name].X[0], expected, atol=1e-4)
-    assert np.abs(result.X).max(axis=0).min() > 1e-3
-    assert result.var_names[0] == "{}:{}:{}>{}".format(*variants[0])
-    assert result.var["position"].iloc[0] == variants[0][1] - 1
-    assert result.uns["scbasset_zoo"]["plugin"] == "scbasset-zoo-vcf 0.1.0"
-    assert sorted(path.name for path in (tmp_path / "figures").iterdir()) == ["variant_effects.pdf", "variant_effects.png"]
-    assert "variant-effect: scbasset/toy 1.0.0" in (tmp_path / "r.html").read_text()
+        of_cells = expected[:, cell_type.index.get_indexer(of_group)]
+        np.testing.assert_allclose(result[name].X[0], of_cells.mean(axis=1), atol=1e-4)
+    assert result.uns["scbasset_zoo"]["plugin"] == "scbasset-zoo-tiles 0.1.0"
+    assert sorted(path.name for path in (tmp_path / "figures").iterdir()) == ["tiles.pdf", "tiles.png"]
+    page = (tmp_path / "r.html").read_text()
+    assert "tiles: scbasset/toy 1.0.0" in page
+    assert "The most open tile is chr" in page
 
 
-def test_effects_of_several_models_are_mean_and_deviation_over_models(package, genome, variants, tmp_path, monkeypatch):
+def test_tiles_of_several_models_are_mean_and_deviation_over_models(package, genome, regions, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "plugins" / "example"))
-    plugin = importlib.import_module("scbasset_zoo_vcf.plugin")
+    plugin = importlib.import_module("scbasset_zoo_tiles.plugin")
     other = toy.toy_package(tmp_path / "other", n_cells=9, seed=1, cells=toy.toy_cells(9).iloc[::-1])
-    options = {"vcf": write_vcf(tmp_path / "v.vcf", variants), "genome": genome, "device": "cpu", "quiet": True}
-    plugin_manager.register(plugin, "variants-of-several")
+    options = {"regions": regions, "genome": genome, "device": "cpu", "quiet": True}
+    plugin_manager.register(plugin, "tiles-of-several")
     try:
-        result = sz.run("variant-effect", [package.folder, other.folder], **options)
-        each = [sz.run("variant-effect", folder, **options) for folder in (package.folder, other.folder)]
+        result = sz.run("tiles", [package.folder, other.folder], **options)
+        each = [sz.run("tiles", folder, **options) for folder in (package.folder, other.folder)]
     finally:
-        plugin_manager.unregister("variants-of-several")
-    values = np.stack([effects[result.obs_names].X for effects in each]).astype(float)
+        plugin_manager.unregister("tiles-of-several")
+    values = np.stack([of_model[result.obs_names].X for of_model in each]).astype(float)
     np.testing.assert_allclose(result.X, values.mean(axis=0), rtol=0, atol=1e-5)
     np.testing.assert_allclose(result.layers["std"], values.std(axis=0, ddof=1), rtol=0, atol=1e-5)
-    assert not result.varm
 
 
-def test_a_contradicted_reference_is_refused_on_the_command_line(command, package, genome, variants, tmp_path):
-    chrom, position, ref, alt = variants[0]
-    other = next(base for base in "ACGT" if base not in (ref, alt))
-    vcf = write_vcf(tmp_path / "v.vcf", [variants[1], (chrom, position, other, alt)])
-    ran = command("run", "variant-effect", package.folder, "--vcf", vcf, "--genome", genome, "--out", tmp_path / "e.h5ad")
+def test_regions_that_the_genome_lacks_are_refused_on_the_command_line(command, package, genome, tmp_path):
+    bed = tmp_path / "r.bed"
+    bed.write_text("chr7\t10\t500\n")
+    ran = command("run", "tiles", package.folder, "--regions", bed, "--genome", genome, "--out", tmp_path / "t.h5ad")
     assert ran.returncode == 1
-    message = f"error: {vcf}, line 4: REF is {other}, but {genome} has {ref} at chr1:5,000 (1 of 2 alleles differ)"
-    assert message in ran.stderr
-    assert not (tmp_path / "e.h5ad").exists()
+    assert "no chromosome chr7" in ran.stderr
+    assert not (tmp_path / "t.h5ad").exists()
 
 
 def test_the_plugin_imports_only_the_public_interface_and_libraries():
-    folder = ROOT / "plugins" / "example" / "scbasset_zoo_vcf"
+    folder = ROOT / "plugins" / "example" / "scbasset_zoo_tiles"
     for path in folder.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
@@ -190,70 +166,10 @@ def test_the_plugin_imports_only_the_public_interface_and_libraries():
                 assert module.partition(".")[0] not in ("scbasset_zoo_plugins", "scbasset_zoo_export"), path
 
 
-def test_variants_that_cannot_be_scored_are_refused_before_any_work(package, genome, variants, tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "plugins" / "example"))
-    from scbasset_zoo_vcf.variant_effect import VariantEffect
-
-    model = sz.open_model(package.folder, "cpu")
-    chrom, position, ref, alt = variants[0]
-
-    def check(vcf, **options):
-        VariantEffect().open_inputs(model, VariantEffect.Options(vcf=vcf, genome=genome, **options))
-
-    for name, rows, message in (
-        ("symbol", [(chrom, position, ref, "<DEL>")], "line 3: the allele '<DEL>' is not a sequence"),
-        ("long", [(chrom, position, ref, "A" * 700)], "an allele has 700 bp; at most 672 fit"),
-        ("chromosome", [("chr7", position, ref, alt)], "no chromosome chr7"),
-        ("beyond", [("chr2", 9_500, "A", "C")], "line 3: REF A at position 9,500 lies outside chr2, whose bases are 1 to 9,000"),
-        ("unknown", [("chr2", 9_500, "N", "C")], "lies outside chr2"),
-        ("end", [("chr2", 9_000, "NN", "C")], "lies outside chr2"),
-        ("zero", [("chr2", 0, "N", "C")], "REF N at position 0 lies outside chr2"),
-        ("twice", [variants[1], variants[0], variants[0]], f"line 5: chr1:5000:{ref}>{alt} is also on line 4"),
-        ("comma", [(chrom, position, ref, f"{alt},{alt.lower()}")], "is also on line 3"),
-        ("nothing", [], "has no variants"),
-        ("text", [(chrom, "here", ref, alt)], "line 3: expected CHROM, POS"),
-    ):
-        with pytest.raises(sz.InputError, match=message):
-            check(write_vcf(tmp_path / f"{name}.vcf", rows))
-    packed = write_vcf(tmp_path / "damaged.vcf.gz", variants)
-    damaged = bytearray(packed.read_bytes())
-    damaged[10] = 0xFF
-    packed.write_bytes(damaged)
-    good = write_vcf(tmp_path / "good.vcf", variants)
-    check(good, group_by="batch")
-    for vcf, options, message in (
-        (good, {"group_by": "mood"}, "no column 'mood'"),
-        (genome, {}, "is not a VCF"),
-        (tmp_path / "absent.vcf", {}, "There is no .*absent.vcf"),
-        (packed, {}, "damaged.vcf.gz cannot be read"),
-    ):
-        with pytest.raises(sz.InputError, match=message):
-            check(vcf, **options)
-
-
-def test_variants_are_read_as_programs_write_them(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "plugins" / "example"))
-    from scbasset_zoo_vcf.vcf import read_variants
-
-    rows = "chr1\t5\t.\ta\tc,GT\nchr1\t9\trs1\tAC\tA\t.\tPASS\tAF=0.1\n"
-    for header in ("##fileformat=VCFv4.1\n", "##FileFormat=VCFv4.3\n#CHROM\tPOS\tID\tREF\tALT\n", "#CHROM\tPOS\tID\tREF\tALT\n"):
-        (tmp_path / "v.vcf").write_text(header + rows)
-        variants = read_variants(tmp_path / "v.vcf", 10)
-        assert variants.index.tolist() == ["chr1:5:A>C", "chr1:5:A>GT", "chr1:9:AC>A"]
-        assert variants["position"].tolist() == [4, 4, 8]
-    (tmp_path / "v.vcf").write_text(rows)
-    with pytest.raises(sz.InputError, match="v.vcf is not a VCF"):
-        read_variants(tmp_path / "v.vcf", 10)
-    for alt in ("*", ".", "G]chr2:5]", "R"):
-        (tmp_path / "v.vcf").write_text(f"##fileformat=VCFv4.2\nchr1\t5\t.\tA\tC,{alt}\n")
-        with pytest.raises(sz.InputError, match="v.vcf, line 2: the allele .* is not a sequence"):
-            read_variants(tmp_path / "v.vcf", 10)
-
-
 def test_the_template_of_the_page_runs_as_the_page_says(command, package, tmp_path):
     listed = command("plugins").stdout
     assert "my-plugin (my-plugin 0.1.0)\n  analyses: depth" in listed
-    assert "vcf (scbasset-zoo-vcf 0.1.0)\n  analyses: variant-effect" in listed
+    assert "tiles (scbasset-zoo-tiles 0.1.0)\n  analyses: tiles" in listed
     assert "--scale" in command("run", "depth", "--help").stdout
     line = re.search(r"scbasset-zoo run depth MODEL (.*)", PAGE.read_text())[1].split()
     ran = command("run", "depth", package.folder, *line, "--device", "cpu")

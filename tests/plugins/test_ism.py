@@ -24,6 +24,7 @@ from typer.testing import CliRunner
 import scbasset_zoo as sz
 from scbasset_zoo.cli.run import app
 from scbasset_zoo.errors import InputError
+from scbasset_zoo.extend.parts import Range
 from scbasset_zoo.graph.plain_run import run_plainly
 from scbasset_zoo.inputs import dna
 from scbasset_zoo.inputs.genome import Genome
@@ -367,7 +368,7 @@ def compared(planted_options):
 
 def test_the_unit_of_effects_is_the_spread_of_importance_in_shuffled_regions(compared):
     model, options, result = compared
-    codes = shuffled_regions(model.peak_windows(options["region_names"], options["genome"]), 4, 3)
+    codes = shuffled_regions(model.peak_windows(options["region_names"], options["genome"]), Range("shuffled regions", 0, 4), 3)
     counts = lambda codes: np.bincount(codes[:-1].astype(int) * 5 + codes[1:], minlength=25).tolist()  # noqa: E731
     assert [counts(a) for a in codes] == [counts(a) for a in result["reference"].to_numpy()[:4]]
     assert (codes != result["reference"].to_numpy()[:4]).mean() > 0.3

@@ -2,7 +2,6 @@
 
 import gzip
 import json
-from pathlib import Path
 
 import anndata as ad
 import numpy as np
@@ -18,7 +17,6 @@ from scbasset_zoo.inputs.dna import decode
 from scbasset_zoo.inputs.genome import Genome
 
 NAMES = {"chr1": "1", "chr2": "2"}
-EXAMPLE = Path(__file__).parents[2] / "plugins" / "example"
 
 
 @pytest.fixture(scope="module")
@@ -112,27 +110,3 @@ def test_motif_insertion_into_training_peaks(model, genomes, tmp_path):
     options = {"motifs": str(meme), "n_backgrounds": 3, "n_shuffles": 0, "quiet": True}
     results = [sz.run("motif-insertion", model, genome=genome, **options) for genome in genomes]
     np.testing.assert_array_equal(results[0].X, results[1].X)
-
-
-def test_variants_of_other_names(model, genomes, tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(EXAMPLE)
-    from scbasset_zoo_vcf.variant_effect import VariantEffect, VariantEffectOptions
-
-    genome = Genome(genomes[0])
-    results = []
-    for naming in ({}, NAMES):
-        vcf = tmp_path / "a.vcf"
-        rows = [
-            f"{naming.get(chrom, chrom)}\t{at + 1}\t.\t{decode(genome.codes(chrom, at, at + 1))}\tA\n"
-            for chrom, at in (("chr1", 5_000), ("chr1", 19_999), ("chr2", 4_001))
-        ]
-        vcf.write_text("##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\n" + "".join(rows))
-        options = VariantEffectOptions(vcf=vcf, genome=genomes[0])
-        inputs = VariantEffect().open_inputs(model, options)
-        from scbasset_zoo.extend.analysis import Context
-
-        results.append(VariantEffect().run(model, inputs, options, Context(None, True, {})))
-    np.testing.assert_array_equal(results[0].X, results[1].X)
-    vcf.write_text("##fileformat=VCFv4.2\n1\t20001\t.\tA\tC\n")
-    with pytest.raises(InputError, match="lies outside 1, whose bases are 1 to 20,000"):
-        VariantEffect().open_inputs(model, options)

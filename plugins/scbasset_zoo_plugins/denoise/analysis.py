@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import anndata as ad
@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scbasset_zoo.extend.analysis import Analysis, Context
+from scbasset_zoo.extend.analysis import Context
 from scbasset_zoo.extend.blocks import Block, require_memory, write_anndata
 from scbasset_zoo.extend.console import say
-from scbasset_zoo.extend.sequences import Windows
+from scbasset_zoo.extend.parts import DividedAnalysis, Range, ranges
 from scbasset_zoo.extend.space import depth_in
 from scbasset_zoo_plugins.denoise.comparison import add_metrics, heat_map, warnings_of
 from scbasset_zoo_plugins.denoise.denoised import Denoised
@@ -25,13 +25,14 @@ if TYPE_CHECKING:
 
     from scbasset_zoo import Model
     from scbasset_zoo.extend.description import Description
+    from scbasset_zoo.extend.parts import Arrays
 
 Array = NDArray[np.float32]
 
-WINDOWS_PER_BATCH = 1024
+WINDOWS_PER_PART = 1024
 
 
-class Denoise(Analysis):
+class Denoise(DividedAnalysis):
     """Accessibility without the depth of each cell; with gene scores, and agreement with groups and RNA.
 
     A gene's score is the mean over peaks within 2 kb of its transcription start sites (Yuan & Kelley 2022, Methods). The result
@@ -46,11 +47,26 @@ class Denoise(Analysis):
     def open_inputs(self, model: Model, options: DenoiseOptions) -> DenoiseInputs:
         return open_inputs(model, options)
 
-    def run(self, model: Model, inputs: DenoiseInputs, options: DenoiseOptions, context: Context) -> ad.AnnData:
+    def parts(self, model: Model, inputs: DenoiseInputs, options: DenoiseOptions) -> list[Range]:
+        return ranges("peaks", len(inputs.windows), WINDOWS_PER_PART)
+
+    def run_part(self, model: Model, inputs: DenoiseInputs, options: DenoiseOptions, part: Range) -> Arrays:
+        return {"peak_embedding": model.embed(inputs.windows.read(part.first, part.last))}
+
+    def join(
+        self,
+        model: Model,
+        inputs: DenoiseInputs,
+        options: DenoiseOptions,
+        results: Iterable[tuple[Range, Arrays]],
+        context: Context,
+    ) -> ad.AnnData:
         n_columns = len(inputs.windows) if options.columns == "peaks" else len(inputs.genes)
         if context.out is None:
             require_memory(model.n_cells * n_columns * 4, "The result", "Give out=FILE.zarr.")
-        embedding = _embed(model, inputs.windows, context)
+        embedding = np.empty((len(inputs.windows), model.cell_embedding.shape[1]), dtype=np.float32)
+        for part, arrays in results:
+            embedding[part.first : part.last] = arrays["peak_embedding"]
         ways = all_ways(model, embedding, options.output == "accessibility")
         matrix = peaks = ways[inputs.depth]
         var, genes = inputs.windows.var, None
@@ -99,17 +115,6 @@ class Denoise(Analysis):
         from scbasset_zoo_plugins.denoise.description import describe
 
         return describe(result)
-
-
-def _embed(model: Model, windows: Windows, context: Context) -> Array:
-    """Return the peak embedding (n_peaks, k)."""
-    embedding = np.empty((len(windows), model.cell_embedding.shape[1]), dtype=np.float32)
-    with context.progress("embedding peaks", len(windows)) as advance:
-        for first in range(0, len(windows), WINDOWS_PER_BATCH):
-            last = min(first + WINDOWS_PER_BATCH, len(windows))
-            embedding[first:last] = model.embed(windows.read(first, last))
-            advance(last - first)
-    return embedding
 
 
 def _with_progress(matrix: Denoised, context: Context) -> Iterator[Block]:

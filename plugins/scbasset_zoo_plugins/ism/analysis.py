@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,15 +11,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scbasset_zoo.extend import sequences as dna
-from scbasset_zoo.extend.analysis import SUFFIXES, Analysis, Context
+from scbasset_zoo.extend.analysis import SUFFIXES, Context
 from scbasset_zoo.extend.console import say
 from scbasset_zoo.extend.description import Description
-from scbasset_zoo_plugins.ism.controls import compare_with_controls
+from scbasset_zoo.extend.parts import DividedAnalysis, Range, ranges
+from scbasset_zoo_plugins.ism.controls import compare_with_controls, score_controls
 from scbasset_zoo_plugins.ism.description import describe, verdict
 from scbasset_zoo_plugins.ism.inputs import IsmInputs, IsmOptions, open_inputs
 from scbasset_zoo_plugins.ism.motif_matches import MotifMatches
 from scbasset_zoo_plugins.ism.output import Output, Shapes
-from scbasset_zoo_plugins.ism.scores import importance, largest_stretch, normalised_scores
+from scbasset_zoo_plugins.ism.region_scores import score_regions
 from scbasset_zoo_plugins.ism.tables import effects_table, match_variables, table
 
 if TYPE_CHECKING:
@@ -28,13 +29,15 @@ if TYPE_CHECKING:
 
     from scbasset_zoo import Model
     from scbasset_zoo.extend.analysis import Combine
+    from scbasset_zoo.extend.parts import Arrays
 
 Array = NDArray[np.float32]
 
+REGIONS_PER_PART = 8
 _TABLES = {"match": "motif_matches", "comparison": "motif_scores_by_group"}
 
 
-class Ism(Analysis):
+class Ism(DividedAnalysis):
     """Effect of each base at each position of some regions on the logit of accessibility, for cells or groups, or latent.
 
     Every position is mutated to its three alternatives (Yuan & Kelley 2022, Methods). The mean of a position's four changes, of
@@ -51,30 +54,40 @@ class Ism(Analysis):
     def open_inputs(self, model: Model, options: IsmOptions) -> IsmInputs:
         return open_inputs(model, options)
 
-    def run(self, model: Model, inputs: IsmInputs, options: IsmOptions, context: Context) -> xr.Dataset:
+    def parts(self, model: Model, inputs: IsmInputs, options: IsmOptions) -> list[Range]:
+        regions = ranges("regions", len(inputs.windows), REGIONS_PER_PART)
+        n_controls = options.n_controls if inputs.projection is not None else 0
+        return regions + ranges("shuffled regions", n_controls, REGIONS_PER_PART)
+
+    def run_part(self, model: Model, inputs: IsmInputs, options: IsmOptions, part: Range) -> Arrays:
+        if part.kind == "regions":
+            return score_regions(model, inputs, part)
+        return score_controls(model, inputs, options.seed, part)
+
+    def join(
+        self, model: Model, inputs: IsmInputs, options: IsmOptions, results: Iterable[tuple[Range, Arrays]], context: Context
+    ) -> xr.Dataset:
         import xarray as xr
 
         output = Output(_coordinates(inputs, model), _shapes(inputs, model.sequence_length), context)
-        arrays = output.arrays
         largest, stretches = np.zeros((2, len(inputs.windows), len(inputs.columns)), np.float32)
         matches = MotifMatches(inputs.search, inputs.columns) if inputs.search is not None else None
-        with context.progress("mutating regions", len(inputs.windows)) as advance:
-            for regions, codes, scores in normalised_scores(model, inputs.windows, inputs.projection):
-                arrays["reference"][regions] = codes
-                numbers = range(regions.start, regions.stop)
-                for number, region_codes, region_scores in zip(numbers, codes, scores, strict=True):
-                    arrays["scores"][number] = region_scores
-                    of_bases = importance(region_scores, region_codes)
-                    arrays["importance"][number] = of_bases
-                    largest[number], stretches[number] = np.abs(of_bases).max(axis=0), largest_stretch(of_bases)
-                if matches is not None:
-                    matches.add(list(inputs.windows.var.index[regions]), numbers, codes, scores)
-                advance(len(codes))
+        controls = []
+        for part, arrays in results:
+            if part.kind != "regions":
+                controls.append(arrays)
+                continue
+            regions = slice(part.first, part.last)
+            for name, array in output.arrays.items():
+                array[regions] = arrays[name]
+            largest[regions], stretches[regions] = arrays["largest"], arrays["stretches"]
+            if matches is not None:
+                matches.extend(arrays)
         tables = match_variables(matches, inputs) if matches is not None else xr.Dataset()
         if inputs.projection is not None:
             tables["largest_importance"] = ("region", inputs.dimension), largest
             if options.n_controls:
-                tables = tables.assign(compare_with_controls(model, inputs, options.n_controls, options.seed, stretches, context))
+                tables = tables.assign(compare_with_controls(inputs, stretches, controls))
             say(verdict(tables.assign_attrs(output.head.attrs)))
         return output.with_tables(tables)
 

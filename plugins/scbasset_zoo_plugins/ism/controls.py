@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from scbasset_zoo.extend import sequences as dna
-from scbasset_zoo.extend.analysis import Context
-from scbasset_zoo.extend.sequences import Windows, sequence_windows
+from scbasset_zoo.extend.parts import Range
+from scbasset_zoo.extend.sequences import Windows
 from scbasset_zoo_plugins.ism.inputs import IsmInputs
 from scbasset_zoo_plugins.ism.scores import importance, largest_stretch, normalised_scores
 
@@ -18,26 +18,50 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from scbasset_zoo import Model
+    from scbasset_zoo.extend.parts import Arrays
 
 Array = NDArray[np.float32]
 
 
-def compare_with_controls(
-    model: Model, inputs: IsmInputs, n: int, seed: int, stretches: Array, context: Context
-) -> dict[str, tuple[tuple[str, ...], NDArray[np.floating]]]:
-    """Mutate shuffled regions, and compare the regions with them.
+def score_controls(model: Model, inputs: IsmInputs, seed: int, part: Range) -> Arrays:
+    """Mutate some of the shuffled regions.
 
     Parameters
     ----------
     model : Model
     inputs : IsmInputs
-    n : int
-        Number of shuffled sequences. The regions are shuffled in turn, with their dinucleotides kept.
     seed : int
+    part : Range
+        Numbers of the shuffled regions.
+
+    Returns
+    -------
+    mapping of str to array
+        `squares`, float64 (n, columns): sums of the squared importance over bases. `stretches`, float32 (n, columns): the largest
+        absolute sums of importance over 10 bp. `n_bases`, integers (n,): bases other than N.
+    """
+    codes = shuffled_regions(inputs.windows, part, seed)
+    squares, stretches = [], []
+    for block, scores in normalised_scores(model, codes, inputs.projection):
+        for sequence, values in zip(codes[block], scores, strict=True):
+            of_bases = importance(values, sequence)
+            squares.append(np.square(of_bases, dtype=np.float64).sum(axis=0))
+            stretches.append(largest_stretch(of_bases))
+    return {"squares": np.stack(squares), "stretches": np.stack(stretches), "n_bases": (codes < dna.N).sum(axis=1)}
+
+
+def compare_with_controls(
+    inputs: IsmInputs, stretches: Array, controls: list[Arrays]
+) -> dict[str, tuple[tuple[str, ...], NDArray[np.floating]]]:
+    """Compare the regions with shuffled regions.
+
+    Parameters
+    ----------
+    inputs : IsmInputs
     stretches : float32 (n_regions, columns)
         The largest absolute sum of importance over 10 bp of each region.
-    context : Context
-        Shows progress.
+    controls : list of mappings
+        What :func:`score_controls` returned for all shuffled regions, in their order.
 
     Returns
     -------
@@ -47,16 +71,10 @@ def compare_with_controls(
         larger in the regions than in the shuffled sequences. `random_p_overall` is p of that test for the largest sum over all
         columns, in units of the spread.
     """
-    codes = shuffled_regions(inputs.windows, n, seed)
-    squares, stretches_of_controls = np.zeros(len(inputs.columns)), np.empty((n, len(inputs.columns)), np.float32)
-    with context.progress("mutating shuffled regions", n) as advance:
-        for part, batch, scores in normalised_scores(model, sequence_windows(codes, codes.shape[1]), inputs.projection):
-            for number, sequence, values in zip(range(part.start, part.stop), batch, scores, strict=True):
-                of_bases = importance(values, sequence)
-                squares += np.square(of_bases, dtype=np.float64).sum(axis=0)
-                stretches_of_controls[number] = largest_stretch(of_bases)
-            advance(len(batch))
-    spread = np.sqrt(squares / max(1, (codes < dna.N).sum()))
+    squares, stretches_of_controls, n_bases = (
+        np.concatenate([arrays[name] for arrays in controls]) for name in ("squares", "stretches", "n_bases")
+    )
+    spread = np.sqrt(squares.sum(axis=0) / max(1, n_bases.sum()))
     scale = np.where(spread > 0, spread, 1)
     overall = _larger(*((values / scale).max(axis=1, keepdims=True) for values in (stretches, stretches_of_controls)))
     return {
@@ -72,11 +90,16 @@ def in_spreads(result: xr.Dataset) -> NDArray[np.floating]:
     return largest / np.where(spread > 0, spread, np.nan)
 
 
-def shuffled_regions(windows: Windows, n: int, seed: int) -> dna.Codes:
-    """Return n regions, in turn, that are shuffled with their dinucleotides kept: codes (n, length)."""
-    rng = np.random.default_rng([seed, len(windows), n])
-    regions = [number % len(windows) for number in range(n)]
-    return np.concatenate([dna.shuffle(windows.read(region, region + 1)[0], rng) for region in regions])
+def shuffled_regions(windows: Windows, part: Range, seed: int) -> dna.Codes:
+    """Return some of the shuffled regions, by their numbers: codes (n, length).
+
+    The regions are shuffled in turn, with their dinucleotides kept. Each shuffle is seeded by its number.
+    """
+    shuffled = []
+    for number in range(part.first, part.last):
+        region, rng = number % len(windows), np.random.default_rng([seed, len(windows), number])
+        shuffled.append(dna.shuffle(windows.read(region, region + 1)[0], rng))
+    return np.concatenate(shuffled)
 
 
 def _larger(values: Array, controls: Array) -> NDArray[np.float64]:

@@ -56,7 +56,7 @@ def _logos(result: xr.Dataset, number: int, dimension: str, matches: pd.DataFram
     spread = result["random_spread"].to_numpy() if "random_spread" in result else np.zeros(len(names))
     for ax, row in zip(axes, rows, strict=False):
         ax.axhspan(-spread[row], spread[row], color="0.9", linewidth=0, zorder=-1)
-        _logo(ax, values[stretch, row], codes[stretch])
+        draw_logo(ax, values[stretch, row], codes[stretch])
         ax.set_ylim(low * 1.05, high * 1.05 or 1)
         ax.set_ylabel(label_text(names[row]), rotation=0, ha="right", va="center")
         ax.spines[["top", "right"]].set_visible(False)
@@ -77,7 +77,8 @@ def _logos(result: xr.Dataset, number: int, dimension: str, matches: pd.DataFram
     return figure
 
 
-def _logo(ax: Axes, values: np.ndarray, codes: np.ndarray) -> None:
+def draw_logo(ax: Axes, values: np.ndarray, codes: np.ndarray) -> None:
+    """Draw bases, given as codes, in the height of their values (length,)."""
     from logomaker import Logo
 
     if not values.any():

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,9 @@ Array = NDArray[np.float32]
 Measure = Literal["pearson", "dot"]
 
 _COLUMNS_PER_BATCH = 16
+# Columns of the listed matches that are texts, and what comes before all names of columns among the arrays of matches.
+_TEXTS = ("region", "motif", "tf", "strand")
+_LISTED = "match_table_"
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,32 @@ class MotifMatches:
             if len(in_region):
                 self._add_region(name, number, in_region, scores[region])
 
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the matches as arrays of numbers and texts, for :meth:`extend`."""
+        n_columns = len(self._columns)
+        listed = pd.concat(self._listed, ignore_index=True) if self._listed else _no_matches()
+        best = [(motif, scores) for motif, of_regions in self._best.items() for scores in of_regions]
+        return {
+            **{f"{_LISTED}{name}": listed[name].to_numpy(str if name in _TEXTS else None) for name in listed},
+            "match_scores": np.concatenate([np.empty((0, n_columns), np.float32), *self._scores]),
+            "match_p": np.concatenate([np.empty((0, n_columns), np.float32), *self._p]),
+            "strongest_motif": np.array([motif for motif, _ in best], np.int64),
+            "strongest_scores": np.stack([scores for _, scores in best]) if best else np.empty((0, n_columns), np.float32),
+            "n_tests": np.array(self._n_tests),
+        }
+
+    def extend(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Add the matches of the next regions, as :meth:`arrays` returned them."""
+        listed = {name.removeprefix(_LISTED): values for name, values in arrays.items() if name.startswith(_LISTED)}
+        if len(arrays["match_p"]):
+            texts = {name: listed[name].astype(object) for name in _TEXTS}
+            self._listed.append(pd.DataFrame(listed | texts))
+            self._scores.append(arrays["match_scores"])
+            self._p.append(arrays["match_p"])
+        for motif, scores in zip(arrays["strongest_motif"].tolist(), arrays["strongest_scores"], strict=True):
+            self._best.setdefault(motif, []).append(scores)
+        self._n_tests += int(arrays["n_tests"])
+
     def matches(self) -> tuple[pd.DataFrame, Array, Array, Array]:
         """Return the listed matches.
 
@@ -97,8 +127,7 @@ class MotifMatches:
         """
         if not self._listed:
             empty = np.empty((0, len(self._columns)), np.float32)
-            table = pd.DataFrame(columns=["region", "motif", "tf", "start", "end", "strand", "fimo_p"])
-            return table.astype({"start": np.int64, "end": np.int64, "fimo_p": np.float64}), empty, empty, empty
+            return _no_matches(), empty, empty, empty
         p = np.concatenate(self._p)
         return pd.concat(self._listed, ignore_index=True), np.concatenate(self._scores), p, _false_discovery(p, self._n_tests)
 
@@ -180,6 +209,11 @@ class MotifMatches:
                     p_of_columns = (n_as_high + 1) / (by_chance.shape[1] + 1)
                     p[row, columns] = np.where(np.isnan(in_region[kind, start]), np.nan, p_of_columns)
         return match_scores, p
+
+
+def _no_matches() -> pd.DataFrame:
+    table = pd.DataFrame(columns=["region", "motif", "tf", "start", "end", "strand", "fimo_p"])
+    return table.astype({"start": np.int64, "end": np.int64, "fimo_p": np.float64})
 
 
 def find_matches(motifs: list[Motif], codes: dna.Codes, threshold: float) -> pd.DataFrame:

@@ -9,42 +9,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scbasset_zoo.extend import sequences as dna
-from scbasset_zoo.extend.sequences import Windows
 
 if TYPE_CHECKING:
     from scbasset_zoo import Model
 
 Array = NDArray[np.float32]
 
-_REGIONS_PER_BATCH = 64
 STRETCH = 10  # bp, about the width of a motif
 
 
-def normalised_scores(model: Model, windows: Windows, projection: Array | None) -> Iterator[tuple[slice, dna.Codes, list[Array]]]:
-    """Compute normalised ISM scores, in batches of regions.
+def normalised_scores(model: Model, codes: dna.Codes, projection: Array | None) -> Iterator[tuple[slice, list[Array]]]:
+    """Compute normalised ISM scores, a few sequences at a time.
 
     Parameters
     ----------
     model : Model
-    windows : Windows
+    codes : int8 codes (n, length)
+        Reference sequences.
     projection : float32 (embedding_size, columns), optional
         Mean embeddings of groups, or embeddings of cells. Without it, scores are latent: changes of the peak embedding.
 
     Yields
     ------
     slice
-        The regions of the batch, as positions in `windows`.
-    int8 codes (n, length)
-        Their reference sequences.
-    list of n float32 arrays (length, 4, columns)
+        The sequences, as positions in `codes`.
+    list of float32 arrays (length, 4, columns)
         Their scores. The four scores of a position sum to zero.
     """
-    for first in range(0, len(windows), _REGIONS_PER_BATCH):
-        codes = windows.read(first, min(first + _REGIONS_PER_BATCH, len(windows)))
-        for part, changes in model.mutations.saturation_mutagenesis_blocks(codes, quiet=True):
-            changes -= changes.mean(axis=2, keepdims=True)
-            scores = [change if projection is None else change @ projection for change in changes]
-            yield slice(first + part.start, first + part.stop), codes[part], scores
+    for block, changes in model.mutations.saturation_mutagenesis_blocks(codes, quiet=True):
+        changes -= changes.mean(axis=2, keepdims=True)
+        yield block, [change if projection is None else change @ projection for change in changes]
 
 
 def importance(scores: Array, codes: dna.Codes) -> Array:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import anndata as ad
 import numpy as np
@@ -12,17 +12,22 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from scbasset_zoo.extend import sequences as dna
-from scbasset_zoo.extend.analysis import Analysis, Context
+from scbasset_zoo.extend.analysis import Context
 from scbasset_zoo.extend.blocks import require_memory, write_anndata
 from scbasset_zoo.extend.cell_groups import CellGroups
 from scbasset_zoo.extend.console import say
 from scbasset_zoo.extend.description import Description
-from scbasset_zoo_plugins.motif_insertion.backgrounds import shuffled_backgrounds
+from scbasset_zoo.extend.parts import DividedAnalysis, Range, ranges
 from scbasset_zoo_plugins.motif_insertion.description import describe, order_of_factors, verdict
 from scbasset_zoo_plugins.motif_insertion.factor_scores import compare_expression
 from scbasset_zoo_plugins.motif_insertion.inputs import MotifInsertionInputs, MotifInsertionOptions, open_inputs
-from scbasset_zoo_plugins.motif_insertion.scores import Scores, score_motifs
-from scbasset_zoo_plugins.motif_insertion.significance import compare_with_shuffled_motifs
+from scbasset_zoo_plugins.motif_insertion.scores import BACKGROUNDS_PER_PART, Scores, add_sums, insert_motifs, joined_scores
+from scbasset_zoo_plugins.motif_insertion.significance import (
+    SHUFFLED,
+    compare_with_shuffled_motifs,
+    insert_shuffled_motifs,
+    shuffle_parts,
+)
 from scbasset_zoo_plugins.spaces import add_embeddings
 
 if TYPE_CHECKING:
@@ -30,6 +35,7 @@ if TYPE_CHECKING:
 
     from scbasset_zoo import Model
     from scbasset_zoo.extend.analysis import Combine
+    from scbasset_zoo.extend.parts import Arrays
 
 Array = NDArray[np.float32]
 
@@ -37,7 +43,7 @@ Array = NDArray[np.float32]
 MAX_RAW_VALUES = 1 << 27
 
 
-class MotifInsertion(Analysis):
+class MotifInsertion(DividedAnalysis):
     """Activity of each motif's factor in each cell, by inserting the motif into shuffled peaks.
 
     Peaks are shuffled with their dinucleotides kept, and an instance of the motif replaces the bases at the centre (Yuan & Kelley
@@ -55,19 +61,38 @@ class MotifInsertion(Analysis):
     def open_inputs(self, model: Model, options: MotifInsertionOptions) -> MotifInsertionInputs:
         return open_inputs(model, options)
 
-    def run(self, model: Model, inputs: MotifInsertionInputs, options: MotifInsertionOptions, context: Context) -> ad.AnnData:
+    def parts(self, model: Model, inputs: MotifInsertionInputs, options: MotifInsertionOptions) -> list[Range]:
+        return ranges("backgrounds", options.n_backgrounds, BACKGROUNDS_PER_PART) + shuffle_parts(options)
+
+    def run_part(self, model: Model, inputs: MotifInsertionInputs, options: MotifInsertionOptions, part: Range) -> Arrays:
+        backgrounds = inputs.backgrounds[part.first : part.last]
+        if part.kind == SHUFFLED:
+            return insert_shuffled_motifs(model, inputs.motifs, backgrounds, options, part)
+        return insert_motifs(model, inputs.motifs, backgrounds, options, inputs.space, part)
+
+    def join(
+        self,
+        model: Model,
+        inputs: MotifInsertionInputs,
+        options: MotifInsertionOptions,
+        results: Iterable[tuple[Range, Arrays]],
+        context: Context,
+    ) -> ad.AnnData:
         n_values = model.n_cells * len(inputs.motifs)
         stream = context.out is not None and n_values > MAX_RAW_VALUES
         if not stream:
             require_memory(4 * n_values, "The result", "Give out=FILE.h5ad.")
-        backgrounds = shuffled_backgrounds(inputs.windows, options.n_backgrounds, options.seed, context)
-        scores = score_motifs(model, inputs.motifs, backgrounds, options, inputs.space, context)
+        sums: dict[str, NDArray[Any]] = {}
+        sums_of_shuffled: dict[str, NDArray[Any]] = {}
+        for part, arrays in results:
+            add_sums(sums_of_shuffled if part.kind == SHUFFLED else sums, arrays)
+        scores = joined_scores(model, sums, options)
         var = pd.DataFrame(
             {"tf": [motif.tf for motif in inputs.motifs], "mean": scores.mean, "deviation": scores.deviation},
             index=pd.Index([motif.name for motif in inputs.motifs], name="motif"),
         )
         if options.n_shuffles:
-            var = var.join(compare_with_shuffled_motifs(model, inputs.motifs, backgrounds, options, context).set_index(var.index))
+            var = var.join(compare_with_shuffled_motifs(model, sums_of_shuffled, options).set_index(var.index))
         say(verdict(var))
         var["consensus"] = [dna.decode(motif.consensus) for motif in inputs.motifs]
         var["note"] = _notes(scores, var.index)

@@ -6,13 +6,12 @@ import numpy as np
 
 from scbasset_zoo import InputError
 from scbasset_zoo.extend import sequences as dna
-from scbasset_zoo.extend.analysis import Context
 from scbasset_zoo.extend.sequences import Windows
 
 MAX_N_FRACTION = 0.25
 
 
-def shuffled_backgrounds(windows: Windows, n: int, seed: int, context: Context | None = None) -> dna.Codes:
+def shuffled_backgrounds(windows: Windows, n: int, seed: int) -> dna.Codes:
     """Draw peaks at random and shuffle their sequences, with the dinucleotides kept.
 
     Parameters
@@ -22,8 +21,6 @@ def shuffled_backgrounds(windows: Windows, n: int, seed: int, context: Context |
     n : int
         Number of background sequences.
     seed : int
-    context : Context, optional
-        Shows progress.
 
     Returns
     -------
@@ -36,18 +33,16 @@ def shuffled_backgrounds(windows: Windows, n: int, seed: int, context: Context |
     """
     rng = np.random.default_rng([seed, 0])
     backgrounds: list[dna.Codes] = []
-    with (context or Context(None, True, {})).progress("shuffling peaks", n) as advance:
-        while len(backgrounds) < n:
-            n_before = len(backgrounds)
-            for position in rng.permutation(len(windows)):
-                codes = windows.read(position, position + 1)
-                if (codes == dna.N).mean() <= MAX_N_FRACTION:
-                    backgrounds.append(dna.shuffle(codes[0], rng))
-                    advance(1)
-                if len(backgrounds) == n:
-                    break
-            if len(backgrounds) == n_before:
-                raise InputError(
-                    f"All {len(windows):,} peaks have more than a quarter N. Give a FASTA that has the sequence of the peaks."
-                )
+    while len(backgrounds) < n:
+        n_before = len(backgrounds)
+        for position in rng.permutation(len(windows)):
+            codes = windows.read(position, position + 1)
+            if (codes == dna.N).mean() <= MAX_N_FRACTION:
+                backgrounds.append(dna.shuffle(codes[0], rng))
+            if len(backgrounds) == n:
+                break
+        if len(backgrounds) == n_before:
+            raise InputError(
+                f"All {len(windows):,} peaks have more than a quarter N. Give a FASTA that has the sequence of the peaks."
+            )
     return np.concatenate(backgrounds)

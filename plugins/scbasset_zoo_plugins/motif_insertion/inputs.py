@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
@@ -12,12 +13,14 @@ from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
 from scbasset_zoo import InputError
+from scbasset_zoo.extend import sequences as dna
 from scbasset_zoo.extend.analysis import Options
 from scbasset_zoo.extend.cell_groups import CellGroups
 from scbasset_zoo.extend.companion_data import CompanionData
 from scbasset_zoo.extend.console import option, say
 from scbasset_zoo.extend.sequences import Windows
 from scbasset_zoo.extend.space import SPACE_HELP, Space, choose_space
+from scbasset_zoo_plugins.motif_insertion.backgrounds import shuffled_backgrounds
 from scbasset_zoo_plugins.motif_insertion.factor_scores import Contrast, check_contrast, positions_by_name
 from scbasset_zoo_plugins.motifs.loading import choose_motifs, load_motifs
 from scbasset_zoo_plugins.motifs.motif import Motif
@@ -106,6 +109,7 @@ class MotifInsertionInputs:
     umap : array (n_cells, 2), or None
     space : "canonical" or "published", or None
         The space of the UMAP that figures compute, and of probabilities; None if neither is needed.
+    n_backgrounds, seed : int
     """
 
     motifs: list[Motif]
@@ -117,6 +121,13 @@ class MotifInsertionInputs:
     other_scores: CompanionData | None
     umap: NDArray[Any] | None
     space: Space | None
+    n_backgrounds: int
+    seed: int
+
+    @functools.cached_property
+    def backgrounds(self) -> dna.Codes:
+        """The background sequences, int8 codes (n_backgrounds, length), drawn when they are first used."""
+        return shuffled_backgrounds(self.windows, self.n_backgrounds, self.seed)
 
 
 def open_inputs(model: Model, options: MotifInsertionOptions) -> MotifInsertionInputs:
@@ -138,7 +149,9 @@ def open_inputs(model: Model, options: MotifInsertionOptions) -> MotifInsertionI
         if companion is not None:
             companion.require_finite()
     space = choose_space([model], options.space) if umap is None or options.scale == "probability" else None
-    return MotifInsertionInputs(motifs, show, windows, groups, contrast, rna, other, umap, space)
+    return MotifInsertionInputs(
+        motifs, show, windows, groups, contrast, rna, other, umap, space, options.n_backgrounds, options.seed
+    )
 
 
 def _groups(model: Model, column: str | None) -> CellGroups | None:

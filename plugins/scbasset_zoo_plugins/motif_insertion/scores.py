@@ -12,18 +12,19 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from scbasset_zoo.extend import sequences as dna
-from scbasset_zoo.extend.analysis import Context
 from scbasset_zoo.extend.blocks import BLOCK_CELLS, Block
+from scbasset_zoo.extend.parts import Range
 from scbasset_zoo.extend.space import Space
 from scbasset_zoo_plugins.motif_insertion.inputs import MotifInsertionOptions
 from scbasset_zoo_plugins.motifs.motif import Motif
 
 if TYPE_CHECKING:
     from scbasset_zoo import Model
+    from scbasset_zoo.extend.parts import Arrays
 
 Array = NDArray[np.float32]
 
-BACKGROUNDS_PER_BATCH = 64
+BACKGROUNDS_PER_PART = 64
 
 
 @dataclass(frozen=True)
@@ -62,15 +63,15 @@ class Scores:
             yield Block(rows, slice(0, len(self.latent)), self.z_scores(rows, slice(None)))
 
 
-def score_motifs(
+def insert_motifs(
     model: Model,
     motifs: list[Motif],
     backgrounds: dna.Codes,
     options: MotifInsertionOptions,
     space: Space | None,
-    context: Context,
-) -> Scores:
-    """Insert every motif into every background and score it in every cell.
+    part: Range,
+) -> Arrays:
+    """Insert every motif into some of the backgrounds.
 
     On the logit scale, a mean over backgrounds is the product with the mean change of the embedding, so only that is kept.
     Probabilities are summed over backgrounds, for some cells and one motif at a time. In the canonical space they are those of
@@ -81,12 +82,20 @@ def score_motifs(
     model : Model
     motifs : list of Motif
     backgrounds : int8 codes (n, length)
+        The backgrounds of this part.
     options : MotifInsertionOptions
-        Its `instances`, `both_strands`, `scale` and `seed` are used.
+        Its `instances`, `n_backgrounds`, `both_strands`, `scale` and `seed` are used.
     space : "canonical" or "published", or None
         It matters for probabilities.
-    context : Context
-        Shows progress.
+    part : Range
+        Numbers of the backgrounds among all backgrounds.
+
+    Returns
+    -------
+    mapping of str to array
+        `total`, float64 (n_motifs, k): changes of the peak embedding, summed over backgrounds and strands. `squares`, float64 ():
+        the sum of squares of the embeddings without a motif. With the scale of probabilities, `probabilities`, float32
+        (n_cells, n_motifs): changes of the probability, summed likewise.
     """
     cells = model.cell_embedding
     total = np.zeros((len(motifs), cells.shape[1]))
@@ -95,22 +104,45 @@ def score_motifs(
     if space == "canonical" and model.gauge is not None:
         mean, level = model.gauge.mean.astype(np.float32), model.depth.mean(dtype=np.float64).astype(np.float32)
     squares = 0.0
-    n_strands = 2 if options.both_strands else 1
-    n = len(backgrounds) * n_strands
-    drawn = [instances(motif, len(backgrounds), options) for motif in motifs]
-    with context.progress("inserting motifs", n * len(motifs)) as advance:
-        for without, embedded in embedded_insertions(model, drawn, backgrounds, n_strands, BACKGROUNDS_PER_BATCH, advance):
-            total += (embedded - without).sum(axis=1, dtype=np.float64)
-            squares += np.square(without, dtype=np.float64).sum()
-            if probabilities is not None:
-                _add_probabilities(probabilities, cells, without - mean, embedded - mean, level)
-    latent = (total / n).astype(np.float32)
-    rounding = rounding_error(squares / n, cells)
-    if probabilities is None:
+    drawn = [instances(motif, options.n_backgrounds, options)[part.first : part.last] for motif in motifs]
+    for without, embedded in embedded_insertions(model, drawn, backgrounds, n_strands(options)):
+        total += (embedded - without).sum(axis=1, dtype=np.float64)
+        squares += np.square(without, dtype=np.float64).sum()
+        if probabilities is not None:
+            _add_probabilities(probabilities, cells, without - mean, embedded - mean, level)
+    arrays = {"total": total, "squares": np.array(squares)}
+    return arrays if probabilities is None else {**arrays, "probabilities": probabilities}
+
+
+def joined_scores(model: Model, sums: Arrays, options: MotifInsertionOptions) -> Scores:
+    """Return the scores of motifs in cells.
+
+    Parameters
+    ----------
+    model : Model
+    sums : mapping of str to array
+        What :func:`insert_motifs` returned, summed over all backgrounds.
+    options : MotifInsertionOptions
+    """
+    cells, n = model.cell_embedding, options.n_backgrounds * n_strands(options)
+    latent = (sums["total"] / n).astype(np.float32)
+    rounding = rounding_error(float(sums["squares"]) / n, cells)
+    if options.scale == "logit":
         return logit_scores(cells, latent, rounding)
-    probabilities /= np.float32(n)
     # The slope of the sigmoid is at most 1/4.
+    probabilities: Array = np.divide(sums["probabilities"], n, dtype=np.float32)
     return _probability_scores(latent, probabilities, rounding / 4 + float(np.finfo(np.float32).eps))
+
+
+def add_sums(sums: dict[str, NDArray[Any]], arrays: Arrays) -> None:
+    """Add the arrays of a part to the sums over the parts before it."""
+    for name, values in arrays.items():
+        sums[name] = sums[name] + values if name in sums else values
+
+
+def n_strands(options: MotifInsertionOptions) -> int:
+    """Return how many strands of each motif are inserted."""
+    return 2 if options.both_strands else 1
 
 
 def instances(motif: Motif, n: int, options: MotifInsertionOptions) -> dna.Codes:
@@ -121,9 +153,9 @@ def instances(motif: Motif, n: int, options: MotifInsertionOptions) -> dna.Codes
 
 
 def embedded_insertions(
-    model: Model, drawn: list[dna.Codes], backgrounds: dna.Codes, n_strands: int, batch_size: int, advance: Callable[[int], None]
+    model: Model, drawn: list[dna.Codes], backgrounds: dna.Codes, n_strands: int
 ) -> Iterator[tuple[Array, Array]]:
-    """Embed backgrounds before and after insertions at their centre, in batches of one strand.
+    """Embed backgrounds before and after insertions at their centre, one strand after the other.
 
     Parameters
     ----------
@@ -133,31 +165,23 @@ def embedded_insertions(
     backgrounds : int8 codes (n, length)
     n_strands : 1 or 2
         2 inserts the reverse complements, too.
-    batch_size : int
-        Number of backgrounds in a batch.
-    advance : callable
-        Is given the number of insertions that are done.
 
     Yields
     ------
-    float32 array (backgrounds in the batch, k)
+    float32 array (n, k)
         Peak embeddings of the backgrounds.
-    float32 array (len(drawn), backgrounds in the batch, k)
+    float32 array (len(drawn), n, k)
         Peak embeddings after the insertions.
     """
     n, length = backgrounds.shape
     starts = np.array([(length - codes.shape[1]) // 2 for codes in drawn])
     strands = (lambda codes: codes, dna.reverse_complement)[:n_strands]
-    for first in range(0, n, batch_size):
-        last = min(first + batch_size, n)
-        batch = backgrounds[first:last]
-        without = model.embed(batch)
-        for strand in strands:
-            bases = [dna.decode(codes) for inserted in drawn for codes in strand(inserted[first:last])]
-            reference = np.tile(np.arange(len(batch)), len(drawn))
-            embedded = model.mutations.mutate(batch, np.repeat(starts, len(batch)), bases, reference=reference, quiet=True)
-            yield without, embedded.reshape(len(drawn), len(batch), -1)
-            advance(len(bases))
+    without = model.embed(backgrounds)
+    for strand in strands:
+        bases = [dna.decode(codes) for inserted in drawn for codes in strand(inserted)]
+        reference = np.tile(np.arange(n), len(drawn))
+        embedded = model.mutations.mutate(backgrounds, np.repeat(starts, n), bases, reference=reference, quiet=True)
+        yield without, embedded.reshape(len(drawn), n, -1)
 
 
 def rounding_error(mean_square: float, cells: Array) -> float:

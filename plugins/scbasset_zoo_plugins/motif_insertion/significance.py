@@ -11,71 +11,102 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from scbasset_zoo.extend import sequences as dna
-from scbasset_zoo.extend.analysis import Context
+from scbasset_zoo.extend.parts import Range, ranges
 from scbasset_zoo_plugins.motif_insertion.inputs import MotifInsertionOptions
 from scbasset_zoo_plugins.motif_insertion.scores import (
-    BACKGROUNDS_PER_BATCH,
+    BACKGROUNDS_PER_PART,
     embedded_insertions,
     instances,
     moments,
+    n_strands,
     rounding_error,
 )
 from scbasset_zoo_plugins.motifs.motif import Motif
 
 if TYPE_CHECKING:
     from scbasset_zoo import Model
+    from scbasset_zoo.extend.parts import Arrays
 
 Values = NDArray[np.float64]
 
+SHUFFLED = "backgrounds of shuffled motifs"
 MAX_Q = 0.05
 MIN_EFFECT = 0.01
 """In logits: a smaller effect changes the odds that a peak is open by less than 1%."""
 MIN_BACKGROUNDS = 50
 
 
-def compare_with_shuffled_motifs(
-    model: Model, motifs: list[Motif], backgrounds: dna.Codes, options: MotifInsertionOptions, context: Context
-) -> pd.DataFrame:
-    """Test whether each motif changes the logits in another way than motifs with the same positions in another order.
+def shuffle_parts(options: MotifInsertionOptions) -> list[Range]:
+    """Return the parts of the backgrounds into which shuffled motifs are inserted.
 
-    A motif and its shuffles are inserted into the same backgrounds: the first 50, or as many as make all shuffles cost no more
-    than the motif itself in all backgrounds.
+    They are the first 50 backgrounds, or as many as make all shuffles cost no more than the motif itself in all backgrounds.
+    """
+    if not options.n_shuffles:
+        return []
+    n = min(options.n_backgrounds, max(MIN_BACKGROUNDS, -(-options.n_backgrounds // options.n_shuffles)))
+    return ranges(SHUFFLED, n, max(1, BACKGROUNDS_PER_PART // (1 + options.n_shuffles)))
+
+
+def insert_shuffled_motifs(
+    model: Model, motifs: list[Motif], backgrounds: dna.Codes, options: MotifInsertionOptions, part: Range
+) -> Arrays:
+    """Insert each motif and its shuffles into some of the backgrounds.
 
     Parameters
     ----------
     model : Model
     motifs : list of Motif
     backgrounds : int8 codes (n, length)
+        The backgrounds of this part.
     options : MotifInsertionOptions
-        Its `n_shuffles`, `instances`, `both_strands` and `seed` are used.
-    context : Context
-        Shows progress.
+        Its `n_shuffles`, `instances`, `n_backgrounds`, `both_strands` and `seed` are used.
+    part : Range
+        Numbers of the backgrounds among all backgrounds.
+
+    Returns
+    -------
+    mapping of str to array
+        Sums over backgrounds and strands: `total`, float64 (n_motifs, 1 + n_shuffles, k), of the changes of the peak embedding;
+        `squares`, float64 (), of the squared embeddings without a motif; `squared_differences`, float64 (n_motifs, 2), of the
+        squared differences between the motif and its shuffles.
+    """
+    drawn = [
+        codes[part.first : part.last, order]
+        for motif in motifs
+        for codes in [instances(motif, options.n_backgrounds, options)]
+        for order in orders_of_positions(motif, options)
+    ]
+    total = np.zeros((len(motifs), 1 + options.n_shuffles, model.cell_embedding.shape[1]))
+    squares, squared_differences, projection = 0.0, np.zeros((len(motifs), 2)), _projection(model.cell_embedding)
+    for without, embedded in embedded_insertions(model, drawn, backgrounds, n_strands(options)):
+        changes = (embedded - without).reshape(*total.shape[:2], *without.shape).astype(np.float64)
+        total += changes.sum(axis=2)
+        squares += np.square(without, dtype=np.float64).sum()
+        squared_differences += _squares(changes[:, 0] - changes[:, 1:].mean(axis=1), projection).sum(axis=1)
+    return {"total": total, "squares": np.array(squares), "squared_differences": squared_differences}
+
+
+def compare_with_shuffled_motifs(model: Model, sums: Arrays, options: MotifInsertionOptions) -> pd.DataFrame:
+    """Test whether each motif changes the logits in another way than motifs with the same positions in another order.
+
+    Parameters
+    ----------
+    model : Model
+    sums : mapping of str to array
+        What :func:`insert_shuffled_motifs` returned, summed over the parts of :func:`shuffle_parts`.
+    options : MotifInsertionOptions
 
     Returns
     -------
     DataFrame
         A row for each motif, in their order, with the columns of :func:`shuffle_tests`.
     """
-    n = min(len(backgrounds), max(MIN_BACKGROUNDS, -(-len(backgrounds) // options.n_shuffles)))
-    drawn = [
-        codes[:n, order]
-        for motif in motifs
-        for codes in [instances(motif, len(backgrounds), options)]
-        for order in orders_of_positions(motif, options)
-    ]
-    n_strands = 2 if options.both_strands else 1
-    total = np.zeros((len(motifs), 1 + options.n_shuffles, model.cell_embedding.shape[1]))
-    squares, squared_differences, projection = 0.0, np.zeros((len(motifs), 2)), _projection(model.cell_embedding)
-    size = max(1, BACKGROUNDS_PER_BATCH // (1 + options.n_shuffles))
-    with context.progress("inserting shuffled motifs", n * len(drawn) * n_strands) as advance:
-        for without, embedded in embedded_insertions(model, drawn, backgrounds[:n], n_strands, size, advance):
-            changes = (embedded - without).reshape(*total.shape[:2], *without.shape).astype(np.float64)
-            total += changes.sum(axis=2)
-            squares += np.square(without, dtype=np.float64).sum()
-            squared_differences += _squares(changes[:, 0] - changes[:, 1:].mean(axis=1), projection).sum(axis=1)
-    changes = total / (n * n_strands)
-    variance = squared_differences / (n * n_strands) - _squares(changes[:, 0] - changes[:, 1:].mean(axis=1), projection)
-    rounding = rounding_error(squares / (n * n_strands), model.cell_embedding)
+    n = shuffle_parts(options)[-1].last
+    n_insertions = n * n_strands(options)
+    changes = sums["total"] / n_insertions
+    difference = _squares(changes[:, 0] - changes[:, 1:].mean(axis=1), _projection(model.cell_embedding))
+    variance = sums["squared_differences"] / n_insertions - difference
+    rounding = rounding_error(float(sums["squares"]) / n_insertions, model.cell_embedding)
     return shuffle_tests(changes, model.cell_embedding, rounding, np.maximum(variance, 0) / max(1, n - 1))
 
 

@@ -7,7 +7,7 @@ from scbasset_zoo import Analysis, hookimpl
 
 @hookimpl
 def register_analyses() -> list[type[Analysis]]:
-    """Return the analysis of variant effects."""
-    from scbasset_zoo_vcf.variant_effect import VariantEffect
+    """Return the analysis of tiles."""
+    from scbasset_zoo_tiles.tiles import Tiles
 
-    return [VariantEffect]
+    return [Tiles]

@@ -1,0 +1,1 @@
+"""A plugin of scbasset_zoo that predicts accessibility along regions."""

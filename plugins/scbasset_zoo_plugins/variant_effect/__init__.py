@@ -1,0 +1,1 @@
+"""The analysis `variant-effect`: what variants do to accessibility, and which effects are large."""

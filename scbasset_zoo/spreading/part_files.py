@@ -1,0 +1,184 @@
+"""Files of finished parts: a shard, or a part of a run that may be interrupted. Each is a zip of plain arrays and a header."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from scbasset_zoo.errors import InputError, readable
+from scbasset_zoo.files import rewritten, sha256
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from scbasset_zoo.extend.parts import Arrays
+
+SUFFIX = ".parts"
+FORMAT = "scbasset_zoo parts 1"
+_HEADER = "header.json"
+# What must be equal for parts to belong together, in words.
+_SAME = {
+    "precision": "precisions",
+    "analysis": "analysis",
+    "plugin": "plugin",
+    "card_sha256": "model (hash of its card)",
+    "options": "options",
+    "files": "input files (size and hash)",
+    "n_parts": "number of parts",
+    "scbasset_zoo_version": "version of scbasset_zoo",
+}
+_RECORDED = ("analysis", "plugin", "card_sha256", "precision", "options", "scbasset_zoo_version")
+# Larger input files are compared by their size alone.
+_MAX_HASHED = 1 << 24
+
+
+def header_of(provenance: Mapping[str, str], options: Any, model: str, n_parts: int) -> dict[str, Any]:
+    """Return the header of the parts of some work.
+
+    Parameters
+    ----------
+    provenance : mapping
+        Analysis, plugin, hash of the model's card, precision, options as JSON, and version, as a result has them.
+    options : pydantic model
+    model : str
+        Name, folder or URL of the model.
+    n_parts : int
+        Number of all parts.
+    """
+    values = dict(options)
+    files = {name: _summary(Path(value)) for name, value in values.items() if isinstance(value, str | os.PathLike)}
+    return {
+        "format": FORMAT,
+        "model": model,
+        "files": {name: summary for name, summary in files.items() if summary is not None},
+        "n_parts": n_parts,
+        **{
+            name: provenance[name] for name in ("analysis", "plugin", "card_sha256", "precision", "options", "scbasset_zoo_version")
+        },
+    }
+
+
+class PartFile:
+    """A file of finished parts.
+
+    Parameters
+    ----------
+    path : Path
+
+    Attributes
+    ----------
+    path : Path
+    header : dict
+
+    Raises
+    ------
+    InputError
+        It is no such file, or it is damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with readable(str(path)), zipfile.ZipFile(path) as file:
+            names = file.namelist()
+            self.header: dict[str, Any] = json.loads(file.read(_HEADER)) if _HEADER in names else {}
+        if self.header.get("format") != FORMAT:
+            raise InputError(f"{path} is no file of parts. Expected what scbasset-zoo run writes with --shard I/N.")
+        self._names = [name for name in names if name != _HEADER]
+
+    def numbers(self) -> set[int]:
+        """Return the numbers of the parts in the file."""
+        return {int(name.split("/")[0]) for name in self._names}
+
+    def read(self, number: int) -> dict[str, NDArray[Any]]:
+        """Return the arrays of a part."""
+        start = f"{number}/"
+        arrays = {}
+        with readable(str(self.path)), zipfile.ZipFile(self.path) as file:
+            for name in self._names:
+                if name.startswith(start):
+                    with file.open(name) as member:
+                        arrays[name[len(start) : -len(".npy")]] = np.lib.format.read_array(member, allow_pickle=False)
+        return arrays
+
+    def require_same(self, header: Mapping[str, Any], other: str) -> None:
+        """Raise InputError if the parts are of other work than those with this header, which `other` names."""
+        for name, words in _SAME.items():
+            if self.header.get(name) != header[name]:
+                raise InputError(
+                    f"{self.path} and {other} do not belong together: their {words} differ. Found {self.header.get(name)!r} in "
+                    f"{self.path}, and {header[name]!r} in {other}."
+                )
+
+
+def write_parts(path: Path, header: Mapping[str, Any], parts: Iterable[tuple[int, Arrays]]) -> None:
+    """Write parts to a file in a folder that this process holds: whole or not at all, one part in memory at a time."""
+    with rewritten(path) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED, allowZip64=True) as file:
+        file.writestr(_HEADER, json.dumps(header))
+        for number, arrays in parts:
+            for name, values in arrays.items():
+                with file.open(f"{number}/{name}.npy", "w", force_zip64=True) as member:
+                    np.lib.format.write_array(member, np.asarray(values), allow_pickle=False)
+
+
+class PartFolder:
+    """A folder of finished parts beside the output of a run, from which an interrupted run goes on.
+
+    Parameters
+    ----------
+    out : Path
+        The output of the run.
+    header : dict
+        Header of its parts.
+
+    Raises
+    ------
+    InputError
+        The folder has parts of other work.
+    """
+
+    def __init__(self, out: Path, header: Mapping[str, Any]) -> None:
+        self.path, self._header = out.with_name(f"{out.name}{SUFFIX}"), header
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._files = dict(self._read_files())
+
+    def __contains__(self, number: int) -> bool:
+        return number in self._files
+
+    def read(self, number: int) -> Arrays:
+        """Return the arrays of a finished part."""
+        return self._files[number].read(number)
+
+    def add(self, number: int, arrays: Arrays) -> None:
+        """Keep a part that is finished."""
+        path = self.path / f"{number:08d}{SUFFIX}"
+        write_parts(path, self._header, [(number, arrays)])
+        self._files[number] = PartFile(path)
+
+    def _read_files(self) -> Iterator[tuple[int, PartFile]]:
+        for path in sorted(self.path.glob(f"[0-9]*{SUFFIX}")):
+            file = PartFile(path)
+            try:
+                file.require_same(self._header, "this run")
+            except InputError as error:
+                raise InputError(
+                    f"The interrupted run cannot go on: {error} Give the options that it had, or remove {self.path}."
+                ) from None
+            for number in file.numbers():
+                yield number, file
+
+
+def _summary(path: Path) -> str | None:
+    """Return size and hash of an input file; None for what is no file."""
+    try:
+        if not path.is_file():
+            return None
+        size = path.stat().st_size
+    except (OSError, ValueError):  # a text that is no path
+        return None
+    return f"{size:,} bytes" + (f", sha256 {sha256(path)[:16]}" if size <= _MAX_HASHED else "")
