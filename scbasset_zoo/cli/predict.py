@@ -24,10 +24,13 @@ def predict(
     sequences: Annotated[
         Path | None, typer.Option(help="FASTA of sequences to predict instead of peaks, each of the model's length.")
     ] = None,
+    bigwig: Annotated[
+        Path | None, typer.Option(help="Folder for a bigWig file of each group, or of each of at most 200 cells.")
+    ] = None,
     device: Annotated[DeviceName, typer.Option(help="auto takes an NVIDIA GPU if one works, and the CPU otherwise.")] = "auto",
     common_cells: CommonCells = False,
     threads: Threads = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT and BIGWIG if they exist.")] = False,
     **options: Any,
 ) -> None:
     """Predict peaks of a genome, or sequences, in every cell of a model: cells x peaks.
@@ -52,10 +55,12 @@ def predict(
     check_destination(out, overwrite=overwrite, inputs=[model, peaks or sequences, genome])
     models = opened(model, device, common_cells=common_cells)
     windows = peaks if sequences is None else fasta_windows(sequences, models.sequence_length)
-    prediction = write_predictions(models, windows, genome, out, overwrite=overwrite, **options)
+    prediction = write_predictions(models, windows, genome, out, bigwig=bigwig, overwrite=overwrite, **options)
     output, group_by = prediction.options.output, prediction.options.group_by
     rows = "" if output == "peak_embedding" else f"{prediction.n_rows:,} {'groups' if group_by else 'cells'} x "
     columns = "peaks" if sequences is None else "sequences"
     names = ", ".join(f"{each.card.id} {each.card.version}" for each in members(models))
     by = "mean and standard deviation over " if prediction.values_per_entry == 2 else "by "
     answer(f"{out}: {output} of {rows}{prediction.n_peaks:,} {columns}, {by}{names}")
+    if bigwig is not None:
+        answer(f"{bigwig}: {prediction.n_rows:,} bigWig files")

@@ -16,7 +16,7 @@ from scbasset_zoo import plugin_manager
 from scbasset_zoo.errors import InputError, PluginError, ScbassetZooError
 from scbasset_zoo.extend.analysis import Analysis, Context
 from scbasset_zoo.extend.description import Description
-from scbasset_zoo.files import destination, new_file, new_folder, rewritten
+from scbasset_zoo.files import destination, new_file, new_folder, require_separate, rewritten
 from scbasset_zoo.options import checked_options
 from scbasset_zoo.progress import say
 from scbasset_zoo.running.command import command_of
@@ -155,7 +155,7 @@ class _Outputs:
     @contextlib.contextmanager
     def held(self, analysis: Analysis, inputs: list[Any]) -> Iterator[None]:
         """Hold the outputs; raise InputError if one cannot be written, or would replace an input or another output."""
-        self._require_separate()
+        require_separate(self.by_option)
         self._require_possible(analysis)
         with contextlib.ExitStack() as stack:
             for path in (self.out, self.report):
@@ -173,17 +173,6 @@ class _Outputs:
             raise InputError(f"{self.out}: the result of {analysis.name} is written as {suffixes}. Choose a name that ends so.")
         if self.need_figures:
             require_matplotlib()
-
-    def _require_separate(self) -> None:
-        """Raise InputError if one output is another one, or lies in it."""
-        absolute = {name: path.resolve() for name, path in self.by_option.items() if path is not None}
-        for name, path in absolute.items():
-            for other, other_path in absolute.items():
-                if name != other and other_path in (path, *path.parents):
-                    raise InputError(
-                        f"{option(name, str(path))} lies in {option(other, str(other_path))}, which would replace it. "
-                        "Choose separate places."
-                    )
 
 
 @contextlib.contextmanager
