@@ -20,9 +20,12 @@ from scbasset_zoo.files import destination, new_file, new_folder, require_separa
 from scbasset_zoo.options import checked_options
 from scbasset_zoo.progress import say
 from scbasset_zoo.running.command import command_of
+from scbasset_zoo.running.genome_browser import genome_browser
 from scbasset_zoo.running.libraries import default_style, prepare_libraries
 from scbasset_zoo.running.results import provenance_of, read_result, with_provenance, write_result
+from scbasset_zoo.running.tracks import StatedTracks
 from scbasset_zoo.runtime.models import Models, members
+from scbasset_zoo.tracks.bigwig import tracks_in
 from scbasset_zoo.wording import install_command, option
 from scbasset_zoo.zoo.models import opened
 
@@ -46,6 +49,8 @@ def run(
     out: str | os.PathLike[str] | None = None,
     plot: str | os.PathLike[str] | None = None,
     report: str | os.PathLike[str] | None = None,
+    bigwig: str | os.PathLike[str] | None = None,
+    igv: bool = False,
     device: DeviceName = "auto",
     common_cells: bool = False,
     overwrite: bool = False,
@@ -68,12 +73,16 @@ def run(
         Folder for the figures, as PNG and PDF.
     report : path, optional
         File for an HTML page with what was found, figures, tables and options.
+    bigwig : path, optional
+        Folder for a bigWig file of each group or cell, if the result has values along the genome.
+    igv : bool
+        Show the regions in a genome browser (igv.js) in the report. It is a part of the page, and sends nothing over the network.
     device : "auto", "cpu" or "cuda"
         Where the model runs, if `model` is not open.
     common_cells : bool
         Keep the cells that all models have; see :func:`scbasset_zoo.open_models`.
     overwrite : bool
-        Replace `out`, `plot` and `report` if they exist.
+        Replace `out`, `plot`, `report` and `bigwig` if they exist.
     quiet : bool
         Show no progress.
     **options
@@ -88,8 +97,8 @@ def run(
     Raises
     ------
     InputError
-        There is no such analysis, it cannot use an option or several models, the models do not belong together, or a destination
-        cannot be written. Raised before any work.
+        There is no such analysis, it cannot use an option or several models, it has no tracks, the models do not belong together,
+        or a destination cannot be written. Raised before any work.
     PluginError
         Several plugins register the analysis, or it breaks its contract.
     """
@@ -99,6 +108,8 @@ def run(
         out=None if out is None else Path(out),
         plot=None if plot is None else Path(plot),
         report=None if report is None else Path(report),
+        bigwig=None if bigwig is None else Path(bigwig),
+        igv=igv,
         overwrite=overwrite,
     )
     given = list(model) if isinstance(model, Models | list | tuple) else [model]
@@ -118,7 +129,9 @@ def _run(
             say(model.card.verdict.statement)
     provenance = provenance_of(analysis, models, checked)
     with naming_plugin(analysis, provenance["plugin"]):
-        result = _compute(analysis, models, checked, outputs, combine, quiet=quiet, provenance=provenance)
+        result, stated = _compute(analysis, models, checked, outputs, combine, quiet=quiet, provenance=provenance)
+        if stated is not None:
+            stated.write(result, overwrite=outputs.overwrite)
     if outputs.need_figures:
         with default_style():
             figures = draw(analysis, result)
@@ -128,10 +141,10 @@ def _run(
 
                 with naming_plugin(analysis, provenance["plugin"]):
                     description = _describe(analysis, result, provenance["plugin"])
+                    browser = genome_browser(stated.tracks, result) if outputs.igv and stated is not None else None
                 command = command_of(analysis, json.loads(provenance["options"]), outputs.by_option, len(models))
-                write_report(
-                    outputs.report, analysis, [model.card for model in models], result, figures, provenance, command, description
-                )
+                cards = [model.card for model in models]
+                write_report(outputs.report, analysis, cards, result, figures, provenance, command, description, browser)
     return result
 
 
@@ -142,6 +155,8 @@ class _Outputs:
     out: Path | None
     plot: Path | None
     report: Path | None
+    bigwig: Path | None
+    igv: bool
     overwrite: bool
 
     @property
@@ -149,13 +164,15 @@ class _Outputs:
         return self.plot is not None or self.report is not None
 
     @property
-    def by_option(self) -> dict[str, Path | None]:
-        return {"out": self.out, "plot": self.plot, "report": self.report}
+    def by_option(self) -> dict[str, Any]:
+        """The options of the outputs that are given."""
+        paths = {"out": self.out, "plot": self.plot, "report": self.report, "bigwig": self.bigwig}
+        return paths | ({"igv": True} if self.igv else {})
 
     @contextlib.contextmanager
     def held(self, analysis: Analysis, inputs: list[Any]) -> Iterator[None]:
         """Hold the outputs; raise InputError if one cannot be written, or would replace an input or another output."""
-        require_separate(self.by_option)
+        require_separate({name: path for name, path in self.by_option.items() if isinstance(path, Path)})
         self._require_possible(analysis)
         with contextlib.ExitStack() as stack:
             for path in (self.out, self.report):
@@ -164,6 +181,8 @@ class _Outputs:
             if self.plot is not None:
                 kind = _entries_of_folder if self.overwrite else None
                 stack.enter_context(destination(self.plot, overwrite=self.overwrite, replaceable=kind, inputs=inputs))
+            if self.bigwig is not None:
+                stack.enter_context(destination(self.bigwig, overwrite=self.overwrite, replaceable=tracks_in, inputs=inputs))
             yield
 
     def _require_possible(self, analysis: Analysis) -> None:
@@ -173,6 +192,8 @@ class _Outputs:
             raise InputError(f"{self.out}: the result of {analysis.name} is written as {suffixes}. Choose a name that ends so.")
         if self.need_figures:
             require_matplotlib()
+        if self.igv and self.report is None:
+            raise InputError(f"{option('igv', True)} is a part of the report: give {option('report')}.")
 
 
 @contextlib.contextmanager
@@ -212,11 +233,14 @@ def _compute(
     *,
     quiet: bool,
     provenance: dict[str, str],
-) -> Result:
-    """Open the inputs, run the analysis, add the provenance, and write the result if a file is given."""
+) -> tuple[Result, StatedTracks | None]:
+    """Open the inputs, run the analysis, add the provenance, and write the result if a file is given; also return its tracks."""
     inputs = [analysis.open_inputs(model, options) for model in models]
     if names := getattr(getattr(inputs[0], "windows", None), "chromosome_names", None):
         provenance["chromosome_names"] = json.dumps(dict(names))
+    stated = None
+    if outputs.bigwig is not None or outputs.igv:
+        stated = StatedTracks(analysis, inputs[0], options, outputs.bigwig, quiet=quiet)
 
     def compute(context: Context) -> Result:
         if combine is None:
@@ -224,15 +248,15 @@ def _compute(
         return _combined(analysis, models, inputs, options, combine, context)
 
     if outputs.out is None:
-        return with_provenance(analysis, compute(Context(None, quiet, provenance)), provenance)
+        return with_provenance(analysis, compute(Context(None, quiet, provenance)), provenance), stated
     with new_file(outputs.out, overwrite=outputs.overwrite) as partial:
         result = compute(Context(partial, quiet, provenance))
         if not partial.exists():
             result = with_provenance(analysis, result, provenance)
             write_result(result, partial)
-            return result
+            return result, stated
     # The analysis wrote the file itself.
-    return _with_names_of(result, read_result(outputs.out))
+    return _with_names_of(result, read_result(outputs.out)), stated
 
 
 def _combined(

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scbasset_zoo.errors import InputError
+from scbasset_zoo.inputs.genome import Genome
 from scbasset_zoo.inputs.windows import Windows, window_starts
 from scbasset_zoo.wording import option
 
@@ -60,13 +61,7 @@ def place(windows: Windows, length: int | None = None) -> Placement:
     InputError
         The windows are sequences without coordinates.
     """
-    if windows.genome is None or "chrom" not in windows.var:
-        raise InputError(
-            "Tracks need regions of a genome: sequences have no coordinates. Give peaks or regions with "
-            f"{option('genome')} in place of {option('sequences')}."
-        )
-    sizes, var = windows.genome.chromosome_sizes, windows.var
-    chroms = var["chrom"].map(lambda name: windows.chromosome_names.get(name, name)).to_numpy(dtype=object)
+    sizes, var, chroms = genome_of(windows).chromosome_sizes, windows.var, chromosomes_of(windows)
     if length is None:
         starts, ends = var["start"].to_numpy(np.int64), var["end"].to_numpy(np.int64)
     else:
@@ -79,6 +74,22 @@ def place(windows: Windows, length: int | None = None) -> Placement:
         owners, first, last = map(np.concatenate, zip(*_pieces(starts[regions], ends[regions], sizes[name]), strict=True))
         parts.append(pd.DataFrame({"chrom": str(name), "start": first, "end": last, "region": regions[owners]}))
     return Placement(sizes, starts, pd.concat(parts, ignore_index=True))
+
+
+def genome_of(windows: Windows) -> Genome:
+    """Return the genome of windows; raise InputError if they are sequences without coordinates."""
+    if windows.genome is None or "chrom" not in windows.var:
+        raise InputError(
+            "Tracks need regions of a genome: sequences have no coordinates. Give peaks or regions with "
+            f"{option('genome')} in place of {option('sequences')}."
+        )
+    return windows.genome
+
+
+def chromosomes_of(windows: Windows) -> NDArray[np.object_]:
+    """Return the chromosome of each window, by the genome's names."""
+    chroms = windows.var["chrom"].astype(str)
+    return chroms.map(lambda name: windows.chromosome_names.get(name, name)).to_numpy(dtype=object)
 
 
 def _pieces(starts: Integers, ends: Integers, size: int) -> Iterator[tuple[Integers, Integers, Integers]]:
