@@ -35,7 +35,9 @@ def _make_command(kind: type[Analysis]) -> Callable[..., None]:
         bigwig: Annotated[
             Path | None, typer.Option(help="Folder for a bigWig file of each group or cell, for analyses along the genome.")
         ] = None,
-        igv: Annotated[bool, typer.Option("--igv", help="Show the regions in a genome browser in the report; works offline.")] = False,
+        igv: Annotated[
+            bool, typer.Option("--igv", help="Show the regions in a genome browser in the report; works offline.")
+        ] = False,
         device: Annotated[DeviceName, typer.Option(help="auto takes an NVIDIA GPU if one works, and the CPU otherwise.")] = "auto",
         common_cells: CommonCells = False,
         threads: Threads = None,

@@ -160,7 +160,9 @@ class Analysis(ABC):
         InputError
             The result has no tracks: always, unless this method is overridden, or with these options.
         """
-        raise InputError(f"The analysis {self.name} has no tracks along the genome: leave {option('bigwig')} and {option('igv')} out.")
+        raise InputError(
+            f"The analysis {self.name} has no tracks along the genome: leave {option('bigwig')} and {option('igv')} out."
+        )
 
     def plot(self, result: Result) -> Mapping[str, Figure]:
         """Draw the figures of a result.

@@ -29,8 +29,8 @@ class Tracks:
     windows : Windows
         The peaks or regions, with coordinates in a genome: what ``model.peak_windows`` returns.
     values : function of (result, first, last)
-        Returns the values of the regions `first` to `last`: (regions, tracks), or (regions, length, tracks) if each base has a value.
-        It is called for a few regions at a time.
+        Returns the values of the regions `first` to `last`: (regions, tracks), or (regions, length, tracks) if each base has a
+        value. It is called for a few regions at a time.
     unit : str
         What the values are, such as "importance (logit)".
     length : int, optional

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from scbasset_zoo.extend.analysis import Analysis
 
 
-def command_of(analysis: Analysis, options: Mapping[str, Any], destinations: Mapping[str, Path | bool | None], n_models: int = 1) -> str:
+def command_of(
+    analysis: Analysis, options: Mapping[str, Any], destinations: Mapping[str, Path | bool | None], n_models: int = 1
+) -> str:
     """Return the command of a run on one line, with MODEL for the model, or MODEL_1 and so on for several.
 
     Options that have their default are left out.

@@ -28,7 +28,7 @@ MOST_REGIONS, MOST_TRACKS, MOST_MARKS = 20, 12, 2_000
 FOCUS = 80
 # Bases on both sides of a peak without values for each base.
 MARGIN = 500
-_IGV = Path(__file__).parent / "data" / "igv"
+DATA = Path(__file__).parent / "data" / "igv"
 
 
 @dataclass(frozen=True)
@@ -84,8 +84,8 @@ def genome_browser(tracks: Tracks, result: Result) -> GenomeBrowser:
     return GenomeBrowser(
         data=json.dumps(data).replace("<", "\\u003c"),  # no text ends the script that the data stand in
         # Browsers would look for the source map beside the page.
-        script=_IGV.joinpath("igv.min.js").read_text(encoding="utf-8").replace("//# sourceMappingURL=igv.min.js.map", ""),
-        licence=_IGV.joinpath("LICENSE").read_text(encoding="utf-8"),
+        script=DATA.joinpath("igv.min.js").read_text(encoding="utf-8").replace("//# sourceMappingURL=igv.min.js.map", ""),
+        licence=DATA.joinpath("LICENSE").read_text(encoding="utf-8"),
         caption=_caption(tracks, n_regions, n_tracks),
         regions=[
             {
@@ -136,11 +136,12 @@ def _pieces(windows: Windows, length: int | None, values: NDArray[np.float32]) -
     """Return the pieces of regions as bigWig files have them, each with the values of every track."""
     placement = place(windows, length)
     pieces = []
-    for piece in placement.pieces.itertuples(index=False):
-        first = piece.start - placement.starts[piece.region]
-        of_piece = values[piece.region] if length is None else values[piece.region, first : first + piece.end - piece.start].T
+    columns = (placement.pieces[name].tolist() for name in ("chrom", "start", "end", "region"))
+    for chrom, start, end, region in zip(*columns, strict=True):
+        first = start - int(placement.starts[region])
+        of_piece = values[region] if length is None else values[region, first : first + end - start].T
         numbers = [_rounded(of_track) for of_track in of_piece.reshape(values.shape[-1], -1)]
-        pieces.append({"chr": piece.chrom, "start": int(piece.start), "end": int(piece.end), "values": numbers})
+        pieces.append({"chr": chrom, "start": start, "end": end, "values": numbers})
     return pieces
 
 
@@ -191,7 +192,7 @@ def _caption(tracks: Tracks, n_regions: int, n_tracks: int) -> str:
     groups = f"the first {n_tracks} of {len(tracks.names):,} tracks" if n_tracks < len(tracks.names) else "all tracks"
     letters = " Near enough, bases are letters, as high as their value." if tracks.length is not None else ""
     return (
-        f"{tracks.unit[:1].upper()}{tracks.unit[1:]}: {regions}, {groups}, on one scale.{letters} A base that several regions cover has "
-        "the value of the one whose centre is nearest. The page holds the sequence of these regions only, and sends nothing over the "
-        "network."
+        f"{tracks.unit[:1].upper()}{tracks.unit[1:]}: {regions}, {groups}, on one scale.{letters} A base that several regions cover "
+        "has the value of the one whose centre is nearest. The page holds the sequence of these regions only, and sends nothing over "
+        "the network."
     )

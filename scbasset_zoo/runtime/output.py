@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -19,8 +19,8 @@ from scbasset_zoo.inputs.windows import GenomeLike, PeaksLike, Windows
 from scbasset_zoo.options import checked_options, declares_options
 from scbasset_zoo.runtime.models import Models, members
 from scbasset_zoo.runtime.options import PredictKeywords, PredictOptions
-from scbasset_zoo.runtime.predictions import STD, Block, Prediction, latent_anndata
 from scbasset_zoo.runtime.prediction_tracks import Blocks, blocks_with_tracks
+from scbasset_zoo.runtime.predictions import STD, Block, Prediction, latent_anndata
 from scbasset_zoo.runtime.several_predictions import open_prediction
 from scbasset_zoo.runtime.storable import storable
 from scbasset_zoo.tracks.bigwig import tracks_in

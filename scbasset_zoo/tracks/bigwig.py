@@ -56,8 +56,8 @@ class BigWigFolder:
             raise InputError(f"{option('bigwig')} needs pybigtools: run {install_command('tracks')}.")
         if len(names) > MOST_TRACKS:
             raise InputError(
-                f"{option('bigwig')} would write {len(names):,} tracks, one for each cell or group; at most {MOST_TRACKS} are written. "
-                f"Group the cells with {option('group_by')}, or choose some."
+                f"{option('bigwig')} would write {len(names):,} tracks, one for each cell or group; at most {MOST_TRACKS} are "
+                f"written. Group the cells with {option('group_by')}, or choose some."
             )
         self.names, self._length, self._quiet = list(names), length, quiet
         self._n_regions = len(windows)

@@ -24,7 +24,7 @@ class ValuesOnDisk:
 
     def __init__(self, shape: tuple[int, int, int], folder: str | os.PathLike[str]) -> None:
         self._shape = shape
-        self._file = tempfile.TemporaryFile(dir=folder)
+        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115, closed by __exit__
 
     def __enter__(self) -> ValuesOnDisk:
         return self

@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 def tracks(inputs: IsmInputs) -> Tracks:
     """Return the tracks of a result; raise InputError if its scores are latent."""
     if inputs.projection is None:
-        raise InputError(
-            f"Tracks need {option('group_by')} or {option('cells')}: latent scores have no sign of their own, and differ between models."
-        )
+        raise InputError(f"Tracks need {option('group_by')} or {option('cells')}: latent scores have no sign of their own.")
     return Tracks(
         names=inputs.columns,
         windows=inputs.windows,
