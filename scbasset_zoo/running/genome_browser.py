@@ -192,7 +192,7 @@ def _caption(tracks: Tracks, n_regions: int, n_tracks: int) -> str:
     groups = f"the first {n_tracks} of {len(tracks.names):,} tracks" if n_tracks < len(tracks.names) else "all tracks"
     letters = " Near enough, bases are letters, as high as their value." if tracks.length is not None else ""
     return (
-        f"{tracks.unit[:1].upper()}{tracks.unit[1:]}: {regions}, {groups}, on one scale.{letters} A base that several regions cover "
-        "has the value of the one whose centre is nearest. The page holds the sequence of these regions only, and sends nothing over "
-        "the network."
+        f"{tracks.unit[:1].upper()}{tracks.unit[1:]}: {regions}, {groups}, on one scale.{letters} A base that several regions "
+        "cover has the value of the one whose centre is nearest. The page holds the sequence of these regions only, and sends "
+        "nothing over the network."
     )

@@ -65,7 +65,7 @@ class StatedTracks:
 
 
 def values_of(tracks: Tracks, result: Result, regions: slice) -> NDArray[np.float32]:
-    """Return the values of regions, (regions, tracks) or (regions, length, tracks); raise PluginError if they have another shape."""
+    """Return the values of regions, (regions, tracks) or (regions, length, tracks); raise PluginError for other shapes."""
     values: Any = np.asarray(tracks.values(result, regions.start, regions.stop), dtype=np.float32)
     length = () if tracks.length is None else (tracks.length,)
     expected = (regions.stop - regions.start, *length, len(tracks.names))
