@@ -177,6 +177,18 @@ def check_destination(
     _require_writable(path)
 
 
+def require_separate(outputs: Mapping[str, Path | None]) -> None:
+    """Raise InputError if one output of a command is another one, or lies in it; `outputs` has their paths by option."""
+    absolute = {name: path.resolve() for name, path in outputs.items() if path is not None}
+    for name, path in absolute.items():
+        for other, other_path in absolute.items():
+            if name != other and other_path in (path, *path.parents):
+                raise InputError(
+                    f"{option(name, str(path))} lies in {option(other, str(other_path))}, which would replace it. "
+                    "Choose separate places."
+                )
+
+
 def is_plain_zarr(folder: Path) -> Collection[str] | None:
     """Return the entries of a Zarr store, or None if the folder is none or has entries that are not of Zarr."""
     own = {".zgroup", ".zattrs", ".zmetadata", "zarr.json"}

@@ -35,6 +35,9 @@ def predict(
     sequences: Annotated[
         Path | None, typer.Option(help="FASTA of sequences to predict instead of peaks, each of the model's length.")
     ] = None,
+    bigwig: Annotated[
+        Path | None, typer.Option(help="Folder for a bigWig file of each group, or of each of at most 200 cells.")
+    ] = None,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "float32",
     common_cells: CommonCells = False,
@@ -42,7 +45,7 @@ def predict(
     workers: Workers = None,
     dask: Dask = None,
     resume: Resume = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT and BIGWIG if they exist.")] = False,
     **options: Any,
 ) -> None:
     """Predict peaks of a genome, or sequences, in every cell of a model: cells x peaks.
@@ -66,6 +69,8 @@ def predict(
         )
     check_destination(out, overwrite=overwrite, inputs=[model, peaks or sequences, genome])
     if workers is not None or dask is not None or resume:
+        if bigwig is not None:
+            raise InputError("--bigwig takes neither --workers, --dask nor --resume: tracks are written by one process.")
         from scbasset_zoo.running.spread_prediction import write_spread_prediction
         from scbasset_zoo.spreading.executors import chosen_executor
 
@@ -78,10 +83,12 @@ def predict(
     else:
         models = opened(model, device, common_cells=common_cells, precision=precision)
         windows = peaks if sequences is None else fasta_windows(sequences, models.sequence_length)
-        prediction = write_predictions(models, windows, genome, out, overwrite=overwrite, **options)
+        prediction = write_predictions(models, windows, genome, out, bigwig=bigwig, overwrite=overwrite, **options)
         names = ", ".join(f"{each.card.id} {each.card.version}" for each in members(models))
     output, group_by = prediction.options.output, prediction.options.group_by
     rows = "" if output == "peak_embedding" else f"{prediction.n_rows:,} {'groups' if group_by else 'cells'} x "
     columns = "peaks" if sequences is None else "sequences"
     by = "mean and standard deviation over " if prediction.values_per_entry == 2 else "by "
     answer(f"{out}: {output} of {rows}{prediction.n_peaks:,} {columns}, {by}{names}")
+    if bigwig is not None:
+        answer(f"{bigwig}: {prediction.n_rows:,} bigWig files")

@@ -31,6 +31,12 @@ def _make_command(kind: type[Analysis]) -> Callable[..., None]:
         ],
         plot: Annotated[Path | None, typer.Option(help="Folder for the figures, as PNG and PDF.")] = None,
         report: Annotated[Path | None, typer.Option(help="File for an HTML page with figures, tables and provenance.")] = None,
+        bigwig: Annotated[
+            Path | None, typer.Option(help="Folder for a bigWig file of each group or cell, for analyses along the genome.")
+        ] = None,
+        igv: Annotated[
+            bool, typer.Option("--igv", help="Show the regions in a genome browser in the report; works offline.")
+        ] = False,
         device: DeviceOption = "auto",
         precision: PrecisionOption = "float32",
         common_cells: CommonCells = False,
@@ -41,7 +47,7 @@ def _make_command(kind: type[Analysis]) -> Callable[..., None]:
             str | None, typer.Option(metavar="<I/N>", help="Compute shard I of N into OUT, FILE.parts; merge joins the shards.")
         ] = None,
         resume: Resume = False,
-        overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT, PLOT and REPORT if they exist.")] = False,
+        overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT, PLOT, REPORT and BIGWIG if they exist.")] = False,
         **options: Any,
     ) -> None:
         import scbasset_zoo as sz
@@ -52,21 +58,22 @@ def _make_command(kind: type[Analysis]) -> Callable[..., None]:
             where: dict[str, Any] = {"device": device, "precision": precision, "executor": executor, "resume": resume}
             where["overwrite"] = overwrite
             if shard is not None:
-                if plot is not None or report is not None:
-                    raise InputError("--shard takes neither --plot nor --report: scbasset-zoo merge draws them.")
+                if plot is not None or report is not None or bigwig is not None:
+                    raise InputError("--shard takes neither --plot, --report nor --bigwig: scbasset-zoo merge makes the first two.")
                 answer(f"{sz.run_shard(kind.name, model, shard=shard, out=out, **where, **options)}: shard {shard} of {kind.name}")
                 return
-            result = sz.run(kind.name, model, out=out, plot=plot, report=report, common_cells=common_cells, **where, **options)
-        answer_result(kind.name, result, out, plot, report)
+            written: dict[str, Any] = {"out": out, "plot": plot, "report": report, "bigwig": bigwig, "igv": igv}
+            result = sz.run(kind.name, model, common_cells=common_cells, **written, **where, **options)
+        answer_result(kind.name, result, out, plot, report, bigwig)
 
     return run
 
 
-def answer_result(name: str, result: Result, out: Path, plot: Path | None, report: Path | None) -> None:
+def answer_result(name: str, result: Result, out: Path, *others: Path | None) -> None:
     """Print what a run wrote."""
     sizes = result.shape if hasattr(result, "shape") else max(result.data_vars.values(), key=lambda values: values.ndim).shape
     answer(f"{out}: {name}, {' x '.join(f'{n:,}' for n in sizes)}")
-    for path in filter(None, (plot, report)):
+    for path in filter(None, others):
         answer(f"{path}")
 
 

@@ -15,6 +15,7 @@ from scbasset_zoo.errors import InputError
 from scbasset_zoo.extend.description import Description
 from scbasset_zoo.options import Options as Options
 from scbasset_zoo.progress import progress
+from scbasset_zoo.wording import option
 
 if TYPE_CHECKING:
     import anndata as ad
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.figure import Figure
 
+    from scbasset_zoo.extend.tracks import Tracks
     from scbasset_zoo.runtime.model import Model
 
     Result: TypeAlias = ad.AnnData | xr.Dataset
@@ -141,6 +143,30 @@ class Analysis(ABC):
             The results cannot be combined: always, unless this method is overridden, or with these options.
         """
         raise InputError(f"The analysis {self.name} takes one model: its results are not combined over models. Run it for each.")
+
+    def tracks(self, inputs: Any, options: Any) -> Tracks:
+        """Return the tracks that a result has along the genome, for bigWig files and the genome browser of the report.
+
+        It is called after `open_inputs` and before any work.
+
+        Parameters
+        ----------
+        inputs : object
+            What `open_inputs` returned for the first model.
+        options : an instance of `Options`
+
+        Returns
+        -------
+        Tracks
+
+        Raises
+        ------
+        InputError
+            The result has no tracks: always, unless this method is overridden, or with these options.
+        """
+        raise InputError(
+            f"The analysis {self.name} has no tracks along the genome: leave {option('bigwig')} and {option('igv')} out."
+        )
 
     def plot(self, result: Result) -> Mapping[str, Figure]:
         """Draw the figures of a result.

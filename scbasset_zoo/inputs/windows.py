@@ -48,12 +48,15 @@ class Windows:
         Positions of the windows' peaks among the peaks that were given. None if no peak was left out.
     chromosome_names : dict of str to str
         The genome's name of each chromosome that the peaks name otherwise.
+    genome : Genome, or None
+        The genome of peaks; None for sequences.
     """
 
     var: pd.DataFrame
     read: Callable[[int, int], Codes]
     rows: NDArray[np.intp] | None = None
     chromosome_names: Mapping[str, str] = field(default_factory=dict)
+    genome: Genome | None = None
 
     def __len__(self) -> int:
         return len(self.var)
@@ -105,7 +108,11 @@ def peak_windows(
         table = table.iloc[rows]
     chroms, starts = table["chrom"].to_numpy(), window_starts(table, length)
     renamed = genome.say_renamed(table["chrom"].unique())
-    return Windows(table, lambda first, last: genome.windows(chroms[first:last], starts[first:last], length), rows, renamed)
+
+    def read(first: int, last: int) -> Codes:
+        return genome.windows(chroms[first:last], starts[first:last], length)
+
+    return Windows(table, read, rows, renamed, genome)
 
 
 def genome_of_model(genome: GenomeLike, assembly: str, chromosome_sizes: Mapping[str, int], *, force: bool = False) -> Genome:

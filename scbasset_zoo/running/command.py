@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from scbasset_zoo.extend.analysis import Analysis
 
 
-def command_of(analysis: Analysis, options: Mapping[str, Any], destinations: Mapping[str, Path | None], n_models: int = 1) -> str:
+def command_of(
+    analysis: Analysis, options: Mapping[str, Any], destinations: Mapping[str, Path | bool | None], n_models: int = 1
+) -> str:
     """Return the command of a run on one line, with MODEL for the model, or MODEL_1 and so on for several.
 
     Options that have their default are left out.
@@ -24,11 +26,11 @@ def command_of(analysis: Analysis, options: Mapping[str, Any], destinations: Map
     analysis : Analysis
     options : mapping
         Options of the analysis as JSON has them.
-    destinations : mapping of str to Path or None
-        The files and folders that the run writes, by option.
+    destinations : mapping of str to Path, bool or None
+        What the run writes, by option: files and folders, and True for a part of the report.
     n_models : int
     """
-    written = {name: str(path) for name, path in destinations.items() if path is not None}
+    written = {name: path if path is True else str(path) for name, path in destinations.items() if path is not None}
     changed = {name: value for name, value in options.items() if not _is_default(analysis, name, value)} | written
     models = ["MODEL"] if n_models == 1 else [f"MODEL_{number + 1}" for number in range(n_models)]
     if is_command_line():

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from scbasset_zoo.extend.analysis import Analysis, Result
     from scbasset_zoo.package.card import Card
+    from scbasset_zoo.running.genome_browser import GenomeBrowser
 
 MOST_ROWS = 20
 INTERVAL = ["chrom", "start", "end"]
@@ -39,6 +40,7 @@ def write_report(
     provenance: Mapping[str, str],
     command: str,
     description: Description,
+    browser: GenomeBrowser | None = None,
 ) -> None:
     """Write the report of a result. It replaces a file at `path`.
 
@@ -57,6 +59,8 @@ def write_report(
         The command or call that made the result.
     description : Description
         What the analysis says about the result.
+    browser : GenomeBrowser, optional
+        A genome browser with the tracks of the result.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
@@ -72,6 +76,7 @@ def write_report(
         tables=[_table(name, table, description) for name, table in analysis.tables(result).items()],
         command=command,
         description=description,
+        browser=browser,
         models=[(card.description, _model_facts(card)) for card in cards],
         options=json.loads(provenance["options"]),
         result=_result_facts(result),

@@ -16,16 +16,19 @@ from scbasset_zoo import plugin_manager
 from scbasset_zoo.errors import InputError, PluginError, ScbassetZooError
 from scbasset_zoo.extend.analysis import TABLE_SUFFIXES, Analysis, Context
 from scbasset_zoo.extend.description import Description
-from scbasset_zoo.files import destination, new_file
+from scbasset_zoo.files import destination, new_file, require_separate
 from scbasset_zoo.options import checked_options
 from scbasset_zoo.progress import say
 from scbasset_zoo.running.command import command_of
 from scbasset_zoo.running.figure_files import INSTALL_ANALYSES, figure_folder, require_matplotlib, write_figures
+from scbasset_zoo.running.genome_browser import genome_browser
 from scbasset_zoo.running.libraries import default_style, prepare_libraries
 from scbasset_zoo.running.results import provenance_of, read_result, with_provenance, write_result
+from scbasset_zoo.running.tracks import StatedTracks
 from scbasset_zoo.runtime.models import Models, members
 from scbasset_zoo.spreading.executors import described
 from scbasset_zoo.spreading.work import Work, require_divided
+from scbasset_zoo.tracks.bigwig import tracks_in
 from scbasset_zoo.wording import option
 from scbasset_zoo.zoo.models import opened
 
@@ -50,6 +53,8 @@ def run(
     out: str | os.PathLike[str] | None = None,
     plot: str | os.PathLike[str] | None = None,
     report: str | os.PathLike[str] | None = None,
+    bigwig: str | os.PathLike[str] | None = None,
+    igv: bool = False,
     device: DeviceName = "auto",
     precision: Precision = "float32",
     common_cells: bool = False,
@@ -76,6 +81,10 @@ def run(
         Folder for the figures, as PNG and PDF.
     report : path, optional
         File for an HTML page with what was found, figures, tables and options.
+    bigwig : path, optional
+        Folder for a bigWig file of each group or cell, if the result has values along the genome.
+    igv : bool
+        Show the regions in a genome browser (igv.js) in the report. It is a part of the page, and sends nothing over the network.
     device : "auto", "cpu", "openvino", "cuda" or "tensorrt"
         Where the model runs, if `model` is not open.
     precision : "float32", "bfloat16", "float16" or "tf32"
@@ -88,7 +97,7 @@ def run(
     resume : bool
         Keep each finished part beside `out` until the run is done, and go on with those that an interrupted run left there.
     overwrite : bool
-        Replace `out`, `plot` and `report` if they exist.
+        Replace `out`, `plot`, `report` and `bigwig` if they exist.
     quiet : bool
         Show no progress.
     **options
@@ -103,8 +112,8 @@ def run(
     Raises
     ------
     InputError
-        There is no such analysis, it cannot use an option or several models, the models do not belong together, or a destination
-        cannot be written. Raised before any work.
+        There is no such analysis, it cannot use an option or several models, it has no tracks, the models do not belong together,
+        or a destination cannot be written. Raised before any work.
     PluginError
         Several plugins register the analysis, or it breaks its contract.
     """
@@ -114,6 +123,8 @@ def run(
         out=None if out is None else Path(out),
         plot=None if plot is None else Path(plot),
         report=None if report is None else Path(report),
+        bigwig=None if bigwig is None else Path(bigwig),
+        igv=igv,
         overwrite=overwrite,
     )
     given = list(model) if isinstance(model, Models | list | tuple) else [model]
@@ -159,7 +170,9 @@ def run_opened(
             say(model.card.verdict.statement)
     provenance = provenance_of(analysis, models, checked)
     with naming_plugin(analysis, provenance["plugin"]):
-        result = _compute(analysis, models, checked, outputs, combine, spread, quiet=quiet, provenance=provenance)
+        result, stated = _compute(analysis, models, checked, outputs, combine, spread, quiet=quiet, provenance=provenance)
+        if stated is not None:
+            stated.write(result, overwrite=outputs.overwrite)
     if outputs.need_figures:
         with default_style():
             figures = draw(analysis, result)
@@ -170,10 +183,10 @@ def run_opened(
 
                 with naming_plugin(analysis, provenance["plugin"]):
                     description = _describe(analysis, result, provenance["plugin"])
+                    browser = genome_browser(stated.tracks, result) if outputs.igv and stated is not None else None
                 command = command_of(analysis, json.loads(provenance["options"]), outputs.by_option, len(models))
-                write_report(
-                    outputs.report, analysis, [model.card for model in models], result, figures, provenance, command, description
-                )
+                cards = [model.card for model in models]
+                write_report(outputs.report, analysis, cards, result, figures, provenance, command, description, browser)
     return result
 
 
@@ -202,6 +215,8 @@ class Outputs:
     out: Path | None
     plot: Path | None
     report: Path | None
+    bigwig: Path | None
+    igv: bool
     overwrite: bool
 
     @property
@@ -209,13 +224,15 @@ class Outputs:
         return self.plot is not None or self.report is not None
 
     @property
-    def by_option(self) -> dict[str, Path | None]:
-        return {"out": self.out, "plot": self.plot, "report": self.report}
+    def by_option(self) -> dict[str, Any]:
+        """The options of the outputs that are given."""
+        paths = {"out": self.out, "plot": self.plot, "report": self.report, "bigwig": self.bigwig}
+        return paths | ({"igv": True} if self.igv else {})
 
     @contextlib.contextmanager
     def held(self, analysis: Analysis, inputs: list[Any]) -> Iterator[None]:
         """Hold the outputs; raise InputError if one cannot be written, or would replace an input or another output."""
-        self._require_separate()
+        require_separate({name: path for name, path in self.by_option.items() if isinstance(path, Path)})
         self._require_possible(analysis)
         with contextlib.ExitStack() as stack:
             for path in (self.out, self.report):
@@ -223,6 +240,8 @@ class Outputs:
                     stack.enter_context(destination(path, overwrite=self.overwrite, inputs=inputs))
             if self.plot is not None:
                 stack.enter_context(figure_folder(self.plot, overwrite=self.overwrite, inputs=inputs))
+            if self.bigwig is not None:
+                stack.enter_context(destination(self.bigwig, overwrite=self.overwrite, replaceable=tracks_in, inputs=inputs))
             yield
 
     def _require_possible(self, analysis: Analysis) -> None:
@@ -232,17 +251,8 @@ class Outputs:
             raise InputError(f"{self.out}: the result of {analysis.name} is written as {suffixes}. Choose a name that ends so.")
         if self.need_figures:
             require_matplotlib()
-
-    def _require_separate(self) -> None:
-        """Raise InputError if one output is another one, or lies in it."""
-        absolute = {name: path.resolve() for name, path in self.by_option.items() if path is not None}
-        for name, path in absolute.items():
-            for other, other_path in absolute.items():
-                if name != other and other_path in (path, *path.parents):
-                    raise InputError(
-                        f"{option(name, str(path))} lies in {option(other, str(other_path))}, which would replace it. "
-                        "Choose separate places."
-                    )
+        if self.igv and self.report is None:
+            raise InputError(f"{option('igv', True)} is a part of the report: give {option('report')}.")
 
 
 @contextlib.contextmanager
@@ -283,11 +293,14 @@ def _compute(
     *,
     quiet: bool,
     provenance: dict[str, str],
-) -> Result:
-    """Open the inputs, run the analysis, add the provenance, and write the result if a file is given."""
+) -> tuple[Result, StatedTracks | None]:
+    """Open the inputs, run the analysis, add the provenance, and write the result if a file is given; also return its tracks."""
     inputs = [analysis.open_inputs(model, options) for model in models]
     if names := getattr(getattr(inputs[0], "windows", None), "chromosome_names", None):
         provenance["chromosome_names"] = json.dumps(dict(names))
+    stated = None
+    if outputs.bigwig is not None or outputs.igv:
+        stated = StatedTracks(analysis, inputs[0], options, outputs.bigwig, quiet=quiet)
 
     def compute(context: Context) -> Result:
         if spread is not None:
@@ -297,7 +310,7 @@ def _compute(
         return _combined(analysis, models, inputs, options, combine, context)
 
     if outputs.out is None:
-        return with_provenance(analysis, compute(Context(None, quiet, provenance)), provenance)
+        return with_provenance(analysis, compute(Context(None, quiet, provenance)), provenance), stated
     with new_file(outputs.out, overwrite=outputs.overwrite) as partial:
         result = compute(Context(partial, quiet, provenance))
         if partial.exists() and partial.suffix in TABLE_SUFFIXES:
@@ -307,9 +320,9 @@ def _compute(
         if not partial.exists():
             result = with_provenance(analysis, result, provenance)
             write_result(result, partial)
-            return result
+            return result, stated
     # The analysis wrote the file itself.
-    return _with_names_of(result, read_result(outputs.out))
+    return _with_names_of(result, read_result(outputs.out)), stated
 
 
 def _combined(

@@ -130,7 +130,7 @@ def merge(
     checked = checked_options(header["analysis"], analysis.Options, json.loads(header["options"]))
     given = header["model"] if model is None else model
     paths = {name: None if path is None else Path(path) for name, path in (("out", out), ("plot", plot), ("report", report))}
-    outputs = Outputs(paths["out"], paths["plot"], paths["report"], overwrite)
+    outputs = Outputs(**paths, bigwig=None, igv=False, overwrite=overwrite)
     with outputs.held(analysis, inputs=[given, *shards, *dict(checked).values()]):
         models = members(opened(given, device, precision=header["precision"]))
         return run_opened(analysis, models, checked, outputs, spread=_merged(divided, files, given), quiet=quiet)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -12,16 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scbasset_zoo.errors import InputError
-from scbasset_zoo.files import destination, new_file
+from scbasset_zoo.files import destination, new_file, require_separate
 from scbasset_zoo.hdf5_writing import new_hdf5
 from scbasset_zoo.inputs.windows import GenomeLike, PeaksLike, Windows
 from scbasset_zoo.options import checked_options, declares_options
 from scbasset_zoo.read_ahead import read_ahead
 from scbasset_zoo.runtime.models import Models, members
 from scbasset_zoo.runtime.options import PredictKeywords, PredictOptions
+from scbasset_zoo.runtime.prediction_tracks import Blocks, blocks_with_tracks
 from scbasset_zoo.runtime.predictions import STD, Block, Prediction, latent_anndata
 from scbasset_zoo.runtime.several_predictions import open_prediction
 from scbasset_zoo.runtime.storable import storable
+from scbasset_zoo.tracks.bigwig import tracks_in
 from scbasset_zoo.wording import option
 
 if TYPE_CHECKING:
@@ -43,6 +46,7 @@ def write_predictions(
     genome: GenomeLike | None,
     out: str | os.PathLike[str],
     *,
+    bigwig: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
     **options: Unpack[PredictKeywords],
 ) -> Prediction:
@@ -57,8 +61,11 @@ def write_predictions(
         File to write. ``.h5ad`` and ``.zarr`` hold the AnnData that `Model.predict` returns. ``.parquet`` has one row for each
         peak: its chrom, start, end and name, and one column for each cell or group, or for each dimension of the peak
         embedding. For several models, the columns of the standard deviations follow; their names end in ``_std``.
+    bigwig : path, optional
+        Folder for a bigWig file of each group, or of each of at most 200 cells, with the value of each peak. See
+        :class:`scbasset_zoo.tracks.bigwig.BigWigFolder`.
     overwrite : bool
-        Replace `out` if it exists.
+        Replace `out` and `bigwig` if they exist.
     **options
         See :class:`scbasset_zoo.runtime.options.PredictOptions`.
 
@@ -70,14 +77,23 @@ def write_predictions(
     Raises
     ------
     InputError
-        `out` has another suffix, exists, cannot be written, or would be a table of more than 20,000 columns; or an error of
-        `Model.predict`.
+        `out` has another suffix, exists, cannot be written, or would be a table of more than 20,000 columns; `bigwig` exists,
+        lies in `out`, would have more than 200 files, or the peaks are sequences; or an error of `Model.predict`.
     """
     models, out = members(model), Path(out)
     require_suffix(out)
-    with destination(out, overwrite=overwrite, inputs=[*models, peaks, genome]):
+    inputs = [*models, peaks, genome]
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(destination(out, overwrite=overwrite, inputs=inputs))
+        if bigwig is not None:
+            require_separate({"out": out, "bigwig": Path(bigwig)})
+            stack.enter_context(destination(bigwig, overwrite=overwrite, replaceable=tracks_in, inputs=inputs))
         prediction = open_prediction(models, peaks, genome, checked_options("predict", PredictOptions, options))
-        write_prediction(prediction, out, overwrite=overwrite)
+        if bigwig is None:
+            write_prediction(prediction, out, overwrite=overwrite)
+        else:
+            with blocks_with_tracks(prediction, bigwig, overwrite=overwrite) as blocks:
+                write_prediction(prediction, out, blocks=blocks, overwrite=overwrite)
         return prediction
 
 
@@ -87,20 +103,21 @@ def require_suffix(out: Path) -> None:
         raise InputError(f"{out} must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}.")
 
 
-def write_prediction(prediction: Prediction, out: Path, *, overwrite: bool = False) -> None:
-    """Write a prediction to a file, in blocks."""
+def write_prediction(prediction: Prediction, out: Path, *, blocks: Blocks | None = None, overwrite: bool = False) -> None:
+    """Write a prediction to a file, in blocks: its own, or others with the same places."""
+    blocks = prediction.blocks if blocks is None else blocks
     if out.suffix == ".parquet":
         _check_columns(prediction, out)
         with new_file(out, overwrite=overwrite) as partial:
-            _write_parquet(prediction, partial)
+            _write_parquet(prediction, blocks, partial)
     elif prediction.options.output == "peak_embedding":
         write_anndata(latent_anndata(prediction), None, out, overwrite=overwrite)
     else:
         import anndata as ad
 
         tables = ad.AnnData(obs=prediction.obs, var=prediction.var, uns=prediction.uns)
-        with read_ahead(prediction.blocks()) as blocks:
-            write_anndata(tables, blocks, out, overwrite=overwrite)
+        with read_ahead(blocks()) as computed:
+            write_anndata(tables, computed, out, overwrite=overwrite)
 
 
 def write_anndata(
@@ -171,7 +188,7 @@ def _write_values(
         check()
 
 
-def _write_parquet(prediction: Prediction, path: Path) -> None:
+def _write_parquet(prediction: Prediction, blocks: Blocks, path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -181,21 +198,21 @@ def _write_parquet(prediction: Prediction, path: Path) -> None:
         [*((name, values.type) for name, values in positions.items()), *((name, pa.float32()) for name in names)],
         metadata={"scbasset_zoo": json.dumps(prediction.uns["scbasset_zoo"])},
     )
-    with pq.ParquetWriter(path, schema) as writer, read_ahead(_rows_of_peaks(prediction)) as rows:
+    with pq.ParquetWriter(path, schema) as writer, read_ahead(_rows_of_peaks(prediction, blocks)) as rows:
         for peaks, values in rows:
             n = peaks.stop - peaks.start
             columns = [column.slice(peaks.start, n) for column in positions.values()]
             writer.write_table(pa.table([*columns, *(pa.array(row) for row in values)], schema=schema))
 
 
-def _rows_of_peaks(prediction: Prediction) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+def _rows_of_peaks(prediction: Prediction, blocks: Blocks) -> Iterator[tuple[slice, NDArray[np.float32]]]:
     """Yield the values of consecutive peaks in all columns, (columns, peaks), joined from the blocks of a stripe."""
     if prediction.options.output == "peak_embedding":
         yield slice(0, prediction.n_peaks), np.ascontiguousarray(prediction.peak_embedding().T)
         return
     gathered: list[NDArray[np.float32]] = []
     gathered_std: list[NDArray[np.float32]] = []
-    for block in prediction.blocks():
+    for block in blocks():
         gathered.append(block.values)
         if block.std is not None:
             gathered_std.append(block.std)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Unpack, overload
 
+from scbasset_zoo.errors import InputError
 from scbasset_zoo.options import declares_options
 from scbasset_zoo.runtime.options import DeviceName, Precision, PredictKeywords, PredictOptions
+from scbasset_zoo.wording import option
 from scbasset_zoo.zoo.models import opened
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ def predict(
     genome: GenomeLike | None = None,
     *,
     out: None = None,
+    bigwig: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
     device: DeviceName = "auto",
     precision: Precision = "float32",
@@ -39,6 +42,7 @@ def predict(
     genome: GenomeLike | None = None,
     *,
     out: str | os.PathLike[str],
+    bigwig: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
     device: DeviceName = "auto",
     precision: Precision = "float32",
@@ -54,6 +58,7 @@ def predict(
     genome: GenomeLike | None = None,
     *,
     out: str | os.PathLike[str] | None = None,
+    bigwig: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
     device: DeviceName = "auto",
     precision: Precision = "float32",
@@ -72,8 +77,10 @@ def predict(
     out : path, optional
         Write the result to this .h5ad, .zarr or .parquet file; see :func:`scbasset_zoo.runtime.output.write_predictions`. It
         is computed in blocks, so it may be larger than the free memory.
+    bigwig : path, optional
+        Also write a bigWig file of each group, or of each of at most 200 cells, to this folder. `out` must be given, too.
     overwrite : bool
-        Replace `out` if it exists.
+        Replace `out` and `bigwig` if they exist.
     device : "auto", "cpu", "openvino", "cuda" or "tensorrt"
         Device for a model that is given by name; an open model stays on its own device.
     precision : "float32", "bfloat16", "float16" or "tf32"
@@ -96,9 +103,11 @@ def predict(
     SourceError, PackageError, DeviceError
         As for :func:`scbasset_zoo.open_model`.
     """
+    if out is None and bigwig is not None:
+        raise InputError(f"{option('bigwig')} needs {option('out')}: tracks are written while the result goes to its file.")
     models = opened(model, device, common_cells=common_cells, precision=precision)
     if out is None:
         return models.predict(peaks, genome, **options)
     from scbasset_zoo.runtime.output import write_predictions
 
-    return write_predictions(models, peaks, genome, out, overwrite=overwrite, **options)
+    return write_predictions(models, peaks, genome, out, bigwig=bigwig, overwrite=overwrite, **options)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from scbasset_zoo import Model
     from scbasset_zoo.extend.description import Description
     from scbasset_zoo.extend.parts import Arrays
+    from scbasset_zoo.extend.tracks import Tracks
 
 Array = NDArray[np.float32]
 
@@ -98,6 +99,11 @@ class Denoise(DividedAnalysis):
         for block in matrix.blocks():
             result.X[block.rows, block.peaks] = block.values
         return result
+
+    def tracks(self, inputs: DenoiseInputs, options: DenoiseOptions) -> Tracks:
+        from scbasset_zoo_plugins.denoise.tracks import tracks
+
+        return tracks(inputs, options)
 
     def plot(self, result: ad.AnnData) -> Mapping[str, Figure]:
         from scbasset_zoo_plugins.denoise.figures import figures

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from scbasset_zoo import Model
     from scbasset_zoo.extend.analysis import Combine
     from scbasset_zoo.extend.parts import Arrays
+    from scbasset_zoo.extend.tracks import Tracks
 
 Array = NDArray[np.float32]
 
@@ -95,6 +96,11 @@ class Ism(DividedAnalysis):
         from scbasset_zoo_plugins.ism.several_models import combiner
 
         return combiner(options)
+
+    def tracks(self, inputs: IsmInputs, options: IsmOptions) -> Tracks:
+        from scbasset_zoo_plugins.ism.tracks import tracks
+
+        return tracks(inputs)
 
     def plot(self, result: xr.Dataset) -> Mapping[str, Figure]:
         from scbasset_zoo_plugins.ism.figures import figures

@@ -89,6 +89,8 @@ class IsmInputs:
     projection : float32 array (embedding_size, number of columns), or None
         Mean embeddings of the groups, or embeddings of the cells; None for latent scores.
     search : MatchSearch or None
+    length : int
+        Length of the windows, in bp.
     """
 
     windows: Windows
@@ -96,6 +98,7 @@ class IsmInputs:
     columns: list[str]
     projection: Array | None
     search: MatchSearch | None
+    length: int
 
 
 def open_inputs(model: Model, options: IsmOptions) -> IsmInputs:
@@ -103,16 +106,16 @@ def open_inputs(model: Model, options: IsmOptions) -> IsmInputs:
     windows = _windows(model, options)
     if not len(windows):
         raise InputError("There are no regions: give at least one.")
-    search = None
+    search, length = None, model.sequence_length
     if options.motifs is not None:
         motifs = load_motifs(options.motifs, options.motif_names, max_width=model.sequence_length)
         search = MatchSearch(motifs, options.measure, options.fimo_p, options.n_shuffles, options.list_p, options.seed)
     if options.group_by is not None:
         groups = CellGroups(model, options.group_by)
-        return IsmInputs(windows, "group", groups.names, groups.means(model.cell_embedding).T, search)
+        return IsmInputs(windows, "group", groups.names, groups.means(model.cell_embedding).T, search, length)
     if options.cells is not None:
-        return IsmInputs(windows, "cell", options.cells, model.cell_embedding[model.positions(options.cells)].T, search)
-    return IsmInputs(windows, "latent", [str(i) for i in range(model.cell_embedding.shape[1])], None, search)
+        return IsmInputs(windows, "cell", options.cells, model.cell_embedding[model.positions(options.cells)].T, search, length)
+    return IsmInputs(windows, "latent", [str(i) for i in range(model.cell_embedding.shape[1])], None, search, length)
 
 
 def _windows(model: Model, options: IsmOptions) -> Windows:
