@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import onnx
@@ -199,29 +200,40 @@ def reference_graph(layers: TrunkLayers) -> onnx.ModelProto:
     return graph.model("reference", [value_info("sequence", [None, layers.sequence_length, 4])], outputs)
 
 
-def edit_graph(plan: EditPlan, rounded: bool = False) -> onnx.ModelProto:
+class FixedSizes(NamedTuple):
+    """The numbers of edits, and of references in the tables of activations, that a graph always gets."""
+
+    n_edits: int
+    n_references: int
+
+
+def edit_graph(plan: EditPlan, rounded: FixedSizes | None = None) -> onnx.ModelProto:
     """Return the graph that computes `peak_embedding` (n_edits, embedding size) of edits.
 
-    Its inputs are the results of :func:`changes` and :func:`indices`, and the outputs of :func:`reference_graph`.
+    Its inputs are the results of :func:`changes` and :func:`indices`, and the outputs of :func:`reference_graph`. There is also an
+    input `kernels_i` for each block i of :attr:`EditPlan.n_changed`, the result of :func:`kernels`, so that graphs share them.
 
     Parameters
     ----------
     plan : EditPlan
-    rounded : bool
-        For a device that rounds activations to bfloat16. Otherwise the graph has an input `kernels_i` for each block i of
-        :attr:`EditPlan.n_changed`, the result of :func:`kernels`, so that several graphs share them. A device that rounds also
-        arranges its kernels, which it can do once only if they are constants. And the graph computes `active_i` from
-        `convolved_i` again. Rounding then is the same before and after the edit, so it leaves the difference.
+    rounded : FixedSizes, optional
+        For OpenVINO in bfloat16, the sizes that the graph always gets. OpenVINO then fuses the steps between two products into
+        one operation, which does not round between them; with variable sizes it does not. Such a graph computes `active_i` from
+        `convolved_i` again, so that what is rounded is the same before and after the edit and cancels. Its kernels are constants,
+        because OpenVINO converts and arranges constants once, and inputs in every run.
     """
     layers = plan.layers
     graph, inputs = GraphBuilder(layers.gelu_slope), []
+    n_edits, n_references = rounded or (None, None)
 
     def index(name: str, n_windows: int) -> str:
-        inputs.append(value_info(name, [n_windows, None], TensorProto.INT64))
+        inputs.append(value_info(name, [n_windows, n_edits], TensorProto.INT64))
         return name
 
-    inputs += [value_info("change", [None, 4 * len(layers.blocks[0].kernel)]), value_info("dense", [None, layers.dense_bias.size])]
-    inputs.append(value_info("reference", [None], TensorProto.INT64))
+    n_rows = n_edits and (plan.levels[0].n_outputs + 1) * n_edits
+    inputs.append(value_info("change", [n_rows, 4 * len(layers.blocks[0].kernel)]))
+    inputs.append(value_info("dense", [n_references, layers.dense_bias.size]))
+    inputs.append(value_info("reference", [n_edits], TensorProto.INT64))
     x = ""
     for number, level in enumerate(plan.levels):
         channels = level.block.bias.size
@@ -234,7 +246,8 @@ def edit_graph(plan: EditPlan, rounded: bool = False) -> onnx.ModelProto:
         else:
             inputs.append(value_info(f"kernels_{number}", [level.convolution.n_products, *level.block.kernel.shape[1:]]))
             changed = _convolve(graph, x, f"kernels_{number}", level)
-        inputs.append(value_info(f"convolved_{number}", [None, channels]))
+        n_rows = n_references and (level.length + 2) * n_references
+        inputs.append(value_info(f"convolved_{number}", [n_rows, channels]))
         before, after = [], []
         for phase in range(level.block.pool):
             before.append(graph.node("Gather", f"convolved_{number}", index(f"kept_{number}_{phase}", level.n_windows), axis=0))
@@ -257,7 +270,7 @@ def edit_graph(plan: EditPlan, rounded: bool = False) -> onnx.ModelProto:
     change = graph.node("ReduceSum", products, graph.constant([0]), keepdims=0)
     dense = graph.node("Add", graph.node("Gather", "dense", "reference", axis=0), change)
     graph.gelu(dense, name="peak_embedding")
-    return graph.model("edits", inputs, [value_info("peak_embedding", [None, layers.dense_bias.size])])
+    return graph.model("edits", inputs, [value_info("peak_embedding", [n_edits, layers.dense_bias.size])])
 
 
 def kernels(block: Block, n_changed: int) -> Array:
