@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -44,10 +45,10 @@ class Edits:
         return Edits(self.reference[rows], self.start[rows], self.width[rows], self.bases[rows])
 
     def parts(self, size: int) -> Iterator[tuple[slice, Edits]]:
-        """Yield the edits in parts of at most `size`, each with its slice."""
-        for first in range(0, len(self), size):
-            part = slice(first, first + size)
-            yield part, self.take(part)
+        """Yield the edits in parts of about the same size, at most `size`, each with its slice."""
+        bounds = np.linspace(0, len(self), -(-len(self) // size) + 1).astype(int).tolist()
+        for first, end in itertools.pairwise(bounds):
+            yield slice(first, end), self.take(slice(first, end))
 
     def windows(self, codes: dna.Codes, width: int) -> tuple[Index, dna.Codes, dna.Codes]:
         """Return a window of `width` bases around each edit. Edits may be narrower than the window.

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scbasset_zoo.errors import ScbassetZooError
 from scbasset_zoo.graph.layer_reader import read_layers
 from scbasset_zoo.graph.layers import TrunkLayers, UnsupportedTrunk
+from scbasset_zoo.graph.plain_run import import_onnxruntime
 from scbasset_zoo.inputs import dna
 from scbasset_zoo.progress import progress, say
 from scbasset_zoo.runtime.devices import Device, open_session
@@ -30,18 +31,25 @@ _Groups = list[tuple[NDArray[np.intp], graphs.EditPlan | None]]
 # in each of some ten layers. For embeddings of up to 10, 1e-4 is 80 units in the last place; it grows with larger embeddings.
 TOLERANCE = 1e-4
 LARGE_EMBEDDING = 10
-# Edits that run at once if they fit in memory. 512 was the fastest of 64 to 1,024 on two cores.
-_CHUNK_SIZE = {"cpu": 512, "cuda": 2048}
+# The same where changes are rounded to bfloat16: root mean square of the error, as a share of that of the effects. With 0.1, r of
+# the effects is about 0.995. Fitted and random models had 0.03 to 0.05.
+ROUNDED_TOLERANCE = 0.1
+# Edits that run at once if they fit in memory: the fastest of 64 to 1,024 on two cores.
+_CHUNK_SIZE = {"cpu": 336, "openvino": 224, "cuda": 2048}
+# From this number of edits of a width on, they are grouped by their start, each group with a graph of its own.
+_MANY_EDITS = 1_000
+# OpenVINO multiplies matrices in bfloat16 several times as fast if their sizes are multiples of this.
+_CHANNELS_IN_BFLOAT16 = 32
 # References whose activations are kept at once. One takes 4 MB at full width.
 _MAX_REFERENCES = {"cpu": 16, "cuda": 64}
 # Share of the free memory that edits, or references, may take.
 _MEMORY_SHARE = 0.25
 _FULL_PASSES_AT_ONCE = 256
-_N_CHECKED_EDITS = 8
+_N_CHECKED_EDITS = 6
 # Graphs are made for windows of 1 bp and of multiples of this width. The rest of a window keeps the bases of the reference.
 _WIDTH_STEP = 6
-# Graphs that stay open. One holds 40 MB of weights at full width.
-_MAX_OPEN_GRAPHS = 8
+# Graphs that stay open. In float32 they share their weights, at most 120 MB at full width; in bfloat16 each holds 20 MB.
+_MAX_OPEN_GRAPHS = 32
 
 
 class InexactMutations(ScbassetZooError, RuntimeError):
@@ -63,10 +71,20 @@ class MutationEngine:
     device : Device
     embed : callable
         Runs full passes of the same trunk: int8 codes (n, length) to peak embeddings (n, embedding size).
+    rounding_device : Device, optional
+        OpenVINO in bfloat16: it computes the changes that edits make. The references, and full passes, are still computed on
+        `device` in float32. Only changes are rounded, so the error of an effect is a share of that effect.
     """
 
-    def __init__(self, trunk: onnx.ModelProto, device: Device, embed: Callable[[dna.Codes], Array]) -> None:
-        self._device, self._embed = device, embed
+    def __init__(
+        self,
+        trunk: onnx.ModelProto,
+        device: Device,
+        embed: Callable[[dna.Codes], Array],
+        rounding_device: Device | None = None,
+    ) -> None:
+        self._device, self._embed, self._edit_device = device, embed, rounding_device or device
+        self._rounded = rounding_device is not None
         shapes = {value.name: value.type.tensor_type.shape.dim for value in (*trunk.graph.input, *trunk.graph.output)}
         self._length: int = shapes["sequence"][1].dim_value
         self._embedding_size: int = shapes["peak_embedding"][1].dim_value
@@ -75,14 +93,15 @@ class MutationEngine:
         try:
             layers = read_layers(trunk)
             graphs.plan_edits(layers, 1)
-            self._layers = layers
+            self._layers = layers.with_channels_in_multiples(_CHANNELS_IN_BFLOAT16) if self._rounded else layers
         except UnsupportedTrunk as error:
             say(f"Mutations of this model take full passes, which are some 20 times slower than for a scBasset trunk. {error}")
-        # A cache of this engine alone, which is deleted with it.
-        self._edit_session = functools.lru_cache(_MAX_OPEN_GRAPHS)(self._open_edit_session)
+        # Caches of this engine alone, which are deleted with it.
+        self._open_sessions: dict[tuple[int, ...], Any] = {}
+        self._kernels = functools.lru_cache(None)(self._place_kernels)
 
     def __repr__(self) -> str:
-        return f"MutationEngine({self._length:,} bp, on {self._device.name})"
+        return f"MutationEngine({self._length:,} bp, on {self._edit_device})"
 
     def mutate(
         self,
@@ -219,8 +238,8 @@ class MutationEngine:
         for rows, plan in groups:
             chunk_size = _FULL_PASSES_AT_ONCE
             if plan:
-                chunk_size = n_that_fit(_CHUNK_SIZE[self._device.name], plan.bytes_per_edit, _MEMORY_SHARE)
-            session = self._edit_session(plan.width) if plan else None
+                chunk_size = self._chunk_size(plan)
+            session = self._edit_session(plan) if plan else None
             for part, chunk in edits.take(rows).parts(chunk_size):
                 if plan:
                     results[rows[part]] = self._run_edits(session, plan, codes, chunk)
@@ -242,25 +261,45 @@ class MutationEngine:
         if self._layers is None:
             return full_passes
         full_cost = graphs.full_multiplications(self._layers)
-        windows = np.minimum(np.where(edits.width == 1, 1, -(-edits.width // _WIDTH_STEP) * _WIDTH_STEP), self._length)
         groups: _Groups = []
         cost = n_references * full_cost
-        for window in np.unique(windows):
-            rows = np.flatnonzero(windows == window)
-            plan = graphs.plan_edits(self._layers, int(window))
+        for plan, rows in self._plans(edits):
             cost += len(rows) * min(plan.multiplications, full_cost)
             groups.append((rows, plan if plan.multiplications < full_cost else None))
         return groups if cost < (len(edits) + n_references * minus_reference) * full_cost else full_passes
 
+    def _plans(self, edits: Edits) -> Iterator[tuple[graphs.EditPlan, NDArray[np.intp]]]:
+        """Yield plans, and the rows of the edits of each. Plans that fit their start are for many edits only."""
+        assert self._layers is not None
+        windows = np.minimum(np.where(edits.width == 1, 1, -(-edits.width // _WIDTH_STEP) * _WIDTH_STEP), self._length)
+        for window in np.unique(windows):
+            rows = np.flatnonzero(windows == window)
+            if len(rows) < _MANY_EDITS:
+                yield graphs.plan_edits(self._layers, int(window)), rows
+                continue
+            phase = np.minimum(edits.start[rows], self._length - window) % graphs.start_period(self._layers)
+            plans = {start: graphs.plan_edits(self._layers, int(window), int(start)) for start in np.unique(phase)}
+            for plan in {plan.sizes: plan for plan in plans.values()}.values():
+                yield plan, rows[np.isin(phase, [start for start, other in plans.items() if other.sizes == plan.sizes])]
+
+    def _chunk_size(self, plan: graphs.EditPlan) -> int:
+        """Return how many edits run at once."""
+        most = _CHUNK_SIZE[self._edit_device.name]
+        return most if self._rounded else n_that_fit(most, plan.bytes_per_edit, _MEMORY_SHARE)
+
     def _run_edits(self, session: Any, plan: graphs.EditPlan, codes: dna.Codes, edits: Edits) -> Array:
         """Return the peak embeddings of edits, computed from the activations of their references."""
-        activations = self._activations(codes)
+        activations, n_edits = self._activations(codes), len(edits)
+        if self._rounded:  # this graph has fixed sizes
+            edits = edits.take(np.resize(np.arange(n_edits), self._chunk_size(plan)))
         start, before, after = edits.windows(codes, plan.width)
         inputs = {
             "change": graphs.changes(plan.layers, before, after),
             **graphs.indices(plan, start, edits.reference),
         }
-        return _run(session, inputs | activations.tables, "cpu")["peak_embedding"].numpy()
+        if not self._rounded:
+            inputs |= {f"kernels_{number}": self._kernels(number, size) for number, size in plan.n_changed.items()}
+        return _run(session, inputs | activations.tables, "cpu")["peak_embedding"].numpy()[:n_edits]
 
     def _activations(self, codes: dna.Codes) -> _Activations:
         """Return the activations of references. The latest are kept, because the next call often edits the same references.
@@ -273,6 +312,8 @@ class MutationEngine:
         self._last_activations = last = None  # frees their memory
         tables = _run(self._reference_session, {"sequence": dna.one_hot(codes)}, self._device.name)
         embedding = tables.pop("peak_embedding").numpy()
+        if self._rounded:
+            tables = {name: _with_more_rows(table.numpy(), self._n_references / len(codes)) for name, table in tables.items()}
         activations = _Activations(codes, tables, embedding)
         self._last_activations = activations
         return activations
@@ -281,29 +322,64 @@ class MutationEngine:
     def _n_references(self) -> int:
         """Number of references whose activations are kept at once."""
         most = _MAX_REFERENCES[self._device.name]
-        return most if self._layers is None else n_that_fit(most, graphs.reference_bytes(self._layers), _MEMORY_SHARE)
+        if self._layers is None or self._rounded:
+            return most
+        return n_that_fit(most, graphs.reference_bytes(self._layers), _MEMORY_SHARE)
 
     @functools.cached_property
     def _reference_session(self) -> Any:
         assert self._layers is not None
         return open_session(graphs.reference_graph(self._layers).SerializeToString(), self._device)
 
-    def _open_edit_session(self, width: int) -> Any:
-        """Open a session for edits in windows of `width` bases, and check it against full passes."""
+    def _place_kernels(self, number: int, n_changed: int) -> Any:
+        """Return the kernels of a block as an OrtValue on the device."""
         assert self._layers is not None
-        plan = graphs.plan_edits(self._layers, width)
-        session = open_session(graphs.edit_graph(plan).SerializeToString(), self._device)
-        codes, edits = _random_edits(self._length, width)
+        return import_onnxruntime().OrtValue.ortvalue_from_numpy(
+            graphs.kernels(self._layers.blocks[number], n_changed), self._device.name
+        )
+
+    def _edit_session(self, plan: graphs.EditPlan) -> Any:
+        """Return the session for a plan. The first time, it is opened and checked against full passes."""
+        if plan.sizes not in self._open_sessions:
+            sizes = graphs.FixedSizes(self._chunk_size(plan), self._n_references) if self._rounded else None
+            graph = graphs.edit_graph(plan, sizes)
+            session = open_session(graph.SerializeToString(), self._edit_device)
+            self._check(session, plan)
+            if len(self._open_sessions) >= _MAX_OPEN_GRAPHS:
+                self._open_sessions.pop(next(iter(self._open_sessions)), None)
+            self._open_sessions[plan.sizes] = session
+        return self._open_sessions[plan.sizes]
+
+    def _check(self, session: Any, plan: graphs.EditPlan) -> None:
+        """Compare random edits of a plan with full passes."""
+        codes, edits = self._random_edits(plan)
         expected = self._embed(edits.applied(codes))
-        difference = np.abs(self._run_edits(session, plan, codes, edits) - expected).max()
+        difference = self._run_edits(session, plan, codes, edits) - expected
+        size, error = "up to", np.abs(difference).max()
         tolerance = TOLERANCE * max(1.0, np.abs(expected).max() / LARGE_EMBEDDING)
+        if self._rounded:
+            effects = expected - self._activations(codes).embedding[edits.reference]
+            size, error = "a root mean square of", _root_mean_square(difference)
+            tolerance += ROUNDED_TOLERANCE * _root_mean_square(effects)
         # Written so that NaN and infinity fail.
-        if not difference <= tolerance < np.inf:
+        if not error <= tolerance < np.inf:
             raise InexactMutations(
-                f"Peak embeddings of edits of {width} bp differ from full passes by up to {difference:.2g}; at most "
+                f"Peak embeddings of edits of {plan.width} bp differ from full passes by {size} {error:.2g}; at most "
                 f"{tolerance:.2g} is allowed. Edit the sequences and use model.embed instead, and please report this model."
             )
-        return session
+
+    def _random_edits(self, plan: graphs.EditPlan) -> tuple[dna.Codes, Edits]:
+        """Return two sequences, one of them with N, and edits of both: at both ends and between, at starts that the plan is for."""
+        assert self._layers is not None
+        rng = np.random.default_rng(plan.width)
+        codes = rng.integers(0, [[dna.N], [dna.N + 1]], (2, self._length), dtype=np.int8)
+        starts, period = np.arange(self._length - plan.width + 1), graphs.start_period(self._layers)
+        if plan.sizes != graphs.plan_edits(self._layers, plan.width).sizes:
+            same = [graphs.plan_edits(self._layers, plan.width, phase).sizes == plan.sizes for phase in range(period)]
+            starts = starts[np.array(same)[starts % period]]
+        start = np.concatenate([starts[[0, -1]], rng.choice(starts, _N_CHECKED_EDITS - 2)])
+        bases = rng.integers(0, dna.N + 1, (_N_CHECKED_EDITS, plan.width), dtype=np.int8)
+        return codes, Edits(rng.integers(0, 2, _N_CHECKED_EDITS), start, np.full(_N_CHECKED_EDITS, plan.width), bases)
 
 
 @dataclass(frozen=True)
@@ -314,7 +390,7 @@ class _Activations:
     ----------
     codes : int8 codes of shape (n, length)
         The references.
-    tables : dict of OrtValue
+    tables : dict of OrtValue or float32 array
         Activations of each layer. They stay on the device.
     embedding : float32 array of shape (n, embedding size)
     """
@@ -324,13 +400,15 @@ class _Activations:
     embedding: Array
 
 
-def _random_edits(length: int, width: int) -> tuple[dna.Codes, Edits]:
-    """Return two sequences, one of them with N, and edits of both. Two edits lie at the ends, the others at random positions."""
-    rng = np.random.default_rng(width)
-    codes = rng.integers(0, [[dna.N], [dna.N + 1]], (2, length), dtype=np.int8)
-    start = np.concatenate([[0, length - width], rng.integers(0, length - width + 1, _N_CHECKED_EDITS - 2)])
-    bases = rng.integers(0, dna.N + 1, (_N_CHECKED_EDITS, width), dtype=np.int8)
-    return codes, Edits(rng.integers(0, 2, _N_CHECKED_EDITS), start, np.full(_N_CHECKED_EDITS, width), bases)
+def _root_mean_square(values: Array) -> float:
+    return float(np.sqrt(np.mean(np.square(values))))
+
+
+def _with_more_rows(table: Array, times: float) -> Array:
+    """Return a table with rows of zeros added, so that there are `times` as many."""
+    longer = np.zeros((round(len(table) * times), table.shape[1]), np.float32)
+    longer[: len(table)] = table
+    return longer
 
 
 def _run(session: Any, inputs: Mapping[str, Any], device: str) -> dict[str, Any]:

@@ -7,16 +7,19 @@ each block therefore
 2. adds the result to the convolution of the reference, at the positions of the pooling windows that changed;
 3. takes the maximum of each window, applies GELU and subtracts the reference's value: this is the change for the next block.
 
-All edits of one width have the same number of changed windows, but these start at different positions, and at any phase of the
-pooling. Tensors are (positions, edits, channels), so that the transforms of step 1 are matrix products from the left. Step 2
-gathers rows by index, which handles the phase: row `position * n_edits + edit` of the change, and row
-`reference * (length + 2) + 1 + position` of the reference. The change has one more position, of zeros, for positions that did
-not change.
+How many windows change depends on where an edit lies in the windows of the first pools: six positions cover five windows of two
+if they start with a window, and six otherwise. So edits of one width have several plans, each for some starts. The edits of a
+plan have the same number of changed windows, but these start at different positions, and at any phase of the pooling. Tensors
+are (positions, edits, channels), so that the transforms of step 1 are matrix products from the left. Step 2 gathers rows by
+index, which handles the phase: row `position * n_edits + edit` of the change, and row `reference * (length + 2) + 1 + position`
+of the reference. The change has one more position, of zeros, for positions that did not change.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import onnx
@@ -33,6 +36,9 @@ Index = NDArray[np.int64]
 
 # The value beyond the ends of the sequence, where a pooling window may reach. Minus infinity would give NaN.
 _OUTSIDE = -1e9
+# Pools whose windows are counted for the start of an edit. Behind them, the number is the largest of all starts. With all pools
+# there would be 12 graphs for edits of one base instead of 5, for 2 % fewer multiplications.
+_COUNTED_POOLS = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,11 +80,21 @@ class Level:
 
 @dataclass(frozen=True, eq=False)
 class EditPlan:
-    """The sizes of all blocks for edits of `width` bases. They are the same for every start of an edit."""
+    """The sizes of all blocks for edits of `width` bases, at some starts or at all of them."""
 
     layers: TrunkLayers
     width: int
     levels: tuple[Level, ...]
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The width, and the number of windows of each block that are computed again. Plans of the same sizes are the same."""
+        return (self.width, *(level.n_windows for level in self.levels))
+
+    @property
+    def n_changed(self) -> dict[int, int]:
+        """Of each block with a convolution of several positions after the first: the number of positions that change."""
+        return {number: level.n_changed for number, level in enumerate(self.levels) if number and not level.pointwise}
 
     @property
     def multiplications(self) -> int:
@@ -113,8 +129,20 @@ def reference_bytes(layers: TrunkLayers) -> int:
     return 4 * sum(block.bias.size * (length + 2 + next_length) for block, length, next_length in sizes)
 
 
-def plan_edits(layers: TrunkLayers, width: int) -> EditPlan:
+def start_period(layers: TrunkLayers) -> int:
+    """Return after how many bases the plans of :func:`plan_edits` repeat."""
+    return math.prod(block.pool for block in layers.blocks[:_COUNTED_POOLS])
+
+
+def plan_edits(layers: TrunkLayers, width: int, start: int | None = None) -> EditPlan:
     """Return the sizes of all blocks for edits of `width` bases.
+
+    Parameters
+    ----------
+    layers : TrunkLayers
+    width : int
+    start : int, optional
+        The plan is for this start, and for those that :func:`start_period` or a multiple of it away. By default it is for all.
 
     Raises
     ------
@@ -122,17 +150,19 @@ def plan_edits(layers: TrunkLayers, width: int) -> EditPlan:
         A convolution after the first one is too wide for :mod:`short_convolution`.
     """
     lengths, windows = layers.lengths, [width]
-    for block, next_length in zip(layers.blocks, lengths[1:], strict=True):
-        n_outputs = windows[-1] + len(block.kernel) - 1
-        windows.append(min((n_outputs + block.pool - 2) // block.pool + 1, next_length))
-    # The dense layer has weights for each position, so it needs all of them. So do the pointwise blocks before it.
-    windows[-1] = lengths[-1]
-    for number in range(len(layers.blocks) - 1, 0, -1):
-        block = layers.blocks[number]
-        if not supports(len(block.kernel)):
+    for number, (block, next_length) in enumerate(zip(layers.blocks, lengths[1:], strict=True)):
+        if number and not supports(len(block.kernel)):
             raise UnsupportedTrunk(f"Convolution {number} spans {len(block.kernel)} positions, more than are supported.")
-        if len(block.kernel) == block.pool == 1 and windows[number + 1] == lengths[number + 1]:
-            windows[number] = lengths[number]
+        n_outputs = windows[-1] + len(block.kernel) - 1
+        if start is None or number >= _COUNTED_POOLS:
+            n_windows = (n_outputs + block.pool - 2) // block.pool + 1
+        else:
+            first_output = start - len(block.kernel) // 2 + block.pool_padding
+            start = first_output // block.pool
+            n_windows = (first_output + n_outputs - 1) // block.pool - start + 1
+            if n_windows >= next_length:
+                start = 0
+        windows.append(min(n_windows, next_length))
     parts = zip(layers.blocks, lengths[:-1], lengths[1:], windows[:-1], windows[1:], strict=True)
     return EditPlan(layers, width, tuple(Level(*part) for part in parts))
 
@@ -170,45 +200,84 @@ def reference_graph(layers: TrunkLayers) -> onnx.ModelProto:
     return graph.model("reference", [value_info("sequence", [None, layers.sequence_length, 4])], outputs)
 
 
-def edit_graph(plan: EditPlan) -> onnx.ModelProto:
+class FixedSizes(NamedTuple):
+    """The numbers of edits, and of references in the tables of activations, that a graph always gets."""
+
+    n_edits: int
+    n_references: int
+
+
+def edit_graph(plan: EditPlan, rounded: FixedSizes | None = None) -> onnx.ModelProto:
     """Return the graph that computes `peak_embedding` (n_edits, embedding size) of edits.
 
-    Its inputs are the results of :func:`changes` and :func:`indices`, and the outputs of :func:`reference_graph`.
+    Its inputs are the results of :func:`changes` and :func:`indices`, and the outputs of :func:`reference_graph`. There is also an
+    input `kernels_i` for each block i of :attr:`EditPlan.n_changed`, the result of :func:`kernels`, so that graphs share them.
+
+    Parameters
+    ----------
+    plan : EditPlan
+    rounded : FixedSizes, optional
+        For OpenVINO in bfloat16, the sizes that the graph always gets. OpenVINO then fuses the steps between two products into
+        one operation, which does not round between them; with variable sizes it does not. Such a graph computes `active_i` from
+        `convolved_i` again, so that what is rounded is the same before and after the edit and cancels. Its kernels are constants,
+        because OpenVINO converts and arranges constants once, and inputs in every run.
     """
     layers = plan.layers
     graph, inputs = GraphBuilder(layers.gelu_slope), []
+    n_edits, n_references = rounded or (None, None)
 
     def index(name: str, n_windows: int) -> str:
-        inputs.append(value_info(name, [n_windows, None], TensorProto.INT64))
+        inputs.append(value_info(name, [n_windows, n_edits], TensorProto.INT64))
         return name
 
-    inputs += [value_info("change", [None, 4 * len(layers.blocks[0].kernel)]), value_info("dense", [None, layers.dense_bias.size])]
-    inputs.append(value_info("reference", [None], TensorProto.INT64))
+    n_rows = n_edits and (plan.levels[0].n_outputs + 1) * n_edits
+    inputs.append(value_info("change", [n_rows, 4 * len(layers.blocks[0].kernel)]))
+    inputs.append(value_info("dense", [n_references, layers.dense_bias.size]))
+    inputs.append(value_info("reference", [n_edits], TensorProto.INT64))
     x = ""
     for number, level in enumerate(plan.levels):
         channels = level.block.bias.size
         if number == 0:
             changed = graph.node("MatMul", "change", graph.constant(level.block.kernel.reshape(-1, channels)))
+        elif number not in plan.n_changed:
+            changed = graph.node("MatMul", _rows(graph, x, level.block.kernel.shape[1]), graph.constant(level.block.kernel[0]))
+        elif rounded:
+            changed = _convolve(graph, x, graph.constant(kernels(level.block, level.n_changed)), level)
         else:
-            changed = _convolve(graph, x, level)
-        phases = []
+            inputs.append(value_info(f"kernels_{number}", [level.convolution.n_products, *level.block.kernel.shape[1:]]))
+            changed = _convolve(graph, x, f"kernels_{number}", level)
+        n_rows = n_references and (level.length + 2) * n_references
+        inputs.append(value_info(f"convolved_{number}", [n_rows, channels]))
+        before, after = [], []
         for phase in range(level.block.pool):
-            before = graph.node("Gather", f"convolved_{number}", index(f"kept_{number}_{phase}", level.n_windows), axis=0)
+            before.append(graph.node("Gather", f"convolved_{number}", index(f"kept_{number}_{phase}", level.n_windows), axis=0))
             if level.pointwise:
                 change = graph.node("Reshape", changed, graph.constant([level.n_windows, -1, channels]))
             else:
                 change = graph.node("Gather", changed, index(f"placed_{number}_{phase}", level.n_windows), axis=0)
-            phases.append(graph.node("Add", before, change))
-        pooled = graph.node("Max", *phases) if len(phases) > 1 else phases[0]
-        before = graph.node("Gather", f"active_{number}", index(f"active_index_{number}", level.n_windows), axis=0)
-        x = graph.node("Sub", graph.gelu(pooled), before)
-        inputs += [value_info(f"{table}_{number}", [None, channels]) for table in ("convolved", "active")]
+            after.append(graph.node("Add", before[-1], change))
+        if rounded:
+            active = graph.gelu(_largest(graph, before))
+        else:
+            inputs.append(value_info(f"active_{number}", [None, channels]))
+            active = graph.node("Gather", f"active_{number}", index(f"active_index_{number}", level.n_windows), axis=0)
+        x = graph.node("Sub", graph.gelu(_largest(graph, after)), active)
+    if level.n_windows < level.next_length:
+        with_zeros = graph.node("Concat", _rows(graph, x, channels), graph.constant(np.zeros((1, channels))), axis=0)
+        x = graph.node("Gather", with_zeros, index("placed_dense", level.next_length), axis=0)
     kernel = layers.dense_kernel.reshape(layers.lengths[-1], -1, layers.dense_bias.size)
     products = graph.node("MatMul", x, graph.constant(kernel))
     change = graph.node("ReduceSum", products, graph.constant([0]), keepdims=0)
     dense = graph.node("Add", graph.node("Gather", "dense", "reference", axis=0), change)
     graph.gelu(dense, name="peak_embedding")
-    return graph.model("edits", inputs, [value_info("peak_embedding", [None, layers.dense_bias.size])])
+    return graph.model("edits", inputs, [value_info("peak_embedding", [n_edits, layers.dense_bias.size])])
+
+
+def kernels(block: Block, n_changed: int) -> Array:
+    """Return what the products of the convolution of a change take, float32 (products, channels in, channels out)."""
+    # What networks call a convolution is a correlation, so the kernel is flipped.
+    flipped = block.kernel[::-1].astype(np.float64)
+    return np.tensordot(short_convolution(n_changed, len(block.kernel)).kernel, flipped, 1).astype(np.float32)
 
 
 def changes(layers: TrunkLayers, before: dna.Codes, after: dna.Codes) -> Array:
@@ -251,13 +320,16 @@ def indices(plan: EditPlan, starts: Index, reference: Index) -> dict[str, Index]
     """
     n_edits = len(starts)
     edit = np.arange(n_edits)
-    gathered, start = {"reference": reference}, starts
+    gathered = {"reference": reference}
+    # The first position that changes, which may lie beyond the ends, and the first of the positions that are computed.
+    first, start = starts, starts
     for number, level in enumerate(plan.levels):
         block = level.block
         first_output = start - len(block.kernel) // 2
-        first_window = (first_output + block.pool_padding) // block.pool
+        whole = level.n_windows == level.next_length
+        first = np.zeros_like(first) if whole else (first - len(block.kernel) // 2 + block.pool_padding) // block.pool
         # A window that is moved back into the sequence still covers all changes inside the sequence.
-        start = first_window.clip(0, level.next_length - level.n_windows)
+        start = first.clip(0, level.next_length - level.n_windows)
         windows = start + np.arange(level.n_windows)[:, None]
         for phase in range(block.pool):
             position = windows * block.pool - block.pool_padding + phase
@@ -267,23 +339,26 @@ def indices(plan: EditPlan, starts: Index, reference: Index) -> dict[str, Index]
                 row[(row < 0) | (row >= level.n_outputs)] = level.n_outputs
                 gathered[f"placed_{number}_{phase}"] = row * n_edits + edit
         gathered[f"active_index_{number}"] = reference * level.next_length + windows
+    row = np.arange(level.next_length)[:, None] - start
+    gathered["placed_dense"] = np.where((row >= 0) & (row < level.n_windows), row * n_edits + edit, level.n_windows * n_edits)
     return gathered
 
 
-def _convolve(graph: GraphBuilder, x: str, level: Level) -> str:
+def _convolve(graph: GraphBuilder, x: str, kernels: str, level: Level) -> str:
     """Convolve a change (positions, edits, channels); the result has shape ((outputs + 1) * edits, channels)."""
     convolution, (_, n_in, n_out) = level.convolution, level.block.kernel.shape
-    if level.pointwise:
-        return graph.node("MatMul", _rows(graph, x, n_in), graph.constant(level.block.kernel[0]))
-    # What networks call a convolution is a correlation, so the kernel is flipped.
-    kernels = np.tensordot(convolution.kernel, level.block.kernel[::-1].astype(np.float64), 1)
     flat = graph.node("Reshape", x, graph.constant([level.n_changed, -1]))
     evaluated = graph.node("MatMul", graph.constant(convolution.signal), flat)
     stacked = graph.node("Reshape", evaluated, graph.constant([convolution.n_products, -1, n_in]))
-    products = graph.node("MatMul", stacked, graph.constant(kernels))
+    products = graph.node("MatMul", stacked, kernels)
     flat = graph.node("Reshape", products, graph.constant([len(convolution.signal), -1]))
     with_zeros = np.vstack([convolution.output, np.zeros((1, len(convolution.signal)))])
     return _rows(graph, graph.node("MatMul", graph.constant(with_zeros), flat), n_out)
+
+
+def _largest(graph: GraphBuilder, phases: list[str]) -> str:
+    """Take the maximum over the positions of the pooling windows."""
+    return graph.node("Max", *phases) if len(phases) > 1 else phases[0]
 
 
 def _rows(graph: GraphBuilder, x: str, channels: int, name: str | None = None) -> str:
