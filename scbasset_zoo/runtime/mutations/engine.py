@@ -236,9 +236,7 @@ class MutationEngine:
         results = np.empty((len(edits), self._embedding_size), np.float32)
         groups = self._groups(edits, len(codes), minus_reference)
         for rows, plan in groups:
-            chunk_size = _FULL_PASSES_AT_ONCE
-            if plan:
-                chunk_size = self._chunk_size(plan)
+            chunk_size = self._chunk_size(plan) if plan else _FULL_PASSES_AT_ONCE
             session = self._edit_session(plan) if plan else None
             for part, chunk in edits.take(rows).parts(chunk_size):
                 if plan:
