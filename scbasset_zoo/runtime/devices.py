@@ -183,6 +183,8 @@ def open_session(model: bytes, device: Device) -> Any:
     options.intra_op_num_threads = device.threads or usable_cores()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.log_severity_level = _ERROR
+    # Each session has threads of its own. Otherwise they would wait busily after a run, and slow the run of another session.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     try:
         if device.name == "openvino":
             session = openvino_session(model, options, device.precision, options.intra_op_num_threads)

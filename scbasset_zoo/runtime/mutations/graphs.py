@@ -37,7 +37,7 @@ Index = NDArray[np.int64]
 # The value beyond the ends of the sequence, where a pooling window may reach. Minus infinity would give NaN.
 _OUTSIDE = -1e9
 # Pools whose windows are counted for the start of an edit. Behind them, the number is the largest of all starts. With all pools
-# there would be 12 graphs for edits of one base instead of 5, for 2 % fewer multiplications.
+# there would be 13 graphs for edits of one base instead of 5, for 2 % fewer multiplications.
 _COUNTED_POOLS = 3
 
 
