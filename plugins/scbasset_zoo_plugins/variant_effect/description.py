@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from scbasset_zoo.extend.console import option
 from scbasset_zoo.extend.description import Description
-from scbasset_zoo_plugins.variant_effect.figures import BEYOND, figure_name
+from scbasset_zoo_plugins.variant_effect.top_variants import BEYOND, figure_name
 
 if TYPE_CHECKING:
     import anndata as ad

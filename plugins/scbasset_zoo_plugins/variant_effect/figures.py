@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +12,12 @@ from matplotlib.figure import Figure
 from scbasset_zoo_plugins.ism.figures import draw_logo
 from scbasset_zoo_plugins.labels import label_text
 from scbasset_zoo_plugins.palette import DIVERGING
-from scbasset_zoo_plugins.variant_effect.top_variants import BEFORE, WIDTH
+from scbasset_zoo_plugins.variant_effect.top_variants import BEFORE, BEYOND, WIDTH, figure_name
 
 if TYPE_CHECKING:
     import anndata as ad
 
 MOST_IN_FIGURE = 40
-BEYOND = "99th percentile"
 
 
 def figures(result: ad.AnnData) -> Mapping[str, Figure]:
@@ -31,11 +29,6 @@ def figures(result: ad.AnnData) -> Mapping[str, Figure]:
         for number, name in enumerate(result.uns["top_variants"].index[: len(result.uns["importance_ref"])]):
             drawn[figure_name(number, str(name))] = _logos(result, number)
     return drawn
-
-
-def figure_name(number: int, variant: str) -> str:
-    """Return the name of the figure of a top variant."""
-    return f"variant_{number + 1}_{re.sub(r'[^A-Za-z0-9.-]+', '_', variant)[:60]}"
 
 
 def _heat_map(result: ad.AnnData) -> Figure:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
 Array = NDArray[np.float32]
 
 BEFORE, WIDTH = 30, 60  # bp of a logo before the change, and in all
+BEYOND = "99th percentile"
+
+
+def figure_name(number: int, variant: str) -> str:
+    """Return the name of the figure of a top variant."""
+    return f"variant_{number + 1}_{re.sub(r'[^A-Za-z0-9.-]+', '_', variant)[:60]}"
 
 
 def top_table(variants: pd.DataFrame, effects: Array, percentiles: Array | None, columns: list[str], scale: Array) -> pd.DataFrame:
