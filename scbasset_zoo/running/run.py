@@ -314,7 +314,7 @@ def _compute(
     with new_file(outputs.out, overwrite=outputs.overwrite) as partial:
         result = compute(Context(partial, quiet, provenance))
         if partial.exists() and partial.suffix in TABLE_SUFFIXES:
-            return with_provenance(analysis, result, provenance)
+            return with_provenance(analysis, result, provenance), stated
         if partial.suffix in TABLE_SUFFIXES:
             raise PluginError(f"The analysis {analysis.name} of {provenance['plugin']} must write {partial.suffix} itself.")
         if not partial.exists():
