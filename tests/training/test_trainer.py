@@ -107,12 +107,13 @@ def small_blocks(monkeypatch):
 
 def test_training_in_blocks_of_cells_is_that_of_all_cells_up_to_rounding(prepared, first_epoch, small_blocks, tmp_path):
     blocks = sz.train(prepared.folder, out=tmp_path / "run", epochs=1, **TINY)
-    np.testing.assert_allclose(blocks.history["loss"], first_epoch.history["loss"], rtol=1e-4)
+    # The steps of an epoch make rounding larger. One step is compared to 1e-5 in test_head_in_blocks.
+    np.testing.assert_allclose(blocks.history["loss"], first_epoch.history["loss"], rtol=1e-3)
     np.testing.assert_allclose(blocks.history["validation_loss"], first_epoch.history["validation_loss"], rtol=1e-3)
     ours, theirs = weights(blocks), weights(first_epoch)
     assert {name: array.shape for name, array in ours.items()} == {name: array.shape for name, array in theirs.items()}
     kernel = "weight/scbasset/cell_head/kernel"
-    assert np.corrcoef(ours[kernel].ravel(), theirs[kernel].ravel())[0, 1] > 0.9999
+    assert np.corrcoef(ours[kernel].ravel(), theirs[kernel].ravel())[0, 1] > 0.999
 
 
 @pytest.mark.parametrize("drawn", [{}, {"cells_per_step": 20, "batch_key": "batch", "l2_cell": 0.001}])

@@ -74,7 +74,7 @@ class AlleleBlocks:
         # An open file stays in its process.
         return self.__dict__ | {"_rows": iter(()), "_next": 0, "_last": None}
 
-    def survey(self, tally: Tally) -> Iterator[pd.DataFrame]:
+    def tallied(self, tally: Tally) -> Iterator[pd.DataFrame]:
         """Yield the variants of all blocks, and count in `tally` what is scored and what is left out."""
         rows = self._alleles()
         while batch := tuple(islice(rows, BLOCK)):

@@ -174,7 +174,7 @@ def open_inputs(model: Model, options: VariantEffectOptions) -> VariantEffectInp
     sample = _Sample(options.n_null if options.null == "shuffled" else 0, options.seed)
     finder = PeakFinder(peaks) if peaks is not None else None
     n_rows = 0
-    for block in blocks.survey(tally):
+    for block in blocks.tallied(tally):
         sample.add(block)
         if options.in_peaks and peaks is not None and finder is not None and len(block):
             n_rows += len(in_windows_of_peaks(block, peaks, finder, model.sequence_length))
