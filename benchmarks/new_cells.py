@@ -154,7 +154,17 @@ def measure(experiment: Experiment, seed: int) -> dict[str, float]:
     matrix = experiment.matrix.copy()
     matrix.var_names = peak_names(matrix.var)
     hidden = matrix[experiment.is_hidden]
-    settings = {"genome": experiment.genome, "group_by": LABELS, "min_cell_fraction": 0, "max_n_fraction": 1, "quiet": True}
+    # Cells without an open peak of either kind cannot be placed by it.
+    are_open = [np.asarray((hidden[:, names[split]].X > 0).sum(axis=1)).ravel() > 0 for split in names]
+    hidden = hidden[np.logical_and(*are_open)]
+    settings = {
+        "genome": experiment.genome,
+        "group_by": LABELS,
+        "min_cell_fraction": 0,
+        "max_n_fraction": 1,
+        "graph": False,
+        "quiet": True,
+    }
     rest = matrix[model.cells.index]
     new = sz.embed_cells(model, hidden[:, names["train"]].copy(), training_matrix=rest[:, names["train"]].copy(), **settings)
     others = sz.embed_cells(model, hidden[:, names["test"]].copy(), **settings)
@@ -180,7 +190,9 @@ def measure(experiment: Experiment, seed: int) -> dict[str, float]:
         "the same by chance": float((frequencies**2).sum()),
         "label score at 10, from held-out peaks alone": same_label(together["test"], labels, is_new),
         "right labels, by the nearest cells": float((new.obs[f"{LABELS}_of_model"].astype(str) == truth).mean()),
-        "right labels, nearest cells in LSI": lsi_labels(experiment, matrix[:, names["train"]]),
+        "right labels, nearest cells in LSI": lsi_labels(
+            matrix[:, names["train"]], matrix.obs_names.isin(hidden.obs_names), ~experiment.is_hidden
+        ),
         "right labels, by chance: the most frequent one": float(frequencies.max()),
         "AUROC over held-out peaks": aurocs["new"],
         "the same, of the trained cells": aurocs["trained"],
@@ -200,16 +212,16 @@ def same_label(embedding: NDArray[Any], labels: NDArray[Any], cells: NDArray[np.
     return float((labels[nearest[:, 1:]] == labels[cells][:, None]).mean())
 
 
-def lsi_labels(experiment: Experiment, matrix: ad.AnnData) -> float:
+def lsi_labels(matrix: ad.AnnData, is_hidden: NDArray[np.bool_], is_rest: NDArray[np.bool_]) -> float:
     """Return the share of hidden cells whose label is the most frequent one of the nearest other cells, in LSI of all cells."""
     embedding = lsi(sparse.csr_matrix(matrix.X > 0))
     labels = matrix.obs[LABELS].astype(str).to_numpy()
-    rest = np.flatnonzero(~experiment.is_hidden)
+    rest = np.flatnonzero(is_rest)
     nearest = NearestNeighbors(n_neighbors=N_VOTES).fit(embedding[rest]).kneighbors(
-        embedding[experiment.is_hidden], return_distance=False
+        embedding[is_hidden], return_distance=False
     )  # fmt: skip
     votes = pd.DataFrame(labels[rest][nearest]).mode(axis=1)[0].to_numpy()
-    return float((votes == labels[experiment.is_hidden]).mean())
+    return float((votes == labels[is_hidden]).mean())
 
 
 def auroc_of_cells(counts: Any, peak_embedding: NDArray[Any], cell_embedding: NDArray[Any]) -> float:

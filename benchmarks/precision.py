@@ -18,6 +18,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import onnx
 from numpy.typing import NDArray
+from scipy.special import expit
+from scipy.stats import pearsonr
 
 import scbasset_zoo as sz
 from benchmarks.mutations import MOTIFS, consensus
@@ -266,7 +268,7 @@ def substitutions(codes: dna.Codes, width: int) -> tuple[NDArray[Any], dna.Codes
 
 def compared(got: Numbers, expected: Numbers) -> list[str]:
     """Return the cells of a row of the table. What misses a requirement is in bold."""
-    accessibility = np.abs(_sigmoid(got.logits) - _sigmoid(expected.logits))
+    accessibility = np.abs(expit(got.logits) - expit(expected.logits))
     of_regions = np.array([_r(*pair) for pair in zip(got.ism, expected.ism, strict=True)])
     of_types = min(_r(*pair) for pair in zip(got.type_logits.T, expected.type_logits.T, strict=True))
     return [
@@ -285,12 +287,8 @@ def _bold(text: str, stands_out: bool) -> str:
     return f"**{text}**" if stands_out else text
 
 
-def _sigmoid(x: Array) -> Array:
-    return 1 / (1 + np.exp(-x))
-
-
 def _r(x: Array, y: Array) -> float:
-    return float(np.corrcoef(x.ravel(), y.ravel())[0, 1])
+    return float(pearsonr(x.ravel(), y.ravel()).statistic)
 
 
 if __name__ == "__main__":

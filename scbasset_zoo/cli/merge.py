@@ -7,16 +7,14 @@ from typing import Annotated
 
 import typer
 
-from scbasset_zoo.cli.options import DeviceOption, Threads
+from scbasset_zoo.cli.options import DeviceOption, FigureFolder, ReportFile, ResultFile, Threads
 
 
 def merge(
     shards: Annotated[list[Path], typer.Argument(help="The files of all shards, in any order.")],
-    out: Annotated[
-        Path, typer.Option(help="File for the result: .h5ad or .zarr, or .nc or .zarr if it has more than two dimensions.")
-    ],
-    plot: Annotated[Path | None, typer.Option(help="Folder for the figures, as PNG and PDF.")] = None,
-    report: Annotated[Path | None, typer.Option(help="File for an HTML page with figures, tables and provenance.")] = None,
+    out: ResultFile,
+    plot: FigureFolder = None,
+    report: ReportFile = None,
     model: Annotated[
         str | None, typer.Option(help="Name, folder or URL of the model, if it is no longer where the shards found it.")
     ] = None,

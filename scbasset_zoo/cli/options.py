@@ -78,6 +78,15 @@ GivenModels = Annotated[
 CommonCells = Annotated[
     bool, typer.Option("--common-cells", help="With several models: keep the cells that all have, instead of refusing others.")
 ]
+ResultFile = Annotated[
+    Path,
+    typer.Option(
+        help="File for the result: .h5ad or .zarr, or .nc or .zarr if it has more than two dimensions. Some analyses also write "
+        ".parquet or .tsv."
+    ),
+]
+FigureFolder = Annotated[Path | None, typer.Option(help="Folder for the figures, as PNG and PDF.")]
+ReportFile = Annotated[Path | None, typer.Option(help="File for an HTML page with figures, tables and provenance.")]
 Workers = Annotated[
     int | None,
     typer.Option(parser=number_parser(int), metavar="<int>", help="Processes on this machine that compute the parts of the work."),

@@ -9,7 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scbasset_zoo.cli.groups import registered_group
-from scbasset_zoo.cli.options import CommonCells, Dask, DeviceOption, GivenModels, PrecisionOption, Resume, Threads, Workers
+from scbasset_zoo.cli.options import (
+    CommonCells,
+    Dask,
+    DeviceOption,
+    FigureFolder,
+    GivenModels,
+    PrecisionOption,
+    ReportFile,
+    ResultFile,
+    Resume,
+    Threads,
+    Workers,
+)
 from scbasset_zoo.cli.output import answer
 
 if TYPE_CHECKING:
@@ -26,11 +38,9 @@ def _analyses() -> Registry[type[Analysis]]:
 def _make_command(kind: type[Analysis]) -> Callable[..., None]:
     def run(
         model: GivenModels,
-        out: Annotated[
-            Path, typer.Option(help="File for the result: .h5ad or .zarr, or .nc or .zarr if it has more than two dimensions.")
-        ],
-        plot: Annotated[Path | None, typer.Option(help="Folder for the figures, as PNG and PDF.")] = None,
-        report: Annotated[Path | None, typer.Option(help="File for an HTML page with figures, tables and provenance.")] = None,
+        out: ResultFile,
+        plot: FigureFolder = None,
+        report: ReportFile = None,
         bigwig: Annotated[
             Path | None, typer.Option(help="Folder for a bigWig file of each group or cell, for analyses along the genome.")
         ] = None,
@@ -58,8 +68,8 @@ def _make_command(kind: type[Analysis]) -> Callable[..., None]:
             where: dict[str, Any] = {"device": device, "precision": precision, "executor": executor, "resume": resume}
             where["overwrite"] = overwrite
             if shard is not None:
-                if plot is not None or report is not None or bigwig is not None:
-                    raise InputError("--shard takes neither --plot, --report nor --bigwig: scbasset-zoo merge makes the first two.")
+                if plot is not None or report is not None or bigwig is not None or igv:
+                    raise InputError("--shard takes no --plot, --report, --bigwig or --igv; scbasset-zoo merge draws.")
                 answer(f"{sz.run_shard(kind.name, model, shard=shard, out=out, **where, **options)}: shard {shard} of {kind.name}")
                 return
             written: dict[str, Any] = {"out": out, "plot": plot, "report": report, "bigwig": bigwig, "igv": igv}
