@@ -139,7 +139,7 @@ def hidden_cells(options: argparse.Namespace) -> str:
     return (
         "## New cells\n\nA fifth of the cells of each type was hidden from the training and embedded afterwards, from the peaks of "
         "the training alone. The table compares them with models of all cells, and with the trained cells. Each number is "
-        f"the mean over {len(options.seeds)} seeds of training, with its standard error.\n\n"
+        f"{_of_seeds(len(options.seeds))}. Hidden cells without an open peak are left out.\n\n"
         f"{'; '.join(counts)}. Labels are cell types. "
         f"`python -m benchmarks.new_cells FOLDER`\n\n{machine('tensorflow', 'onnxruntime-gpu')}\n\n{markdown(header, rows)}\n"
     )
@@ -151,8 +151,7 @@ def measure(experiment: Experiment, seed: int) -> dict[str, float]:
     of_all = experiment.model("all", seed)
     peaks = model.package.peaks()
     names = {split: peak_names(peaks[peaks["split"] == split]) for split in ("train", "test")}
-    matrix = experiment.matrix.copy()
-    matrix.var_names = peak_names(matrix.var)
+    matrix = experiment.matrix
     hidden = matrix[experiment.is_hidden]
     # Cells without an open peak of either kind cannot be placed by it.
     are_open = [np.asarray((hidden[:, names[split]].X > 0).sum(axis=1)).ravel() > 0 for split in names]
@@ -305,6 +304,10 @@ def beside_scikit_learn() -> tuple[Mapping[str, list[float]], float]:
     with threadpool_limits(1):
         times = interleaved({"scikit-learn": alone, "scbasset_zoo": together})
         return times, float(np.abs(alone() - together()).max())
+
+
+def _of_seeds(n: int) -> str:
+    return "of one seed of training" if n == 1 else f"the mean over {n} seeds of training, with its standard error"
 
 
 def _gb(n_bytes: float) -> str:
