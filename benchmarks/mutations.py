@@ -195,7 +195,7 @@ class Benchmark:
         return "\n\n".join(
             [
                 "## Mutations in bfloat16",
-                machine("onnxruntime", "onnxruntime-ep-openvino", "numpy"),
+                machine("onnxruntime-gpu", "onnxruntime-ep-openvino", "numpy"),
                 markdown(header, rows),
                 f"Medians of five runs in turn. Weights are random; r of the ISM with that in float32 is "
                 f"{np.corrcoef(*effects)[0, 1]:.5f}.",

@@ -46,7 +46,7 @@ def main() -> None:
     text = f"""## Spread work
 ISM of {given.regions} random sequences with {MODEL}, latent; medians of {given.repetitions} runs in turn.
 Workers have opened the model.
-{machine("onnxruntime", "numpy")}
+{machine("onnxruntime-gpu", "numpy")}
 
 {markdown(("", "time", "ratio"), rows)}
 """
