@@ -39,7 +39,8 @@ def main() -> None:
             f"openvino, {precision}": sz.open_model(folder / "model", "openvino", precision=precision) for precision in precisions
         }
         parts = [
-            f"## Settings on a CPU\n\n{machine('onnxruntime-gpu', 'onnxruntime-ep-openvino')} Medians of five runs, and of three for files, in turns.",
+            f"## Settings on a CPU\n\n{machine('onnxruntime-gpu', 'onnxruntime-ep-openvino')} "
+            "Medians of five runs, and of three for files, in turns.",
             full_passes(models),
             predictions(models, folder, options.peaks),
         ]

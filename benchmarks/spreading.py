@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -31,21 +32,21 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         fasta = Path(folder) / "sequences.fa"
         write_random_sequences(fasta, given.regions, open_model(MODEL, "cpu").sequence_length)
-        executors = {}
-        # Workers inherit the cores of the process that starts them, when they are given their first part.
-        for n in (1, 2):
+        executors = {n: LocalProcesses(n) for n in (1, 2)}
+
+        def run_on_cores(n: int) -> None:
+            # Workers inherit the cores of this process with their first part; each computes with as many threads as its cores.
             os.sched_setaffinity(0, cores[:n])
-            executors[n] = LocalProcesses(n)
             run(executors[n], fasta)
-        os.sched_setaffinity(0, cores)
-        seconds = interleaved({str(n): lambda n=n: run(executors[n], fasta) for n in executors}, given.repetitions)
+
+        seconds = interleaved({str(n): partial(run_on_cores, n) for n in executors}, given.repetitions)
         for executor in executors.values():
             executor.shutdown()
     one, two = (median(seconds[name]) for name in ("1", "2"))
     rows = [("one worker on one core", f"{one:.1f} s", "1.0"), ("two workers on two cores", f"{two:.1f} s", f"{one / two:.2f}")]
     text = f"""## Spread work
 ISM of {given.regions} random sequences with {MODEL}, latent; medians of {given.repetitions} runs in turn.
-Workers have opened the model.
+Workers have opened the model. One core: this process and its worker share it, with one thread.
 {machine("onnxruntime-gpu", "numpy")}
 
 {markdown(("", "time", "ratio"), rows)}
