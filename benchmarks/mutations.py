@@ -2,25 +2,21 @@
 
 Run `python -m benchmarks.mutations` in the root of the repository, on a machine that does nothing else. It takes half an hour.
 The model has the published network's size and random weights. With `--device cuda` it runs on a GPU and writes another section.
-With `--precision bfloat16` it measures, in three minutes, OpenVINO in bfloat16 beside float32, into a section of its own.
 With `--fastism PYTHON` it also times fastISM; PYTHON is the interpreter of an environment with fastISM (see fastism_worker.py).
 """
 
 from __future__ import annotations
 
 import argparse
-import functools
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.network import EMBEDDING_SIZE, LENGTH, random_trunk
 from benchmarks.table import graphics_card, interleaved, machine, markdown, median, peak_memory, write_section
-from scbasset_zoo.graph.sequence_codes import CODES_INPUT, with_codes_input
 from scbasset_zoo.inputs import dna
 from scbasset_zoo.runtime.devices import choose_device, open_session
 from scbasset_zoo.runtime.mutations.engine import MutationEngine
@@ -35,18 +31,12 @@ def main() -> None:
     """Run all parts, print them and write them into docs/benchmarks.md."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
-    parser.add_argument("--precision", default="float32", choices=("float32", "bfloat16"))
     parser.add_argument("--fastism", metavar="PYTHON", help="Python of an environment with fastISM")
     parser.add_argument("--peak-memory-of-regions", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     benchmark = Benchmark(options.device)
     if options.peak_memory_of_regions:
         print(benchmark.peak_memory(options.peak_memory_of_regions))
-        return
-    if options.precision == "bfloat16":
-        text = benchmark.bfloat16()
-        print(text)
-        write_section("mutations in bfloat16", text)
         return
     packages = ["onnxruntime-gpu", "numpy", *(["tensorflow", "keras"] if options.device == "cpu" else [])]
     if options.device == "cuda":
@@ -154,52 +144,6 @@ class Benchmark:
             f"{table}\n\nThe engine takes {whole:,.0f} s for all {N_BACKGROUNDS:,} backgrounds "
             f"({len(motifs) * N_BACKGROUNDS:,} edits; one run). Full passes would take {full:,.0f} s, {full / whole:.1f} times as "
             "long."
-        )
-
-    def bfloat16(self) -> str:
-        """Measure full passes, ISM and motif insertion in float32 and in bfloat16 on OpenVINO, in turn."""
-        device = choose_device("openvino", precision="bfloat16")
-        codes_input = with_codes_input(self.trunk).SerializeToString()
-        sessions = {"float32": open_session(codes_input, self.device), "bfloat16": open_session(codes_input, device)}
-        engines = {"float32": self.engine, "bfloat16": MutationEngine(self.trunk, self.device, self.embed, device)}
-        codes, sample, backgrounds, motifs = self.sequences(1), self.sequences(96), self.sequences(16), consensus(MOTIFS)
-        starts = np.tile([(LENGTH - len(motif)) // 2 for motif in motifs], len(backgrounds))
-        which = np.repeat(np.arange(len(backgrounds)), len(motifs))
-
-        def full(session) -> None:
-            for first in range(0, len(sample), 32):
-                session.run(["peak_embedding"], {CODES_INPUT: sample[first : first + 32]})
-
-        def insert(engine: MutationEngine) -> None:
-            engine.mutate(backgrounds, starts, motifs * len(backgrounds), reference=which, quiet=True)
-
-        runs: dict[str, Callable[[], object]] = {}
-        for name, engine in engines.items():
-            runs[f"full {name}"] = functools.partial(full, sessions[name])
-            runs[f"ism {name}"] = functools.partial(engine.saturation_mutagenesis, codes, quiet=True)
-            runs[f"motifs {name}"] = functools.partial(insert, engine)
-        seconds = {name: median(values) for name, values in interleaved(runs).items()}
-        base = seconds["full float32"] / len(sample)
-        rows = []
-        for kind, title, n in (
-            ("full", "full passes", len(sample)),
-            ("ism", "ISM of one 1,344 bp sequence", 3 * LENGTH),
-            ("motifs", f"{len(motifs)} motifs into {len(backgrounds)} backgrounds", len(which)),
-        ):
-            for name in engines:
-                each = seconds[f"{kind} {name}"] / n
-                faster = seconds[f"{kind} float32"] / seconds[f"{kind} {name}"]
-                rows.append([f"{title}, {name}", f"{1 / each:,.0f}", f"{base / each:.1f}", f"{faster:.2f}"])
-        effects = [engine.saturation_mutagenesis(codes, quiet=True).ravel() for engine in engines.values()]
-        header = ["", "per second", "times full passes in float32", "times float32"]
-        return "\n\n".join(
-            [
-                "## Mutations in bfloat16",
-                machine("onnxruntime-gpu", "onnxruntime-ep-openvino", "numpy"),
-                markdown(header, rows),
-                f"Medians of five runs in turn. Weights are random; r of the ISM with that in float32 is "
-                f"{np.corrcoef(*effects)[0, 1]:.5f}.",
-            ]
         )
 
     def linearity(self) -> str:

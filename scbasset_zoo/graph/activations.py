@@ -17,13 +17,10 @@ def with_scaled_gelu(model: onnx.ModelProto) -> onnx.ModelProto:
     Parameters
     ----------
     model : onnx.ModelProto
-        It is not changed. A product of other factors stays as it is, and so does a graph without a max pool: there the fused
-        operation of several layers rounds less than the separate ones.
+        It is not changed. A product of other factors stays as it is.
     """
     result = onnx.ModelProto()
     result.CopyFrom(model)
-    if all(node.op_type != "MaxPool" for node in model.graph.node):
-        return result
     made_by = {name: node for node in model.graph.node for name in node.output}
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
     nodes = []

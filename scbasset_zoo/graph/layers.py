@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,15 +71,3 @@ class TrunkLayers:
         for block in self.blocks:
             lengths.append(block.pooled_length(lengths[-1]))
         return tuple(lengths)
-
-    def with_channels_in_multiples(self, of: int) -> TrunkLayers:
-        """Return the same network with zeros as additional channels, so that their number is a multiple of `of` everywhere."""
-        blocks, n_in = [], self.blocks[0].kernel.shape[1]
-        for block in self.blocks:
-            more = -block.bias.size % of
-            kernel = np.pad(block.kernel, ((0, 0), (0, n_in - block.kernel.shape[1]), (0, more)))
-            blocks.append(replace(block, kernel=kernel, bias=np.pad(block.bias, (0, more))))
-            n_in = kernel.shape[2]
-        dense = self.dense_kernel.reshape(self.lengths[-1], -1, self.dense_bias.size)
-        dense = np.pad(dense, ((0, 0), (0, n_in - dense.shape[1]), (0, 0)))
-        return replace(self, blocks=tuple(blocks), dense_kernel=dense.reshape(-1, self.dense_bias.size))

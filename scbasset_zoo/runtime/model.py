@@ -103,11 +103,8 @@ class Model(SequenceModel):
 
         if self.device.is_reference:
             return MutationEngine(self._trunk, self.device, self.embed)
-        # Effects are small differences of large numbers, so sequences are computed in float32; only changes may be rounded.
+        # Effects are small differences of large numbers.
         reference = Model(self.package, "cuda" if self.device.is_gpu else "cpu", self.device.threads, self._chosen_cells)
-        if (self.device.name, self.device.precision) == ("openvino", "bfloat16"):
-            say(f"The changes that mutations make are computed on {self.device}, the sequences before them in float32.")
-            return MutationEngine(self._trunk, reference.device, reference.embed, self.device)
         say(f"The effects of mutations are computed in float32, not on {self.device}.")
         return reference.mutations
 

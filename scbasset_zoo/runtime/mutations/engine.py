@@ -31,15 +31,10 @@ _Groups = list[tuple[NDArray[np.intp], graphs.EditPlan | None]]
 # in each of some ten layers. For embeddings of up to 10, 1e-4 is 80 units in the last place; it grows with larger embeddings.
 TOLERANCE = 1e-4
 LARGE_EMBEDDING = 10
-# The same where changes are rounded to bfloat16: root mean square of the error, as a share of that of the effects. With 0.1, r of
-# the effects is about 0.995. Fitted models had 0.01, random weights 0.03 to 0.05.
-ROUNDED_TOLERANCE = 0.1
 # Edits that run at once if they fit in memory: the fastest of 64 to 1,024 on two cores.
-_CHUNK_SIZE = {"cpu": 336, "openvino": 224, "cuda": 2048}
+_CHUNK_SIZE = {"cpu": 336, "cuda": 2048}
 # From this number of edits of a width on, they are grouped by their start, each group with a graph of its own.
 _MANY_EDITS = 1_000
-# OpenVINO multiplies matrices in bfloat16 several times as fast if their sizes are multiples of this.
-_CHANNELS_IN_BFLOAT16 = 32
 # References whose activations are kept at once. One takes 4 MB at full width.
 _MAX_REFERENCES = {"cpu": 16, "cuda": 64}
 # Share of the free memory that edits, or references, may take.
@@ -48,7 +43,7 @@ _FULL_PASSES_AT_ONCE = 256
 _N_CHECKED_EDITS = 6
 # Graphs are made for windows of 1 bp and of multiples of this width. The rest of a window keeps the bases of the reference.
 _WIDTH_STEP = 6
-# Graphs that stay open. In float32 they share their weights, at most 120 MB at full width; in bfloat16 each holds 20 MB.
+# Graphs that stay open. They share their weights, at most 120 MB at full width.
 _MAX_OPEN_GRAPHS = 32
 
 
@@ -71,20 +66,10 @@ class MutationEngine:
     device : Device
     embed : callable
         Runs full passes of the same trunk: int8 codes (n, length) to peak embeddings (n, embedding size).
-    rounding_device : Device, optional
-        OpenVINO in bfloat16: it computes the changes that edits make. The references, and full passes, are still computed on
-        `device` in float32. Only changes are rounded, so the error of an effect is a share of that effect.
     """
 
-    def __init__(
-        self,
-        trunk: onnx.ModelProto,
-        device: Device,
-        embed: Callable[[dna.Codes], Array],
-        rounding_device: Device | None = None,
-    ) -> None:
-        self._device, self._embed, self._edit_device = device, embed, rounding_device or device
-        self._rounded = rounding_device is not None
+    def __init__(self, trunk: onnx.ModelProto, device: Device, embed: Callable[[dna.Codes], Array]) -> None:
+        self._device, self._embed = device, embed
         shapes = {value.name: value.type.tensor_type.shape.dim for value in (*trunk.graph.input, *trunk.graph.output)}
         self._length: int = shapes["sequence"][1].dim_value
         self._embedding_size: int = shapes["peak_embedding"][1].dim_value
@@ -93,7 +78,7 @@ class MutationEngine:
         try:
             layers = read_layers(trunk)
             graphs.plan_edits(layers, 1)
-            self._layers = layers.with_channels_in_multiples(_CHANNELS_IN_BFLOAT16) if self._rounded else layers
+            self._layers = layers
         except UnsupportedTrunk as error:
             say(f"Mutations of this model take full passes, which are some 20 times slower than for a scBasset trunk. {error}")
         # Caches of this engine alone, which are deleted with it.
@@ -101,7 +86,7 @@ class MutationEngine:
         self._kernels = functools.lru_cache(None)(self._place_kernels)
 
     def __repr__(self) -> str:
-        return f"MutationEngine({self._length:,} bp, on {self._edit_device})"
+        return f"MutationEngine({self._length:,} bp, on {self._device})"
 
     def mutate(
         self,
@@ -282,22 +267,18 @@ class MutationEngine:
 
     def _chunk_size(self, plan: graphs.EditPlan) -> int:
         """Return how many edits run at once."""
-        most = _CHUNK_SIZE[self._edit_device.name]
-        return most if self._rounded else n_that_fit(most, plan.bytes_per_edit, _MEMORY_SHARE)
+        return n_that_fit(_CHUNK_SIZE[self._device.name], plan.bytes_per_edit, _MEMORY_SHARE)
 
     def _run_edits(self, session: Any, plan: graphs.EditPlan, codes: dna.Codes, edits: Edits) -> Array:
         """Return the peak embeddings of edits, computed from the activations of their references."""
-        activations, n_edits = self._activations(codes), len(edits)
-        if self._rounded:  # this graph has fixed sizes
-            edits = edits.take(np.resize(np.arange(n_edits), self._chunk_size(plan)))
+        activations = self._activations(codes)
         start, before, after = edits.windows(codes, plan.width)
         inputs = {
             "change": graphs.changes(plan.layers, before, after),
             **graphs.indices(plan, start, edits.reference),
+            **{f"kernels_{number}": self._kernels(number, size) for number, size in plan.n_changed.items()},
         }
-        if not self._rounded:
-            inputs |= {f"kernels_{number}": self._kernels(number, size) for number, size in plan.n_changed.items()}
-        return _run(session, inputs | activations.tables, "cpu")["peak_embedding"].numpy()[:n_edits]
+        return _run(session, inputs | activations.tables, "cpu")["peak_embedding"].numpy()
 
     def _activations(self, codes: dna.Codes) -> _Activations:
         """Return the activations of references. The latest are kept, because the next call often edits the same references.
@@ -310,8 +291,6 @@ class MutationEngine:
         self._last_activations = last = None  # frees their memory
         tables = _run(self._reference_session, {"sequence": dna.one_hot(codes)}, self._device.name)
         embedding = tables.pop("peak_embedding").numpy()
-        if self._rounded:
-            tables = {name: _with_more_rows(table.numpy(), self._n_references / len(codes)) for name, table in tables.items()}
         activations = _Activations(codes, tables, embedding)
         self._last_activations = activations
         return activations
@@ -320,9 +299,7 @@ class MutationEngine:
     def _n_references(self) -> int:
         """Number of references whose activations are kept at once."""
         most = _MAX_REFERENCES[self._device.name]
-        if self._layers is None or self._rounded:
-            return most
-        return n_that_fit(most, graphs.reference_bytes(self._layers), _MEMORY_SHARE)
+        return most if self._layers is None else n_that_fit(most, graphs.reference_bytes(self._layers), _MEMORY_SHARE)
 
     @functools.cached_property
     def _reference_session(self) -> Any:
@@ -339,9 +316,7 @@ class MutationEngine:
     def _edit_session(self, plan: graphs.EditPlan) -> Any:
         """Return the session for a plan. The first time, it is opened and checked against full passes."""
         if plan.sizes not in self._open_sessions:
-            sizes = graphs.FixedSizes(self._chunk_size(plan), self._n_references) if self._rounded else None
-            graph = graphs.edit_graph(plan, sizes)
-            session = open_session(graph.SerializeToString(), self._edit_device)
+            session = open_session(graphs.edit_graph(plan).SerializeToString(), self._device)
             self._check(session, plan)
             if len(self._open_sessions) >= _MAX_OPEN_GRAPHS:
                 self._open_sessions.pop(next(iter(self._open_sessions)), None)
@@ -352,17 +327,12 @@ class MutationEngine:
         """Compare random edits of a plan with full passes."""
         codes, edits = self._random_edits(plan)
         expected = self._embed(edits.applied(codes))
-        difference = self._run_edits(session, plan, codes, edits) - expected
-        size, error = "up to", np.abs(difference).max()
+        difference = np.abs(self._run_edits(session, plan, codes, edits) - expected).max()
         tolerance = TOLERANCE * max(1.0, np.abs(expected).max() / LARGE_EMBEDDING)
-        if self._rounded:
-            effects = expected - self._activations(codes).embedding[edits.reference]
-            size, error = "a root mean square of", _root_mean_square(difference)
-            tolerance += ROUNDED_TOLERANCE * _root_mean_square(effects)
         # Written so that NaN and infinity fail.
-        if not error <= tolerance < np.inf:
+        if not difference <= tolerance < np.inf:
             raise InexactMutations(
-                f"Peak embeddings of edits of {plan.width} bp differ from full passes by {size} {error:.2g}; at most "
+                f"Peak embeddings of edits of {plan.width} bp differ from full passes by up to {difference:.2g}; at most "
                 f"{tolerance:.2g} is allowed. Edit the sequences and use model.embed instead, and please report this model."
             )
 
@@ -388,7 +358,7 @@ class _Activations:
     ----------
     codes : int8 codes of shape (n, length)
         The references.
-    tables : dict of OrtValue or float32 array
+    tables : dict of OrtValue
         Activations of each layer. They stay on the device.
     embedding : float32 array of shape (n, embedding size)
     """
@@ -396,17 +366,6 @@ class _Activations:
     codes: dna.Codes
     tables: dict[str, Any]
     embedding: Array
-
-
-def _root_mean_square(values: Array) -> float:
-    return float(np.sqrt(np.mean(np.square(values))))
-
-
-def _with_more_rows(table: Array, times: float) -> Array:
-    """Return a table with rows of zeros added, so that there are `times` as many."""
-    longer = np.zeros((round(len(table) * times), table.shape[1]), np.float32)
-    longer[: len(table)] = table
-    return longer
 
 
 def _run(session: Any, inputs: Mapping[str, Any], device: str) -> dict[str, Any]:

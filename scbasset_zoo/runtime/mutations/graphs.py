@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import onnx
@@ -200,40 +199,21 @@ def reference_graph(layers: TrunkLayers) -> onnx.ModelProto:
     return graph.model("reference", [value_info("sequence", [None, layers.sequence_length, 4])], outputs)
 
 
-class FixedSizes(NamedTuple):
-    """The numbers of edits, and of references in the tables of activations, that a graph always gets."""
-
-    n_edits: int
-    n_references: int
-
-
-def edit_graph(plan: EditPlan, rounded: FixedSizes | None = None) -> onnx.ModelProto:
+def edit_graph(plan: EditPlan) -> onnx.ModelProto:
     """Return the graph that computes `peak_embedding` (n_edits, embedding size) of edits.
 
     Its inputs are the results of :func:`changes` and :func:`indices`, and the outputs of :func:`reference_graph`. There is also an
     input `kernels_i` for each block i of :attr:`EditPlan.n_changed`, the result of :func:`kernels`, so that graphs share them.
-
-    Parameters
-    ----------
-    plan : EditPlan
-    rounded : FixedSizes, optional
-        For OpenVINO in bfloat16, the sizes that the graph always gets. OpenVINO then fuses the steps between two products into
-        one operation, which does not round between them; with variable sizes it does not. Such a graph computes `active_i` from
-        `convolved_i` again, so that what is rounded is the same before and after the edit and cancels. Its kernels are constants,
-        because OpenVINO converts and arranges constants once, and inputs in every run.
     """
     layers = plan.layers
     graph, inputs = GraphBuilder(layers.gelu_slope), []
-    n_edits, n_references = rounded or (None, None)
 
     def index(name: str, n_windows: int) -> str:
-        inputs.append(value_info(name, [n_windows, n_edits], TensorProto.INT64))
+        inputs.append(value_info(name, [n_windows, None], TensorProto.INT64))
         return name
 
-    n_rows = n_edits and (plan.levels[0].n_outputs + 1) * n_edits
-    inputs.append(value_info("change", [n_rows, 4 * len(layers.blocks[0].kernel)]))
-    inputs.append(value_info("dense", [n_references, layers.dense_bias.size]))
-    inputs.append(value_info("reference", [n_edits], TensorProto.INT64))
+    inputs += [value_info("change", [None, 4 * len(layers.blocks[0].kernel)]), value_info("dense", [None, layers.dense_bias.size])]
+    inputs.append(value_info("reference", [None], TensorProto.INT64))
     x = ""
     for number, level in enumerate(plan.levels):
         channels = level.block.bias.size
@@ -241,27 +221,21 @@ def edit_graph(plan: EditPlan, rounded: FixedSizes | None = None) -> onnx.ModelP
             changed = graph.node("MatMul", "change", graph.constant(level.block.kernel.reshape(-1, channels)))
         elif number not in plan.n_changed:
             changed = graph.node("MatMul", _rows(graph, x, level.block.kernel.shape[1]), graph.constant(level.block.kernel[0]))
-        elif rounded:
-            changed = _convolve(graph, x, graph.constant(kernels(level.block, level.n_changed)), level)
         else:
             inputs.append(value_info(f"kernels_{number}", [level.convolution.n_products, *level.block.kernel.shape[1:]]))
             changed = _convolve(graph, x, f"kernels_{number}", level)
-        n_rows = n_references and (level.length + 2) * n_references
-        inputs.append(value_info(f"convolved_{number}", [n_rows, channels]))
-        before, after = [], []
+        phases = []
         for phase in range(level.block.pool):
-            before.append(graph.node("Gather", f"convolved_{number}", index(f"kept_{number}_{phase}", level.n_windows), axis=0))
+            before = graph.node("Gather", f"convolved_{number}", index(f"kept_{number}_{phase}", level.n_windows), axis=0)
             if level.pointwise:
                 change = graph.node("Reshape", changed, graph.constant([level.n_windows, -1, channels]))
             else:
                 change = graph.node("Gather", changed, index(f"placed_{number}_{phase}", level.n_windows), axis=0)
-            after.append(graph.node("Add", before[-1], change))
-        if rounded:
-            active = graph.gelu(_largest(graph, before))
-        else:
-            inputs.append(value_info(f"active_{number}", [None, channels]))
-            active = graph.node("Gather", f"active_{number}", index(f"active_index_{number}", level.n_windows), axis=0)
-        x = graph.node("Sub", graph.gelu(_largest(graph, after)), active)
+            phases.append(graph.node("Add", before, change))
+        pooled = graph.node("Max", *phases) if len(phases) > 1 else phases[0]
+        active = graph.node("Gather", f"active_{number}", index(f"active_index_{number}", level.n_windows), axis=0)
+        x = graph.node("Sub", graph.gelu(pooled), active)
+        inputs += [value_info(f"{table}_{number}", [None, channels]) for table in ("convolved", "active")]
     if level.n_windows < level.next_length:
         with_zeros = graph.node("Concat", _rows(graph, x, channels), graph.constant(np.zeros((1, channels))), axis=0)
         x = graph.node("Gather", with_zeros, index("placed_dense", level.next_length), axis=0)
@@ -270,7 +244,7 @@ def edit_graph(plan: EditPlan, rounded: FixedSizes | None = None) -> onnx.ModelP
     change = graph.node("ReduceSum", products, graph.constant([0]), keepdims=0)
     dense = graph.node("Add", graph.node("Gather", "dense", "reference", axis=0), change)
     graph.gelu(dense, name="peak_embedding")
-    return graph.model("edits", inputs, [value_info("peak_embedding", [n_edits, layers.dense_bias.size])])
+    return graph.model("edits", inputs, [value_info("peak_embedding", [None, layers.dense_bias.size])])
 
 
 def kernels(block: Block, n_changed: int) -> Array:
@@ -354,11 +328,6 @@ def _convolve(graph: GraphBuilder, x: str, kernels: str, level: Level) -> str:
     flat = graph.node("Reshape", products, graph.constant([len(convolution.signal), -1]))
     with_zeros = np.vstack([convolution.output, np.zeros((1, len(convolution.signal)))])
     return _rows(graph, graph.node("MatMul", graph.constant(with_zeros), flat), n_out)
-
-
-def _largest(graph: GraphBuilder, phases: list[str]) -> str:
-    """Take the maximum over the positions of the pooling windows."""
-    return graph.node("Max", *phases) if len(phases) > 1 else phases[0]
 
 
 def _rows(graph: GraphBuilder, x: str, channels: int, name: str | None = None) -> str:

@@ -1,7 +1,5 @@
 """The mutation engine gives what full passes of the edited sequences give."""
 
-from importlib.util import find_spec
-
 import numpy as np
 import pytest
 from helpers import toy
@@ -17,12 +15,7 @@ from scbasset_zoo.inputs import dna
 from scbasset_zoo.runtime.devices import choose_device, open_session
 from scbasset_zoo.runtime.mutations import engine as engine_module
 from scbasset_zoo.runtime.mutations.engine import TOLERANCE, InexactMutations, MutationEngine
-from scbasset_zoo.runtime.processor import bfloat16_instructions
 
-needs_bfloat16_on_openvino = pytest.mark.skipif(
-    find_spec("onnxruntime_ep_openvino") is None or not bfloat16_instructions(),
-    reason="onnxruntime-ep-openvino is not installed, or this processor has no bfloat16 instructions",
-)
 FULL_WIDTHS = (288, 288, 323, 363, 407, 456, 512, 256)
 
 
@@ -336,40 +329,3 @@ def test_sequences_of_another_length_are_refused(small):
         engine.saturation_mutagenesis("ACGT")
     with pytest.raises(InputError, match="expected 61 bp"):
         engine.mutate("ACGT", 0, "A")
-
-
-@pytest.fixture(scope="module")
-def in_bfloat16():
-    """An engine that rounds changes, and one in float32, of the same trunk with few channels."""
-    trunk = extract_trunk(toy.toy_model(widths=(24,) * 8))
-    exact, embed = make_engine(trunk)
-    return MutationEngine(trunk, choose_device("cpu"), embed, choose_device("openvino", precision="bfloat16")), exact, embed
-
-
-@needs_bfloat16_on_openvino
-@pytest.mark.parametrize("width", [1, 6, 20])
-def test_effects_in_bfloat16_correlate_with_those_in_float32(in_bfloat16, width):
-    rounded, exact, _ = in_bfloat16
-    edits = random_edits(np.random.default_rng(width), 400, width, 1344, n_codes=4)
-    got, expected = (engine.effects(*edits[:3], reference=edits[3]) for engine in (rounded, exact))
-    assert (got != expected).mean() > 0.5, "equal numbers would be float32"
-    assert np.corrcoef(got.ravel(), expected.ravel())[0, 1] > 0.998
-    assert np.abs(got - expected).max() < 0.1 * np.abs(expected).max()
-
-
-@needs_bfloat16_on_openvino
-def test_in_bfloat16_an_edit_that_changes_nothing_has_no_effect(in_bfloat16):
-    rounded, _, embed = in_bfloat16
-    reference = np.random.default_rng(0).integers(0, 4, 1344, dtype=np.int8)
-    assert (rounded.effects(reference, [3, 600], [reference[3:9], reference[600:606]]) == 0).all()
-    np.testing.assert_allclose(rounded.mutate(reference, 3, reference[3:9]), embed(reference[None]), rtol=0, atol=ROUNDING)
-
-
-@needs_bfloat16_on_openvino
-def test_an_engine_in_bfloat16_that_is_far_off_refuses_to_serve(in_bfloat16):
-    _, _, embed = in_bfloat16
-    trunk = extract_trunk(toy.toy_model(widths=(24,) * 8))
-    reversed_codes = lambda codes: embed(codes[:, ::-1])  # noqa: E731
-    engine = MutationEngine(trunk, choose_device("cpu"), reversed_codes, choose_device("openvino", precision="bfloat16"))
-    with pytest.raises(InexactMutations, match="1 bp differ from full passes by a root mean square of"):
-        engine.saturation_mutagenesis(np.zeros((1, 1344), np.int8))
