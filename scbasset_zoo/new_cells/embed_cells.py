@@ -256,7 +256,8 @@ def _embedded(
     result.obsm["X_scbasset_canonical"], result.obsm["X_scbasset"] = canonical, embedding
     result.obsm["nearest_cells"] = nearest
     if reference_umap is not None:
-        result.obsm["X_umap"] = reference_umap[nearest].mean(axis=1)
+        # Not the mean, which lies between clusters for a cell with neighbours in two.
+        result.obsm["X_umap"] = np.median(reference_umap[nearest], axis=1)
     if options.graph:
         _add_graph(result, options)
     result.uns["held_out"] = {
