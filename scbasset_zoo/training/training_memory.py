@@ -44,8 +44,8 @@ def say_and_check_memory(
     total = weights + optimiser + gradients + trunk + logits
     say(
         f"{n_peaks:,} training peaks x {n_cells:,} cells{drawn}; {n_steps:,} steps an epoch. A step takes about "
-        f"{_gib(total)} of memory: activations {_gib(trunk)}, logits {_gib(logits)}, head {_gib(weights)}, its optimiser "
-        f"{_gib(optimiser)} and gradients {_gib(gradients)}."
+        f"{_size(total)} of memory: activations {_size(trunk)}, logits {_size(logits)}, head {_size(weights)}, its optimiser "
+        f"{_size(optimiser)} and gradients {_size(gradients)}."
     )
     if on_gpu:
         return
@@ -83,5 +83,5 @@ def trunk_bytes(architecture: Architecture, batch_size: int, precision: str) -> 
     return batch_size * (n_bytes + 2 * largest)
 
 
-def _gib(n_bytes: int) -> str:
-    return f"{n_bytes / 2**30:.2f} GiB"
+def _size(n_bytes: int) -> str:
+    return f"{n_bytes / 2**30:,.1f} GiB" if n_bytes >= 2**30 else f"{max(0.1, n_bytes / 2**20):,.1f} MiB"

@@ -26,7 +26,7 @@ def test_size_and_memory_are_said(monkeypatch, capsys):
     check(1_000_000, cells_per_step=50_000)
     said = capsys.readouterr().err
     assert "1,000 training peaks x 1,000,000 cells, of which each step draws 50,000; 8 steps an epoch" in said
-    assert "head 0.12 GiB, its optimiser 0.25 GiB" in said
+    assert "head 125.9 MiB, its optimiser 251.8 MiB" in said
 
 
 def test_a_run_that_cannot_fit_is_refused_with_advice(monkeypatch):
