@@ -45,7 +45,7 @@ class EmbedCellsOptions(Options):
     )
     n_neighbours: int = Field(15, ge=1, description="Nearest cells of the model that decide about the label of a new cell.")
     umap_from: Path | None = Field(
-        None, description="Result of `run embedding` of the model: new cells get the median place of their nearest cells in its UMAP."
+        None, description="Result of `run embedding` of the model: new cells get the median place of their nearest cells in it."
     )
     graph: bool = Field(True, description="Add the graph of neighbours among the new cells, as scanpy has it.")
     seed: int = Field(0, ge=0, description="Seed of the held-out peaks and of samples of cells.")
