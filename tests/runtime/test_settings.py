@@ -4,14 +4,27 @@ import pickle
 from importlib.util import find_spec
 
 import numpy as np
+import pandas as pd
 import pytest
 from helpers import toy
 
 import scbasset_zoo as sz
 from scbasset_zoo.errors import DeviceError, InputError
+from scbasset_zoo.inputs import dna
+from scbasset_zoo.inputs.genome import Genome
 from scbasset_zoo.runtime import devices, openvino, setting_check
 from scbasset_zoo.runtime.processor import bfloat16_instructions
 
+MOTIFS = """MEME version 4
+
+ALPHABET= ACGT
+
+MOTIF M1 FOO
+letter-probability matrix: alength= 4 w= 3
+0.9 0.1 0 0
+0.1 0.8 0.1 0
+0 0 1 0
+"""
 needs_openvino = pytest.mark.skipif(find_spec("onnxruntime_ep_openvino") is None, reason="onnxruntime-ep-openvino is not installed")
 needs_bfloat16 = pytest.mark.skipif(not bfloat16_instructions(), reason="this processor has no bfloat16 instructions")
 
@@ -68,6 +81,29 @@ def test_a_result_records_its_setting_and_mutations_stay_in_float32(package, tmp
     expected = sz.open_model(package.folder, "cpu").mutate(sequence, [5, 700], "TTT")
     np.testing.assert_allclose(model.mutate(sequence, [5, 700], "TTT"), expected, atol=1e-6)
     assert "mutations are computed in float32, not on openvino in bfloat16" in capsys.readouterr().err
+
+
+@needs_openvino
+@needs_bfloat16
+def test_analyses_of_mutations_give_the_numbers_of_float32(package, tmp_path):
+    """Nothing that was rounded is subtracted from what was not."""
+    genome = toy.toy_genome(tmp_path / "toy.fa")
+    (tmp_path / "peaks.bed").write_text("chr1\t3000\t3500\nchr1\t5000\t5500\nchr2\t4000\t4500\n")
+    start = 3200
+    ref = dna.decode(Genome(genome).codes("chr1", start, start + 3))
+    variants = pd.DataFrame({"chrom": "chr1", "pos": start + 1, "ref": ref, "alt": [ref[0], ref + "ACGT"], "id": ["del", "ins"]})
+    (tmp_path / "motifs.meme").write_text(MOTIFS)
+    motifs = {"motifs": str(tmp_path / "motifs.meme"), "peaks": tmp_path / "peaks.bed", "n_backgrounds": 2, "n_shuffles": 0}
+    analyses = {
+        "variant-effect": {"variants": variants, "null": "none", "group_by": "cell_type"},
+        "motif-insertion": motifs,
+    }
+    for name, options in analyses.items():
+        exact, rounded = (
+            sz.run(name, sz.open_model(package.folder, device, precision=precision), genome=genome, quiet=True, **options)
+            for device, precision in (("cpu", "float32"), ("openvino", "bfloat16"))
+        )
+        np.testing.assert_allclose(rounded.X, exact.X, atol=1e-4, err_msg=name)
 
 
 def test_a_setting_that_is_far_off_is_refused(package):

@@ -176,7 +176,7 @@ def embedded_insertions(
     n, length = backgrounds.shape
     starts = np.array([(length - codes.shape[1]) // 2 for codes in drawn])
     strands = (lambda codes: codes, dna.reverse_complement)[:n_strands]
-    without = model.embed(backgrounds)
+    without = model.mutations.embed(backgrounds)
     for strand in strands:
         bases = [dna.decode(codes) for inserted in drawn for codes in strand(inserted)]
         reference = np.tile(np.arange(n), len(drawn))

@@ -85,7 +85,8 @@ def _of_strand(model: Model, variants: pd.DataFrame, genome: Genome, *, reverse:
     if len(indels):
         which, rows = _distinct(windows.iloc[indels])
         edited = [_edited(sequences[row], offset[row], n_old[row], new[row])[:length] for row in indels]
-        effects[indels] = model.embed(np.stack(edited)) - model.embed(sequences[indels[rows], :length])[which]
+        embed = model.mutations.embed
+        effects[indels] = embed(np.stack(edited)) - embed(sequences[indels[rows], :length])[which]
     return effects
 
 

@@ -66,10 +66,15 @@ class MutationEngine:
     device : Device
     embed : callable
         Runs full passes of the same trunk: int8 codes (n, length) to peak embeddings (n, embedding size).
+
+    Attributes
+    ----------
+    embed : callable
+        As given. Subtract its results from those of :meth:`mutate`: `Model.embed` may have another precision.
     """
 
     def __init__(self, trunk: onnx.ModelProto, device: Device, embed: Callable[[dna.Codes], Array]) -> None:
-        self._device, self._embed = device, embed
+        self._device, self.embed = device, embed
         shapes = {value.name: value.type.tensor_type.shape.dim for value in (*trunk.graph.input, *trunk.graph.output)}
         self._length: int = shapes["sequence"][1].dim_value
         self._embedding_size: int = shapes["peak_embedding"][1].dim_value
@@ -227,11 +232,11 @@ class MutationEngine:
                 if plan:
                     results[rows[part]] = self._run_edits(session, plan, codes, chunk)
                 else:
-                    results[rows[part]] = self._embed(chunk.applied(codes))
+                    results[rows[part]] = self.embed(chunk.applied(codes))
                 advance(len(chunk))
         incremental = any(plan for _, plan in groups)
         if incremental or minus_reference:
-            embedding = self._activations(codes).embedding if incremental else self._embed(codes)
+            embedding = self._activations(codes).embedding if incremental else self.embed(codes)
             unchanged = edits.change_nothing(codes)
             results[unchanged] = embedding[edits.reference[unchanged]]
         if minus_reference:
@@ -326,7 +331,7 @@ class MutationEngine:
     def _check(self, session: Any, plan: graphs.EditPlan) -> None:
         """Compare random edits of a plan with full passes."""
         codes, edits = self._random_edits(plan)
-        expected = self._embed(edits.applied(codes))
+        expected = self.embed(edits.applied(codes))
         difference = np.abs(self._run_edits(session, plan, codes, edits) - expected).max()
         tolerance = TOLERANCE * max(1.0, np.abs(expected).max() / LARGE_EMBEDDING)
         # Written so that NaN and infinity fail.
