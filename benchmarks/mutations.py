@@ -17,6 +17,7 @@ import numpy as np
 
 from benchmarks.network import EMBEDDING_SIZE, LENGTH, random_trunk
 from benchmarks.table import graphics_card, interleaved, machine, markdown, median, peak_memory, write_section
+from benchmarks.worker import Worker
 from scbasset_zoo.inputs import dna
 from scbasset_zoo.runtime.devices import choose_device, open_session
 from scbasset_zoo.runtime.mutations.engine import MutationEngine
@@ -181,21 +182,15 @@ class Benchmark:
     def fastism(self, python: str) -> str:
         """Measure ISM by fastISM and by the engine, in turn."""
         n_sequences = 8
-        command = [python, str(Path(__file__).with_name("fastism_worker.py")), str(n_sequences)]
         codes = self.sequences(1)
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as worker:
-            assert worker.stdin is not None
-            assert worker.stdout is not None
-            rates: dict[str, list[float]] = {"fastISM": [], "mutation engine": []}
+        rates: dict[str, list[float]] = {"fastISM": [], "mutation engine": []}
+        with Worker(python, "fastism_worker", n_sequences) as worker:
             for _ in range(6):
-                worker.stdin.write("run\n")
-                worker.stdin.flush()
-                seconds, substitutions = worker.stdout.readline().split()
-                rates["fastISM"].append(int(substitutions) / float(seconds))
+                seconds, substitutions = worker.run()
+                rates["fastISM"].append(substitutions / seconds)
                 start = time.perf_counter()
                 self.engine.saturation_mutagenesis(codes, quiet=True)
                 rates["mutation engine"].append(3 * LENGTH / (time.perf_counter() - start))
-            worker.stdin.close()
         fastism_rate, engine_rate = (median(values[1:]) for values in rates.values())
         rows = [
             ["fastISM", f"{fastism_rate:,.0f}", "1"],

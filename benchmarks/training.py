@@ -1,7 +1,14 @@
-"""Training speed of scbasset_zoo in float32 and bfloat16, and of Keras' own `fit` with the same network."""
+"""Training speed of scbasset_zoo in float32 and bfloat16, beside the published recipe and scvi-tools' SCBASSET.
+
+Run `python -m benchmarks.training` in the root of the repository, on a machine that does nothing else. `--published PYTHON` and
+`--scvi PYTHON` name the interpreters of environments with these peers (published_worker.py, scvi_worker.py); without them the peers
+are left out.
+"""
 
 from __future__ import annotations
 
+import argparse
+import contextlib
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -11,39 +18,64 @@ import numpy as np
 import scbasset_zoo as sz
 from benchmarks import published
 from benchmarks.table import interleaved, machine, markdown, median, write_section
+from benchmarks.worker import Worker
 from scbasset_zoo.inputs import dna
 from scbasset_zoo.training.tensorflow_setup import require_tensorflow
 
-N_CELLS, N_STEPS = 400, 4
-BATCH_SIZE = 128
+N_CELLS, N_STEPS = 2034, 4
+BATCH_SIZE, LENGTH = 128, 1344
+OWN_FLOAT32 = "scbasset_zoo, float32"
 
 
 def main() -> None:
     """Measure, print the table and write it into docs/benchmarks.md."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--published", metavar="PYTHON", help="Python of an environment with TensorFlow 2.15")
+    parser.add_argument("--scvi", metavar="PYTHON", help="Python of an environment with scvi-tools")
+    options = parser.parse_args()
     require_tensorflow()
-    with tempfile.TemporaryDirectory() as folder:
-        simulation = sz.simulate(Path(folder) / "simulated", n_cells=N_CELLS, n_peaks=800, quiet=True)
+    with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as workers:
+        folder = Path(name)
+        simulation = sz.simulate(folder / "simulated", n_cells=N_CELLS, n_peaks=800, quiet=True)
         prepared = sz.prepare(
-            simulation.matrix, genome=simulation.genome, assembly="simulated", out=Path(folder) / "prepared", quiet=True,
+            simulation.matrix, genome=simulation.genome, assembly="simulated", out=folder / "prepared", quiet=True,
             min_cell_fraction=0,
         )  # fmt: skip
-        steps = {
-            "plain Keras fit, float32, dense arrays": keras_steps(prepared),
-            "scbasset_zoo, float32": scbasset_zoo_steps(prepared, "float32"),
-            "scbasset_zoo, bfloat16": scbasset_zoo_steps(prepared, "bfloat16"),
-        }
+        rows = prepared.rows("train")[: N_STEPS * BATCH_SIZE]
+        codes = prepared.sequences[rows][:, prepared.flank : prepared.flank + LENGTH]
+        labels = prepared.labels(rows).toarray()
+        np.save(folder / "sequences.npy", codes.astype(np.int8))
+        np.save(folder / "labels.npy", labels.astype(bool))
+        steps: dict[str, Any] = {}
+        for title, python, program in (
+            ("the published recipe, legacy Keras, float32", options.published, "published_worker"),
+            ("scvi-tools' SCBASSET, float32", options.scvi, "scvi_worker"),
+        ):
+            if python:
+                worker = workers.enter_context(Worker(python, program, folder, BATCH_SIZE))
+                steps[title] = lambda worker=worker: worker.run()[0]
+        steps["plain Keras 3 fit, float32, dense arrays"] = keras_steps(codes, labels.astype(np.float32))
+        steps[OWN_FLOAT32] = scbasset_zoo_steps(prepared, "float32")
+        steps["scbasset_zoo, bfloat16"] = scbasset_zoo_steps(prepared, "bfloat16")
         seconds = interleaved(steps)
     speed = {name: N_STEPS * BATCH_SIZE / median(runs) for name, runs in seconds.items()}
-    keras_speed, float32_speed, _ = speed.values()
-    rows = [(name, f"{value:.1f}", f"{value / keras_speed:.2f}", f"{value / float32_speed:.2f}") for name, value in speed.items()]
-    table = markdown(("training", "peaks/s", "x plain Keras", "x our float32"), rows)
+    first = next(iter(speed))
+    lines = [
+        (name, f"{value:.1f}", f"{value / speed[first]:.2f}", f"{value / speed[OWN_FLOAT32]:.2f}") for name, value in speed.items()
+    ]
+    table = markdown(("training", "peaks/s", "x the first line", "x our float32"), lines)
+    peers = (
+        "The published recipe gets one-hot sequences and dense labels from memory, and computes the areas under both curves for "
+        "each cell (TensorFlow 2.15). SCBASSET (scvi-tools 1.4) computes the AUROC of each batch. Both run in their own processes. "
+        if options.published or options.scvi
+        else ""
+    )
     write_section(
         "training",
-        f"## Training\n\nNetworks of full width with {N_CELLS} cells, in batches of {BATCH_SIZE}. The programs take turns; each "
+        f"## Training\n\nNetworks of full width with {N_CELLS:,} cells, in batches of {BATCH_SIZE}. The programs take turns; each "
         f"number is the median of five runs of {N_STEPS} steps. scbasset_zoo reads slices from disk, encodes and augments "
-        "sequences, and computes the sparse loss and the AUROC. Plain Keras gets encoded sequences and dense labels in memory, and "
-        "computes no metric.\n\n"
-        f"{machine('tensorflow', 'keras')}\n\n{table}\n",
+        f"sequences, and computes the sparse loss and the AUROC. {peers}Plain Keras gets encoded sequences and dense labels in "
+        f"memory, and computes no metric.\n\n{machine('tensorflow', 'keras')}\n\n{table}\n",
     )
     print(table)
 
@@ -54,7 +86,7 @@ def scbasset_zoo_steps(prepared: Any, precision: str) -> Any:
     from scbasset_zoo.training.train_options import TrainingOptions
 
     fit = Fit(prepared, TrainingOptions(precision=precision, batch_size=BATCH_SIZE), None)
-    # As many peaks as plain Keras gets, so that all batches have the same size.
+    # As many peaks as the others get, so that all batches have the same size.
     fit.train_rows = fit.train_rows[: N_STEPS * BATCH_SIZE]
     fit.n_steps = N_STEPS
 
@@ -66,14 +98,15 @@ def scbasset_zoo_steps(prepared: Any, precision: str) -> Any:
     return run
 
 
-def keras_steps(prepared: Any) -> Any:
+def keras_steps(codes: Any, labels: Any) -> Any:
     """Return a function that fits N_STEPS batches with Keras' `Model.fit`."""
-    model = published.network(prepared.n_cells)
-    rows = prepared.rows("train")[: N_STEPS * BATCH_SIZE]
-    flank = prepared.flank
-    sequences = dna.one_hot(prepared.sequences[rows][:, flank : flank + 1344])
-    labels = prepared.labels(rows).toarray().astype(np.float32)
-    return lambda: model.fit(sequences, labels, batch_size=BATCH_SIZE, verbose=0)
+    model = published.network(labels.shape[1])
+    sequences = dna.one_hot(codes)
+
+    def run() -> None:
+        model.fit(sequences, labels, batch_size=BATCH_SIZE, verbose=0)
+
+    return run
 
 
 if __name__ == "__main__":
