@@ -78,6 +78,21 @@ def test_loss_and_gradients_over_blocks_are_those_of_the_whole(case, with_batche
     assert without.kernel is None
 
 
+def test_large_logits_have_the_loss_and_gradients_of_the_whole(case):
+    large = SimpleNamespace(**{**vars(case), "bias": np.linspace(-70, 70, N_CELLS).astype(np.float32)})
+    loss, expected = whole(large, False)
+    blocks = in_parts(large, False, 10)
+    assert float(blocks.loss) == pytest.approx(loss, rel=1e-5)
+    assert np.abs(blocks.bias.numpy() - expected[3]).max() < 1e-5 * np.abs(expected[3]).max()
+
+
+def test_logits_beyond_any_use_have_a_finite_loss(case):
+    beyond = SimpleNamespace(**{**vars(case), "bias": np.full(N_CELLS, 300, np.float32)})
+    blocks = in_parts(beyond, False, 10)
+    assert np.isfinite(float(blocks.loss))
+    assert all(np.isfinite(gradient.numpy()).all() for gradient in (blocks.peak_embedding, blocks.kernel, blocks.bias))
+
+
 def test_drawn_cells_have_the_full_gradient_on_average(case):
     """Mean over 1,000 draws of 20 cells: within 5 standard errors of the full gradient, for every weight."""
     n_draws, n_drawn = 1_000, 20
