@@ -25,6 +25,7 @@ from .running.embedding_scores import score_embedding as score_embedding
 from .running.motif_collections import motif_collections as motif_collections
 from .running.motif_collections import read_motif_collection as read_motif_collection
 from .running.plotting import plot as plot
+from .running.predicting import predict as predict
 from .running.run import run as run
 from .running.shards import merge as merge
 from .running.shards import run_shard as run_shard
@@ -44,5 +45,4 @@ from .zoo.models import list_models as list_models
 from .zoo.models import open_model as open_model
 from .zoo.models import open_models as open_models
 from .zoo.models import pull as pull
-from .zoo.predicting import predict as predict
 from .zoo.publishing import publish as publish

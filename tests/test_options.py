@@ -9,6 +9,7 @@ import pytest
 from scbasset_zoo import plugin_manager
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.options import Options, checked_options
+from scbasset_zoo.running.predicting import predict
 from scbasset_zoo.runtime.model import Model
 from scbasset_zoo.runtime.options import PredictKeywords, PredictOptions
 from scbasset_zoo.runtime.output import write_predictions
@@ -19,7 +20,6 @@ from scbasset_zoo.training.prepare_options import PrepareKeywords, PrepareOption
 from scbasset_zoo.training.train_options import TrainingKeywords, TrainingOptions
 from scbasset_zoo.training.trainer import train
 from scbasset_zoo.wording import command_line
-from scbasset_zoo.zoo.predicting import predict
 
 # Each function with `**options`, the model that checks them, and the TypedDict that editors read.
 FUNCTIONS = [

@@ -234,3 +234,12 @@ def _command_line_type(annotation: Any) -> Any:
         member = _command_line_type(typing.get_args(annotation)[0])
         return list[str if member is Any else member]  # type: ignore[misc]
     return annotation
+
+
+Shard = Annotated[
+    str | None, typer.Option(metavar="<I/N>", help="Compute shard I of N into OUT, FILE.parts; merge joins the shards.")
+]
+TrackFolder = Annotated[
+    Path | None, typer.Option("--bigwig", help="Folder for a bigWig file of each group or cell, for analyses along the genome.")
+]
+GenomeBrowser = Annotated[bool, typer.Option("--igv", help="Show the regions in a genome browser in the report; works offline.")]

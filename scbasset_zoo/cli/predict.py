@@ -14,6 +14,7 @@ from scbasset_zoo.cli.options import (
     GivenModels,
     PrecisionOption,
     Resume,
+    Shard,
     Threads,
     Workers,
     earlier_names,
@@ -44,6 +45,7 @@ def predict(
     threads: Threads = None,
     workers: Workers = None,
     dask: Dask = None,
+    shard: Shard = None,
     resume: Resume = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT and BIGWIG if they exist.")] = False,
     **options: Any,
@@ -55,7 +57,6 @@ def predict(
     from scbasset_zoo.errors import InputError
     from scbasset_zoo.files import check_destination
     from scbasset_zoo.inputs.windows import fasta_windows
-    from scbasset_zoo.runtime.models import members
     from scbasset_zoo.runtime.output import write_predictions
     from scbasset_zoo.zoo.models import opened
 
@@ -68,27 +69,35 @@ def predict(
             "--peaks needs the genome of the model's assembly: add --genome, a FASTA or .2bit file or a name such as hg38."
         )
     check_destination(out, overwrite=overwrite, inputs=[model, peaks or sequences, genome])
-    if workers is not None or dask is not None or resume:
-        if bigwig is not None:
-            raise InputError("--bigwig takes neither --workers, --dask nor --resume: tracks are written by one process.")
-        from scbasset_zoo.running.spread_prediction import write_spread_prediction
-        from scbasset_zoo.spreading.executors import chosen_executor
-
-        inputs: dict[str, Any] = {"peaks": peaks, "genome": genome, "sequences": sequences}
-        with chosen_executor(workers, dask) as executor:
-            where: dict[str, Any] = {"executor": executor, "resume": resume, "overwrite": overwrite}
-            where |= {"device": device, "precision": precision}
-            prediction = write_spread_prediction(model, out, **where, **inputs, **options)
-        names = f"{prediction.model.card.id} {prediction.model.card.version}"
-    else:
+    where: dict[str, Any] = {"device": device, "precision": precision, "common_cells": common_cells, "overwrite": overwrite}
+    if workers is None and dask is None and shard is None and not resume:
         models = opened(model, device, common_cells=common_cells, precision=precision)
         windows = peaks if sequences is None else fasta_windows(sequences, models.sequence_length)
         prediction = write_predictions(models, windows, genome, out, bigwig=bigwig, overwrite=overwrite, **options)
-        names = ", ".join(f"{each.card.id} {each.card.version}" for each in members(models))
+        answer_prediction(prediction, out, bigwig)
+        return
+    from scbasset_zoo.running.shards import run_shard
+    from scbasset_zoo.running.spread_prediction import spread_prediction
+    from scbasset_zoo.spreading.executors import chosen_executor
+
+    inputs: dict[str, Any] = {"peaks": peaks, "genome": genome, "sequences": sequences}
+    with chosen_executor(workers, dask) as executor:
+        where |= {"executor": executor, "resume": resume}
+        if shard is None:
+            answer_prediction(spread_prediction(model, out, bigwig=bigwig, **where, **inputs, **options), out, bigwig)
+            return
+        if bigwig is not None:
+            raise InputError("--shard takes no --bigwig; scbasset-zoo merge writes the tracks.")
+        answer(f"{run_shard('predict', model, shard=shard, out=out, **where, **inputs, **options)}: shard {shard} of predict")
+
+
+def answer_prediction(prediction: Any, out: Path, bigwig: Path | None) -> None:
+    """Print what a prediction wrote."""
     output, group_by = prediction.options.output, prediction.options.group_by
     rows = "" if output == "peak_embedding" else f"{prediction.n_rows:,} {'groups' if group_by else 'cells'} x "
-    columns = "peaks" if sequences is None else "sequences"
+    columns = "peaks" if "chrom" in prediction.var else "sequences"
     by = "mean and standard deviation over " if prediction.values_per_entry == 2 else "by "
+    names = ", ".join(f"{each.model.card.id} {each.model.card.version}" for each in prediction.of_models)
     answer(f"{out}: {output} of {rows}{prediction.n_peaks:,} {columns}, {by}{names}")
     if bigwig is not None:
         answer(f"{bigwig}: {prediction.n_rows:,} bigWig files")

@@ -14,12 +14,15 @@ from scbasset_zoo.cli.options import (
     Dask,
     DeviceOption,
     FigureFolder,
+    GenomeBrowser,
     GivenModels,
     PrecisionOption,
     ReportFile,
     ResultFile,
     Resume,
+    Shard,
     Threads,
+    TrackFolder,
     Workers,
 )
 from scbasset_zoo.cli.output import answer
@@ -41,21 +44,15 @@ def _make_command(kind: type[Analysis]) -> Callable[..., None]:
         out: ResultFile,
         plot: FigureFolder = None,
         report: ReportFile = None,
-        bigwig: Annotated[
-            Path | None, typer.Option(help="Folder for a bigWig file of each group or cell, for analyses along the genome.")
-        ] = None,
-        igv: Annotated[
-            bool, typer.Option("--igv", help="Show the regions in a genome browser in the report; works offline.")
-        ] = False,
+        bigwig: TrackFolder = None,
+        igv: GenomeBrowser = False,
         device: DeviceOption = "auto",
         precision: PrecisionOption = "float32",
         common_cells: CommonCells = False,
         threads: Threads = None,
         workers: Workers = None,
         dask: Dask = None,
-        shard: Annotated[
-            str | None, typer.Option(metavar="<I/N>", help="Compute shard I of N into OUT, FILE.parts; merge joins the shards.")
-        ] = None,
+        shard: Shard = None,
         resume: Resume = False,
         overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT, PLOT, REPORT and BIGWIG if they exist.")] = False,
         **options: Any,
@@ -66,14 +63,14 @@ def _make_command(kind: type[Analysis]) -> Callable[..., None]:
 
         with chosen_executor(workers, dask) as executor:
             where: dict[str, Any] = {"device": device, "precision": precision, "executor": executor, "resume": resume}
-            where["overwrite"] = overwrite
+            where |= {"common_cells": common_cells, "overwrite": overwrite}
             if shard is not None:
                 if plot is not None or report is not None or bigwig is not None or igv:
                     raise InputError("--shard takes no --plot, --report, --bigwig or --igv; scbasset-zoo merge draws.")
                 answer(f"{sz.run_shard(kind.name, model, shard=shard, out=out, **where, **options)}: shard {shard} of {kind.name}")
                 return
             written: dict[str, Any] = {"out": out, "plot": plot, "report": report, "bigwig": bigwig, "igv": igv}
-            result = sz.run(kind.name, model, common_cells=common_cells, **written, **where, **options)
+            result = sz.run(kind.name, model, **written, **where, **options)
         answer_result(kind.name, result, out, plot, report, bigwig)
 
     return run

@@ -42,8 +42,10 @@ if TYPE_CHECKING:
     from scbasset_zoo.runtime.options import DeviceName, Precision
     from scbasset_zoo.zoo.models import Given
 
-    # Joins the parts of the work of an analysis, given model, inputs, options and context.
-    Spread: TypeAlias = Callable[[Model, Any, Any, Context], Result]
+    # Computes the result of a model, by its number.
+    OfModel: TypeAlias = Callable[[int, Context], Result]
+    # Opens such a function within a block, given models, the inputs of each, options and context.
+    Spread: TypeAlias = Callable[[Sequence[Model], Sequence[Any], Any, Context], contextlib.AbstractContextManager[OfModel]]
 
 
 def run(
@@ -130,8 +132,7 @@ def run(
     given = list(model) if isinstance(model, Models | list | tuple) else [model]
     spread = None
     if executor is not None or resume:
-        divided = require_divided(analysis, len(given))
-        spread = _spread(divided, given[0], executor, _place_of_parts(outputs.out) if resume else None)
+        spread = _spread(require_divided(analysis), given, executor, _place_of_parts(outputs.out) if resume else None)
     combine = analysis.combiner(checked) if len(given) > 1 else None
     with outputs.held(analysis, inputs=[given, *options.values()]):
         models = members(opened(model, device, common_cells=common_cells, precision=precision))
@@ -160,7 +161,7 @@ def run_opened(
     combine : callable, optional
         Combines the results of several models.
     spread : callable, optional
-        Joins the parts of the work, given model, inputs, options and context. Without it, the analysis runs in this process.
+        Joins parts of the work that are computed elsewhere. Without it, the analysis runs in this process.
     quiet : bool
         Show no progress.
     """
@@ -190,14 +191,17 @@ def run_opened(
     return result
 
 
-def _spread(analysis: DividedAnalysis, given: Any, executor: Executor | None, resume: Path | None) -> Spread:
-    """Return a function that computes the parts of an analysis and joins them."""
+def _spread(analysis: DividedAnalysis, given: Sequence[Any], executor: Executor | None, resume: Path | None) -> Spread:
+    """Return what computes the parts of an analysis and joins those of each model."""
 
-    def computed_and_joined(model: Model, inputs: Any, options: BaseModel, context: Context) -> Result:
-        work = Work(analysis, given, model, inputs, options, context.provenance)
+    @contextlib.contextmanager
+    def computed_and_joined(
+        models: Sequence[Model], inputs: Sequence[Any], options: BaseModel, context: Context
+    ) -> Iterator[OfModel]:
+        work = Work(analysis, given, models, inputs, options, context.provenance)
         context.provenance["spread"] = described(executor, len(work.parts))
         with work.computed(range(len(work.parts)), executor, resume, quiet=context.quiet) as results:
-            return analysis.join(model, inputs, options, work.named(results), context)
+            yield lambda number, context: work.joined(results, number, context)
 
     return computed_and_joined
 
@@ -302,12 +306,13 @@ def _compute(
     if outputs.bigwig is not None or outputs.igv:
         stated = StatedTracks(analysis, inputs[0], options, outputs.bigwig, quiet=quiet)
 
+    @contextlib.contextmanager
+    def in_this_process(*_: Any) -> Iterator[OfModel]:
+        yield lambda number, context: analysis.run(models[number], inputs[number], options, context)
+
     def compute(context: Context) -> Result:
-        if spread is not None:
-            return spread(models[0], inputs[0], options, context)
-        if combine is None:
-            return analysis.run(models[0], inputs[0], options, context)
-        return _combined(analysis, models, inputs, options, combine, context)
+        with (spread or in_this_process)(models, inputs, options, context) as of_model:
+            return of_model(0, context) if combine is None else _combined(of_model, models, inputs[0], combine, context)
 
     if outputs.out is None:
         return with_provenance(analysis, compute(Context(None, quiet, provenance)), provenance), stated
@@ -325,10 +330,8 @@ def _compute(
     return _with_names_of(result, read_result(outputs.out)), stated
 
 
-def _combined(
-    analysis: Analysis, models: Sequence[Model], inputs: Sequence[Any], options: BaseModel, combine: Combine, context: Context
-) -> Result:
-    """Run an analysis with one model after the other, and combine the results.
+def _combined(of_model: OfModel, models: Sequence[Model], inputs_of_first: Any, combine: Combine, context: Context) -> Result:
+    """Compute the result of one model after the other, and combine the results.
 
     A result that is too large for memory is written to a temporary file beside the output, and read from there. If the output is
     a table, the results stay in memory.
@@ -338,18 +341,18 @@ def _combined(
         folder = None
         if context.out is not None and context.out.suffix not in TABLE_SUFFIXES:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=".partial-", dir=context.out.parent)))
-        for number, (model, inputs_of_model) in enumerate(zip(models, inputs, strict=True)):
+        for number, model in enumerate(models):
             if not context.quiet:
                 say(f"model {number + 1} of {len(models)}: {model.card.id} {model.card.version}")
             out = None if folder is None or context.out is None else folder / f"{number}{context.out.suffix}"
-            result = analysis.run(model, inputs_of_model, options, Context(out, context.quiet, context.provenance))
+            result = of_model(number, Context(out, context.quiet, context.provenance))
             if out is not None and out.exists():
                 result = _with_names_of(result, read_result(out))
                 stack.enter_context(contextlib.closing(getattr(result, "file", result)))
             results.append(result)
         if not context.quiet:
             say(f"all {len(models)} models together")
-        return combine(results, inputs[0], context)
+        return combine(results, inputs_of_first, context)
 
 
 def _with_names_of(result: Result, read: Result) -> Result:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -16,7 +17,10 @@ from scbasset_zoo.options import checked_options
 from scbasset_zoo.running.libraries import prepare_libraries
 from scbasset_zoo.running.results import provenance_of
 from scbasset_zoo.running.run import Outputs, naming_plugin, run_opened
+from scbasset_zoo.running.spread_prediction import DividedPrediction, merged_prediction
 from scbasset_zoo.runtime.models import Models, members
+from scbasset_zoo.runtime.options import PredictOptions
+from scbasset_zoo.runtime.several_predictions import require_combinable
 from scbasset_zoo.spreading.part_files import SUFFIX, PartFile, write_parts
 from scbasset_zoo.spreading.work import Work, require_divided
 from scbasset_zoo.wording import option
@@ -27,8 +31,10 @@ if TYPE_CHECKING:
 
     from scbasset_zoo.extend.analysis import Context, Result
     from scbasset_zoo.extend.parts import Arrays, DividedAnalysis
+    from scbasset_zoo.running.run import OfModel, Spread
     from scbasset_zoo.runtime.model import Model
     from scbasset_zoo.runtime.options import DeviceName, Precision
+    from scbasset_zoo.runtime.predictions import Prediction
     from scbasset_zoo.zoo.models import Given
 
 
@@ -40,18 +46,22 @@ def run_shard(
     out: str | os.PathLike[str],
     device: DeviceName = "auto",
     precision: Precision = "float32",
+    common_cells: bool = False,
     executor: Executor | None = None,
     resume: bool = False,
     overwrite: bool = False,
     quiet: bool = False,
     **options: Any,
 ) -> Path:
-    """Compute one of N shards of an analysis, for :func:`merge` to join: on clusters without a scheduler of Python.
+    """Compute one of N shards of an analysis or a prediction, for :func:`merge` to join: on clusters without a scheduler of Python.
 
     Parameters
     ----------
-    name, model, device, precision, executor, resume, quiet, **options
-        As for :func:`scbasset_zoo.run`. All shards have the same options. Inputs are given as files.
+    name : str
+        Name of the analysis, or "predict".
+    model, device, precision, common_cells, executor, resume, quiet, **options
+        As for :func:`scbasset_zoo.run` or :func:`scbasset_zoo.predict`. All shards have the same options. Inputs are given as
+        files.
     shard : "I/N" or (I, N)
         The number of the shard, from 1, and the number of shards. Shard I has every N-th part, from the I-th.
     out : path
@@ -69,22 +79,25 @@ def run_shard(
     InputError
         As for :func:`scbasset_zoo.run`, or the work of the analysis does not divide, or an option is an object in memory.
     """
-    analysis = plugin_manager.analyses().get(name)()
-    checked = checked_options(name, analysis.Options, options)
+    divided = _divided(name)
+    checked = checked_options(name, divided.Options, options)
     given = list(model) if isinstance(model, Models | list | tuple) else [model]
-    divided = require_divided(analysis, len(given))
+    if len(given) > 1 and isinstance(checked, PredictOptions):
+        require_combinable(checked)
+    elif len(given) > 1:
+        divided.combiner(checked)
     number, n_shards = _shard(shard)
     out = Path(out)
     if out.suffix != SUFFIX:
         raise InputError(f"{out}: a shard is written as {SUFFIX}. Choose a name that ends so; scbasset-zoo merge makes the result.")
     _require_files(divided, checked)
     with destination(out, overwrite=overwrite, inputs=[given, *options.values()]):
-        opened_model = members(opened(model, device, precision=precision))[0]
+        models = members(opened(model, device, common_cells=common_cells, precision=precision))
         prepare_libraries()
-        provenance = provenance_of(divided, [opened_model], checked)
+        provenance = provenance_of(divided, models, checked)
         with naming_plugin(divided, provenance["plugin"]):
-            inputs = divided.open_inputs(opened_model, checked)
-            work = Work(divided, given[0], opened_model, inputs, checked, provenance)
+            inputs = [divided.open_inputs(each, checked) for each in models]
+            work = Work(divided, given, models, inputs, checked, provenance)
             numbers = range(len(work.parts))[number - 1 :: n_shards]
             with work.computed(numbers, executor, out if resume else None, quiet=quiet) as results:
                 write_parts(out, {**work.header, "shard": [number, n_shards]}, results)
@@ -97,25 +110,28 @@ def merge(
     out: str | os.PathLike[str] | None = None,
     plot: str | os.PathLike[str] | None = None,
     report: str | os.PathLike[str] | None = None,
+    bigwig: str | os.PathLike[str] | None = None,
+    igv: bool = False,
     model: Given | None = None,
     device: DeviceName = "auto",
     overwrite: bool = False,
     quiet: bool = False,
-) -> Result:
-    """Join the shards of an analysis into its result, which equals that of :func:`scbasset_zoo.run`.
+) -> Result | Prediction:
+    """Join the shards of an analysis or a prediction into its result, which equals that of a run without shards.
 
     Parameters
     ----------
     shards : sequence of paths
         The files of all shards, in any order.
-    out, plot, report, device, overwrite, quiet
+    out, plot, report, bigwig, igv, device, overwrite, quiet
         As for :func:`scbasset_zoo.run`.
-    model : Model, or a name, folder or URL, optional
-        The model, if it is no longer where the shards found it. Inputs are opened where the shards found them.
+    model : Model, or a name, folder or URL, or several, optional
+        The models, if they are no longer where the shards found them. Inputs are opened where the shards found them.
 
     Returns
     -------
-    AnnData or xarray.Dataset
+    AnnData, xarray.Dataset or Prediction
+        As from :func:`scbasset_zoo.run`, or :func:`scbasset_zoo.predict`.
 
     Raises
     ------
@@ -125,22 +141,34 @@ def merge(
     files = [PartFile(Path(path)) for path in shards]
     _require_complete(files)
     header = files[0].header
-    analysis = plugin_manager.analyses().get(header["analysis"])()
-    divided = require_divided(analysis, 1)
-    checked = checked_options(header["analysis"], analysis.Options, json.loads(header["options"]))
-    given = header["model"] if model is None else model
-    paths = {name: None if path is None else Path(path) for name, path in (("out", out), ("plot", plot), ("report", report))}
-    outputs = Outputs(**paths, bigwig=None, igv=False, overwrite=overwrite)
-    with outputs.held(analysis, inputs=[given, *shards, *dict(checked).values()]):
-        models = members(opened(given, device, precision=header["precision"]))
-        return run_opened(analysis, models, checked, outputs, spread=_merged(divided, files, given), quiet=quiet)
+    divided = _divided(header["analysis"])
+    given: Any = header["models"] if model is None else list(model) if isinstance(model, Models | list | tuple) else [model]
+    named = {"out": out, "plot": plot, "report": report, "bigwig": bigwig}
+    paths = {name: None if path is None else Path(path) for name, path in named.items()}
+    if isinstance(divided, DividedPrediction):
+        if plot is not None or report is not None or igv:
+            raise InputError("A prediction has neither figures nor a report: give out and bigwig alone.")
+        return merged_prediction(files, given, paths["out"], bigwig=bigwig, device=device, overwrite=overwrite)
+    checked = checked_options(header["analysis"], divided.Options, json.loads(header["options"]))
+    outputs = Outputs(**paths, igv=igv, overwrite=overwrite)
+    combine = divided.combiner(checked) if len(given) > 1 else None
+    with outputs.held(divided, inputs=[given, *shards, *dict(checked).values()]):
+        # The shards refused models of different cells, unless their common cells were asked for.
+        models = members(opened(given, device, common_cells=True, precision=header["precision"]))
+        return run_opened(divided, models, checked, outputs, combine, _merged(divided, files, given), quiet=quiet)
 
 
-def _merged(analysis: DividedAnalysis, files: Sequence[PartFile], given: Any) -> Any:
-    """Return a function that joins the parts in some files."""
+def _divided(name: str) -> DividedAnalysis:
+    """Return a prediction or an analysis, by name, as divided work."""
+    return DividedPrediction() if name == DividedPrediction.name else require_divided(plugin_manager.analyses().get(name)())
 
-    def joined(model: Model, inputs: Any, options: BaseModel, context: Context) -> Result:
-        work = Work(analysis, given, model, inputs, options, context.provenance)
+
+def _merged(analysis: DividedAnalysis, files: Sequence[PartFile], given: Sequence[Any]) -> Spread:
+    """Return what joins the parts in some files."""
+
+    @contextlib.contextmanager
+    def joined(models: Sequence[Model], inputs: Sequence[Any], options: BaseModel, context: Context) -> Iterator[OfModel]:
+        work = Work(analysis, given, models, inputs, options, context.provenance)
         files[0].require_same(work.header, "this merge")
         context.provenance["spread"] = f"{len(work.parts)} parts in {len(files)} shards"
         with context.progress("joining parts", len(work.parts)) as advance:
@@ -151,7 +179,8 @@ def _merged(analysis: DividedAnalysis, files: Sequence[PartFile], given: Any) ->
                     yield number, of_number[number].read(number)
                     advance(1)
 
-            return analysis.join(model, inputs, options, work.named(read()), context)
+            results = read()
+            yield lambda number, context: work.joined(results, number, context)
 
     return joined
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -81,31 +81,37 @@ def write_predictions(
         lies in `out`, would have more than 200 files, or the peaks are sequences; or an error of `Model.predict`.
     """
     models, out = members(model), Path(out)
-    require_suffix(out)
-    inputs = [*models, peaks, genome]
+    with held_outputs(out, bigwig, overwrite=overwrite, inputs=[*models, peaks, genome]):
+        prediction = open_prediction(models, peaks, genome, checked_options("predict", PredictOptions, options))
+        write_prediction(prediction, out, bigwig, overwrite=overwrite)
+        return prediction
+
+
+@contextlib.contextmanager
+def held_outputs(out: Path, bigwig: str | os.PathLike[str] | None, *, overwrite: bool, inputs: Sequence[Any]) -> Iterator[None]:
+    """Hold the outputs of a prediction; raise InputError if one cannot be written, or would replace an input or the other."""
+    if out.suffix not in SUFFIXES:
+        raise InputError(f"{out} must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}.")
     with contextlib.ExitStack() as stack:
         stack.enter_context(destination(out, overwrite=overwrite, inputs=inputs))
         if bigwig is not None:
             require_separate({"out": out, "bigwig": Path(bigwig)})
             stack.enter_context(destination(bigwig, overwrite=overwrite, replaceable=tracks_in, inputs=inputs))
-        prediction = open_prediction(models, peaks, genome, checked_options("predict", PredictOptions, options))
-        if bigwig is None:
-            write_prediction(prediction, out, overwrite=overwrite)
-        else:
-            with blocks_with_tracks(prediction, bigwig, overwrite=overwrite) as blocks:
-                write_prediction(prediction, out, blocks=blocks, overwrite=overwrite)
-        return prediction
+        yield
 
 
-def require_suffix(out: Path) -> None:
-    """Raise InputError if predictions are not written to files with this suffix."""
-    if out.suffix not in SUFFIXES:
-        raise InputError(f"{out} must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}.")
+def write_prediction(
+    prediction: Prediction, out: Path, bigwig: str | os.PathLike[str] | None = None, *, overwrite: bool = False
+) -> None:
+    """Write a prediction to a file, and its tracks to a folder if one is given, in blocks. Both are held."""
+    if bigwig is None:
+        _write_blocks(prediction, prediction.blocks, out, overwrite=overwrite)
+    else:
+        with blocks_with_tracks(prediction, bigwig, overwrite=overwrite) as blocks:
+            _write_blocks(prediction, blocks, out, overwrite=overwrite)
 
 
-def write_prediction(prediction: Prediction, out: Path, *, blocks: Blocks | None = None, overwrite: bool = False) -> None:
-    """Write a prediction to a file, in blocks: its own, or others with the same places."""
-    blocks = prediction.blocks if blocks is None else blocks
+def _write_blocks(prediction: Prediction, blocks: Blocks, out: Path, *, overwrite: bool) -> None:
     if out.suffix == ".parquet":
         _check_columns(prediction, out)
         with new_file(out, overwrite=overwrite) as partial:

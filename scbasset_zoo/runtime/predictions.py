@@ -117,6 +117,11 @@ class Prediction:
         return len(self.obs)
 
     @property
+    def of_models(self) -> tuple[Prediction, ...]:
+        """The prediction of each model."""
+        return (self,)
+
+    @property
     def n_peaks(self) -> int:
         """Number of peaks or sequences."""
         return len(self.windows)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,10 +22,17 @@ Array = NDArray[np.float32]
 
 
 def open_prediction(
-    models: Sequence[SequenceModel], peaks: PeaksLike | Windows, genome: GenomeLike | None, options: PredictOptions
+    models: Sequence[SequenceModel],
+    peaks: PeaksLike | Windows,
+    genome: GenomeLike | None,
+    options: PredictOptions,
+    *,
+    quiet: bool = False,
 ) -> Prediction:
     """Return the prediction of one model, or that of several models whose cells are the same in the same order."""
-    return Prediction(models[0], peaks, genome, options) if len(models) == 1 else SeveralPredictions(models, peaks, genome, options)
+    if len(models) == 1:
+        return Prediction(models[0], peaks, genome, options, quiet=quiet)
+    return SeveralPredictions(models, peaks, genome, options, quiet=quiet)
 
 
 class SeveralPredictions(Prediction):
@@ -48,20 +56,44 @@ class SeveralPredictions(Prediction):
     values_per_entry = 2
 
     def __init__(
-        self, models: Sequence[SequenceModel], peaks: PeaksLike | Windows, genome: GenomeLike | None, options: PredictOptions
+        self,
+        models: Sequence[SequenceModel],
+        peaks: PeaksLike | Windows,
+        genome: GenomeLike | None,
+        options: PredictOptions,
+        *,
+        quiet: bool = False,
     ) -> None:
-        if options.output == "peak_embedding":
-            raise InputError(
-                f"{option('output', 'peak_embedding')} takes one model: each of the {len(models)} models has a space of its own. "
-                f"Take {option('output', 'logits')}, or one model."
-            )
-        super().__init__(models[0], peaks, genome, options)
+        require_combinable(options)
+        super().__init__(models[0], peaks, genome, options, quiet=quiet)
         self._others = [Prediction(model, self.windows, None, options, quiet=True) for model in models[1:]]
         self.uns["scbasset_zoo"] |= provenance_of_models(models)
+
+    @property
+    def of_models(self) -> tuple[Prediction, ...]:
+        """The prediction of each model; the first is this one."""
+        return (self, *self._others)
+
+    def take(self, stripes: Iterable[tuple[slice, list[Array]]]) -> None:
+        """Take what :meth:`strands` of each model returned, from elsewhere: each stripe of the models in turn."""
+        # Closing one reader does not close a chain.
+        shared = itertools.chain(stripes)
+        super().take(shared)
+        for other in self._others:
+            other.take(shared)
 
     def blocks(self) -> Iterator[Block]:
         for blocks in zip(super().blocks(), *(other.blocks() for other in self._others), strict=True):
             yield Block(blocks[0].rows, blocks[0].peaks, *mean_and_std([block.values for block in blocks]))
+
+
+def require_combinable(options: PredictOptions) -> None:
+    """Raise InputError if the output of several models cannot be combined."""
+    if options.output == "peak_embedding":
+        raise InputError(
+            f"{option('output', 'peak_embedding')} takes one model: each model has a space of its own. "
+            f"Take {option('output', 'logits')}, or one model."
+        )
 
 
 def mean_and_std(values: Sequence[Array]) -> tuple[Array, Array]:

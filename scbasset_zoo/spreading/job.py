@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.extend.parts import DividedAnalysis, checked_arrays
 from scbasset_zoo.runtime.models import members
-from scbasset_zoo.zoo.models import is_folder, open_model
+from scbasset_zoo.zoo.models import is_folder, opened
 
 if TYPE_CHECKING:
     from scbasset_zoo.extend.parts import Arrays
@@ -27,19 +27,19 @@ _lock = threading.Lock()
 
 @dataclass(frozen=True)
 class Job:
-    """Divided work. It is sent with each part, so it names the model and the inputs and does not hold them.
+    """Divided work. It is sent with each part, so it names the models and the inputs and does not hold them.
 
     Attributes
     ----------
     kind : type
         The class of the analysis.
     options : an instance of its `Options`
-    model : str
-        Name, folder or URL of the model.
-    card_sha256 : str
-        The hash of the model's card, which a process checks when it opens the model.
+    models : tuple of str
+        Name, folder or URL of each model.
+    card_sha256 : tuple of str
+        The hash of each model's card, which a process checks when it opens the models.
     device, precision : str
-        Those of the model where the work started.
+        Those of the models where the work started.
     threads : int or None
         Threads that compute in each process.
     folder : str
@@ -48,8 +48,8 @@ class Job:
 
     kind: type[DividedAnalysis]
     options: Any
-    model: str
-    card_sha256: str
+    models: tuple[str, ...]
+    card_sha256: tuple[str, ...]
     device: DeviceName
     precision: Precision
     threads: int | None
@@ -65,18 +65,22 @@ class Job:
             ) from error
 
 
-def job_of(analysis: DividedAnalysis, given: Any, model: Model, options: Any, threads: int | None) -> Job:
-    """Return the job of an analysis with a model that was given in some way: open, or by name, folder or URL."""
-    device = model.device
-    where = location(given, model), model.card_sha256, device.name, device.precision
+def job_of(
+    analysis: DividedAnalysis, given: Sequence[Any], models: Sequence[Model], options: Any, threads: int | None = None
+) -> Job:
+    """Return the job of an analysis with models that were given in some way: open, or by name, folder or URL."""
+    hashes = tuple(model.card_sha256 for model in models)
+    device = models[0].device
+    where = locations(given, models), hashes, device.name, device.precision
     return Job(type(analysis), options, *where, threads, os.getcwd())
 
 
-def location(given: Any, model: Model) -> str:
-    """Return where another process finds a model: its name or URL if it was given so, otherwise its folder."""
-    if isinstance(given, str) and ("://" in given or not is_folder(given)):
-        return given
-    return str(members(model)[0].package.folder.absolute())
+def locations(given: Sequence[Any], models: Sequence[Model]) -> tuple[str, ...]:
+    """Return where another process finds each model: its name or URL if it was given so, otherwise its folder."""
+    return tuple(
+        name if isinstance(name, str) and ("://" in name or not is_folder(name)) else str(model.package.folder.absolute())
+        for name, model in zip(given, models, strict=True)
+    )
 
 
 def compute(pickled: bytes, number: int) -> Arrays:
@@ -85,29 +89,45 @@ def compute(pickled: bytes, number: int) -> Arrays:
     Raises
     ------
     InputError
-        The model that this process finds is another one, or the work has other parts here.
+        A model that this process finds is another one, or the work has other parts here.
     """
     with _lock:
-        analysis, model, inputs, options, parts = _opened(pickled)
+        analysis, models, inputs, options = _opened(pickled)
+        parts = parts_of_models(analysis, models, inputs, options)
     if number >= len(parts):
         raise InputError(f"The work has {len(parts)} parts in a worker, and more where it started: give all the same input files.")
-    return checked_arrays(analysis, analysis.run_part(model, inputs, options, parts[number]))
+    model, part = parts[number]
+    return checked_arrays(analysis, analysis.run_part(models[model], inputs[model], options, part))
+
+
+def parts_of_models(
+    analysis: DividedAnalysis, models: Sequence[Model], inputs: Sequence[Any], options: Any
+) -> list[tuple[int, Any]]:
+    """Return all parts of the first model, then those of the next, each with the number of its model."""
+    return [
+        (number, part)
+        for number, (model, of_model) in enumerate(zip(models, inputs, strict=True))
+        for part in analysis.parts(model, of_model, options)
+    ]
 
 
 @functools.lru_cache(maxsize=1)
-def _opened(pickled: bytes) -> tuple[DividedAnalysis, Model, Any, Any, Sequence[Any]]:
-    """Open the model and the inputs of a job."""
+def _opened(pickled: bytes) -> tuple[DividedAnalysis, Sequence[Model], Sequence[Any], Any]:
+    """Open the models and the inputs of a job."""
     job: Job = pickle.loads(pickled)
     with contextlib.chdir(job.folder) if Path(job.folder).is_dir() else contextlib.nullcontext():
-        model = open_model(job.model, job.device, threads=job.threads or _share_of_slot(), precision=job.precision)
-        if model.card_sha256 != job.card_sha256:
-            raise InputError(
-                f"{job.model} is another model in a worker: its card has the hash {model.card_sha256[:12]}..., and "
-                f"{job.card_sha256[:12]}... where the work started. Give every worker the same package."
-            )
+        # Where the work started, models of different cells were refused, unless their common cells were asked for.
+        models = members(
+            opened(job.models, job.device, threads=job.threads or _share_of_slot(), common_cells=True, precision=job.precision)
+        )
+        for name, model, expected in zip(job.models, models, job.card_sha256, strict=True):
+            if model.card_sha256 != expected:
+                raise InputError(
+                    f"{name} is another model in a worker: its card has the hash {model.card_sha256[:12]}..., and "
+                    f"{expected[:12]}... where the work started. Give every worker the same package."
+                )
         analysis = job.kind()
-        inputs = analysis.open_inputs(model, job.options)
-        return analysis, model, inputs, job.options, analysis.parts(model, inputs, job.options)
+        return analysis, models, [analysis.open_inputs(model, job.options) for model in models], job.options
 
 
 def _share_of_slot() -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from scbasset_zoo.extend.parts import Arrays
 
 SUFFIX = ".parts"
-FORMAT = "scbasset_zoo parts 1"
+FORMAT = "scbasset_zoo parts 2"
 _HEADER = "header.json"
 # What must be equal for parts to belong together, in words.
 _SAME = {
     "precision": "precisions",
     "analysis": "analysis",
     "plugin": "plugin",
-    "card_sha256": "model (hash of its card)",
+    "card_sha256": "models (hashes of their cards)",
     "options": "options",
     "files": "input files (size and hash)",
     "n_parts": "number of parts",
@@ -38,16 +38,16 @@ _RECORDED = ("analysis", "plugin", "card_sha256", "precision", "options", "scbas
 _MAX_HASHED = 1 << 24
 
 
-def header_of(provenance: Mapping[str, str], options: Any, model: str, n_parts: int) -> dict[str, Any]:
+def header_of(provenance: Mapping[str, str], options: Any, models: Sequence[str], n_parts: int) -> dict[str, Any]:
     """Return the header of the parts of some work.
 
     Parameters
     ----------
     provenance : mapping
-        Analysis, plugin, hash of the model's card, precision, options as JSON, and version, as a result has them.
+        Analysis, plugin, hash of each model's card, precision, options as JSON, and version, as a result has them.
     options : pydantic model
-    model : str
-        Name, folder or URL of the model.
+    models : sequence of str
+        Name, folder or URL of each model.
     n_parts : int
         Number of all parts.
     """
@@ -55,12 +55,10 @@ def header_of(provenance: Mapping[str, str], options: Any, model: str, n_parts: 
     files = {name: _summary(Path(value)) for name, value in values.items() if isinstance(value, str | os.PathLike)}
     return {
         "format": FORMAT,
-        "model": model,
+        "models": list(models),
         "files": {name: summary for name, summary in files.items() if summary is not None},
         "n_parts": n_parts,
-        **{
-            name: provenance[name] for name in ("analysis", "plugin", "card_sha256", "precision", "options", "scbasset_zoo_version")
-        },
+        **{name: provenance[name] for name in _RECORDED},
     }
 
 
@@ -88,7 +86,7 @@ class PartFile:
             names = file.namelist()
             self.header: dict[str, Any] = json.loads(file.read(_HEADER)) if _HEADER in names else {}
         if self.header.get("format") != FORMAT:
-            raise InputError(f"{path} is no file of parts. Expected what scbasset-zoo run writes with --shard I/N.")
+            raise InputError(f"{path} is no file of parts. Expected what this version writes with --shard I/N.")
         self._names = [name for name in names if name != _HEADER]
 
     def numbers(self) -> set[int]:

@@ -86,7 +86,9 @@ class _Spread:
 
     def __init__(self, executor: Executor, pickled: bytes, numbers: Sequence[int]) -> None:
         self._executor, self._pickled = executor, pickled
-        self._waiting = deque(numbers)
+        self._numbers = numbers
+        # Places in `numbers`.
+        self._waiting = deque(range(len(numbers)))
         self._running: dict[Future[Arrays], int] = {}
         self._ahead = 2 * (workers_of(executor) or 8)
         self._renewals = 0
@@ -97,14 +99,14 @@ class _Spread:
             while self._waiting or self._running:
                 self._submit()
                 for future in wait(self._running, return_when=FIRST_COMPLETED).done:
-                    number = self._running[future]
+                    place = self._running[future]
                     try:
                         arrays = future.result()
                     except BrokenExecutor as error:
                         self._renew(error)
                         break
                     del self._running[future]
-                    yield number, arrays
+                    yield self._numbers[place], arrays
         finally:
             for future in self._running:
                 future.cancel()
@@ -116,7 +118,7 @@ class _Spread:
             if self._waiting[0] - first > 4 * self._ahead:
                 return
             try:
-                future = self._executor.submit(compute, self._pickled, self._waiting[0])
+                future = self._executor.submit(compute, self._pickled, self._numbers[self._waiting[0]])
             except BrokenExecutor as error:
                 self._renew(error)
                 continue

@@ -1,9 +1,10 @@
-"""Divided work that is opened in this process: an analysis with its model, inputs and options."""
+"""Divided work that is opened in this process: an analysis with its models, inputs and options."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -15,12 +16,12 @@ from scbasset_zoo.extend.parts import DividedAnalysis, checked_arrays
 from scbasset_zoo.files import remove
 from scbasset_zoo.progress import progress
 from scbasset_zoo.spreading.executors import threads_of
-from scbasset_zoo.spreading.job import job_of, location
+from scbasset_zoo.spreading.job import job_of, locations, parts_of_models
 from scbasset_zoo.spreading.part_files import PartFolder, header_of
 from scbasset_zoo.spreading.results import results_in_order
 
 if TYPE_CHECKING:
-    from scbasset_zoo.extend.analysis import Analysis
+    from scbasset_zoo.extend.analysis import Analysis, Context, Result
     from scbasset_zoo.extend.parts import Arrays
     from scbasset_zoo.runtime.model import Model
 
@@ -32,36 +33,43 @@ class Work:
     Attributes
     ----------
     analysis : DividedAnalysis
-    given : object
-        The model as the user gave it: open, or a name, folder or URL.
-    model : Model
-    inputs, options : object
+    given : sequence
+        The models as the user gave them: open, or names, folders or URLs.
+    models : sequence of Model
+    inputs : sequence
+        What the analysis opened for each model.
+    options : object
         Those of the analysis.
     provenance : mapping
         Where the result comes from.
     """
 
     analysis: DividedAnalysis
-    given: Any
-    model: Model
-    inputs: Any
+    given: Sequence[Any]
+    models: Sequence[Model]
+    inputs: Sequence[Any]
     options: Any
     provenance: Mapping[str, str]
 
     @functools.cached_property
-    def parts(self) -> Sequence[Any]:
-        """The parts of the work."""
-        return self.analysis.parts(self.model, self.inputs, self.options)
+    def parts(self) -> Sequence[tuple[int, Any]]:
+        """The parts of the first model, then those of the next, each with the number of its model."""
+        return parts_of_models(self.analysis, self.models, self.inputs, self.options)
 
     @functools.cached_property
     def header(self) -> dict[str, Any]:
         """The header of files of its parts."""
-        return header_of(self.provenance, self.options, location(self.given, self.model), len(self.parts))
+        return header_of(self.provenance, self.options, locations(self.given, self.models), len(self.parts))
 
-    def named(self, results: Iterator[tuple[int, Arrays]]) -> Iterator[tuple[Any, Arrays]]:
-        """Yield parts in place of their numbers."""
-        for number, arrays in results:
-            yield self.parts[number], arrays
+    def joined(self, results: Iterator[tuple[int, Arrays]], model: int, context: Context) -> Result:
+        """Join the parts of a model, by its number. `results` has all parts in order; those of the models before it are read."""
+        n_parts = sum(number == model for number, _ in self.parts)
+        of_model = ((self.parts[number][1], arrays) for number, arrays in itertools.islice(results, n_parts))
+        result = self.analysis.join(self.models[model], self.inputs[model], self.options, of_model, context)
+        # What an analysis leaves unread belongs to this model still.
+        for _ in of_model:
+            pass
+        return result
 
     @contextlib.contextmanager
     def computed(
@@ -85,7 +93,7 @@ class Work:
             results = results_in_order(
                 numbers,
                 self._compute,
-                pickled=lambda: job_of(self.analysis, self.given, self.model, self.options, threads_of(executor)).pickled(),
+                pickled=lambda: job_of(self.analysis, self.given, self.models, self.options, threads_of(executor)).pickled(),
                 executor=executor,
                 folder=folder,
                 advance=advance,
@@ -96,20 +104,12 @@ class Work:
             remove(folder.path)
 
     def _compute(self, number: int) -> Arrays:
-        arrays = self.analysis.run_part(self.model, self.inputs, self.options, self.parts[number])
-        return checked_arrays(self.analysis, arrays)
+        model, part = self.parts[number]
+        return checked_arrays(self.analysis, self.analysis.run_part(self.models[model], self.inputs[model], self.options, part))
 
 
-def require_divided(analysis: Analysis, n_models: int) -> DividedAnalysis:
-    """Return an analysis as one whose work divides.
-
-    Raises
-    ------
-    InputError
-        Its work does not divide, or there are several models.
-    """
+def require_divided(analysis: Analysis) -> DividedAnalysis:
+    """Return an analysis as one whose work divides; raise InputError if it does not."""
     if not isinstance(analysis, DividedAnalysis):
         raise InputError(f"The work of {analysis.name} does not divide into parts: run it without executor, shards and resume.")
-    if n_models > 1:
-        raise InputError(f"The work of {analysis.name} is spread for one model; found {n_models}. Run it for each model.")
     return analysis

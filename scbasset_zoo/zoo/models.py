@@ -114,17 +114,24 @@ def open_models(
     )
 
 
-def opened(given: Given, device: DeviceName, *, common_cells: bool = False, precision: Precision = "float32") -> Model | Models:
+def opened(
+    given: Given,
+    device: DeviceName,
+    *,
+    threads: int | None = None,
+    common_cells: bool = False,
+    precision: Precision = "float32",
+) -> Model | Models:
     """Return an open model, or several, of what is given: open already, a name, folder or URL, or several of these.
 
     One model is opened as by :func:`open_model`, and several as by :func:`open_models`.
     """
     if isinstance(given, str | os.PathLike):
-        return open_model(given, device, precision=precision)
+        return open_model(given, device, threads=threads, precision=precision)
     if isinstance(given, Sequence):
         if len(given) == 1:
-            return opened(given[0], device, precision=precision)
-        return open_models(given, device, common_cells=common_cells, precision=precision)
+            return opened(given[0], device, threads=threads, precision=precision)
+        return open_models(given, device, threads=threads, common_cells=common_cells, precision=precision)
     return given
 
 

@@ -407,3 +407,29 @@ def test_variants_with_other_names_of_chromosomes(package, genome, rows, tmp_pat
     np.testing.assert_array_equal(one.X, two.X)
     assert two.var["chrom"].tolist() == [row[0].removeprefix("chr") for row in rows]
     assert isinstance(two, ad.AnnData)
+
+
+@pytest.mark.parametrize(("suffix", "more"), [(".parquet", {"both_strands": True}), (".h5ad", {"in_peaks": True})])
+def test_variants_in_parts_have_the_effects_of_one_process(suffix, more, package, genome, chromosomes, tmp_path):
+    # Two parts: a part has 1,024 variants.
+    places = [at for at in range(2_000, 8_000) if chromosomes["chr1"][at] in OTHER]
+    bases = [(at, chromosomes["chr1"][at]) for at in np.random.default_rng(0).permutation(places)[:1_100]]
+    vcf = write_vcf(tmp_path / "v.vcf", [("chr1", at + 1, base, OTHER[base]) for at, base in bases])
+    bed = tmp_path / "peaks.bed"
+    bed.write_text("chr1\t2000\t5000\nchr1\t5000\t8000\n")
+    options = {"vcf": vcf, "genome": genome, "peaks": bed, **FAST, **more}
+    expected, merged, spread = (tmp_path / f"{name}{suffix}" for name in ("expected", "merged", "spread"))
+    sz.run("variant-effect", package.folder, out=expected, **options)
+    given = options | {"vcf": str(vcf), "genome": str(genome), "peaks": str(bed)}
+    shards = [sz.run_shard("variant-effect", package.folder, shard=(i, 2), out=tmp_path / f"{i}.parts", **given) for i in (1, 2)]
+    sz.merge(shards, out=merged, device="cpu", quiet=True)
+    with sz.LocalProcesses(2) as executor:
+        sz.run("variant-effect", package.folder, out=spread, executor=executor, **options)
+    for path in (merged, spread):
+        if suffix == ".parquet":
+            assert pq.read_table(path).equals(pq.read_table(expected))
+        else:
+            one, two = ad.read_h5ad(path), ad.read_h5ad(expected)
+            assert one.X.tobytes() == two.X.tobytes()
+            pd.testing.assert_frame_equal(one.var, two.var, check_exact=True)
+            assert "2 parts" in one.uns["scbasset_zoo"]["spread"]

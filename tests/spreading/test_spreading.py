@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 import scbasset_zoo as sz
 from scbasset_zoo.cli import main as cli
 from scbasset_zoo.errors import InputError
+from scbasset_zoo.runtime import predictions
 from scbasset_zoo.spreading import executors
 from scbasset_zoo.spreading.executors import chosen_executor
 from scbasset_zoo.spreading.job import compute, job_of
@@ -224,7 +225,7 @@ def test_a_shard_of_another_model_is_named(files, shards, tmp_path):
     toy.toy_package(tmp_path / "model", seed=1)
     options = {"shard": "2/2", "out": tmp_path / "other.parts", "device": "cpu", "quiet": True, **files[1]["denoise"]}
     other = sz.run_shard("denoise", tmp_path / "model", **options)
-    with pytest.raises(InputError, match=r"model \(hash of its card\) differ"):
+    with pytest.raises(InputError, match=r"models \(hashes of their cards\) differ"):
         sz.merge([shards[0], other], device="cpu")
 
 
@@ -254,8 +255,12 @@ def test_what_cannot_be_spread_is_refused_before_any_work(files, tmp_path):
     options = files[1]["denoise"]
     with pytest.raises(InputError, match="resume"):
         sz.run("denoise", files[0], resume=True, **options)
-    with pytest.raises(InputError, match="spread for one model"):
-        sz.run("denoise", [files[0], files[0]], resume=True, out=tmp_path / "x.h5ad", **options)
+    with pytest.raises(InputError, match="denoise takes one model"):
+        sz.run_shard("denoise", [files[0], files[0]], shard="1/2", out=tmp_path / "x.parts", **options)
+    with pytest.raises(InputError, match="peak_embedding' takes one model"):
+        sz.run_shard(
+            "predict", [files[0], files[0]], shard="1/2", out=tmp_path / "x.parts", output="peak_embedding", **inputs(files)
+        )
     with pytest.raises(InputError, match=r"written as .parts"):
         sz.run_shard("denoise", files[0], shard="1/2", out=tmp_path / "x.h5ad", **options)
     with pytest.raises(InputError, match="workers"):
@@ -281,25 +286,132 @@ def test_dask_is_named_where_it_is_missing(monkeypatch):
 
 def test_a_model_that_changed_is_refused_in_a_worker(files):
     model = sz.open_model(files[0], "cpu")
-    job = job_of(sz.plugin_manager.analyses().get("denoise")(), model, model, None, 1)
+    job = job_of(sz.plugin_manager.analyses().get("denoise")(), [model], [model], None)
     with pytest.raises(InputError, match="another model in a worker"):
-        compute(replace(job, card_sha256="0" * 64).pickled(), 0)
+        compute(replace(job, card_sha256=("0" * 64,)).pickled(), 0)
 
 
-@pytest.mark.parametrize("suffix", [".h5ad", ".parquet"])
-def test_predictions_of_two_workers_are_those_of_one_process(suffix, files, tmp_path):
-    options = {"peaks": files[1]["denoise"]["peaks"], "genome": files[1]["denoise"]["genome"], "average_strands": True}
-    sz.predict(files[0], **options, out=tmp_path / f"one{suffix}", device="cpu")
-    common = [str(files[0]), "--peaks", options["peaks"], "--genome", options["genome"], "--average-strands", "--device", "cpu"]
-    result = CliRunner().invoke(
-        cli.app, ["predict", *common, "--workers", "2", "--resume", "--out", str(tmp_path / f"two{suffix}")]
-    )
+def inputs(files):
+    return {name: files[1]["denoise"][name] for name in ("peaks", "genome")}
+
+
+@pytest.fixture(scope="module")
+def two_models(files, tmp_path_factory):
+    """Return the folders of two models of the same cells."""
+    second = tmp_path_factory.mktemp("second") / "model"
+    toy.toy_package(second, seed=1)
+    return [files[0], second]
+
+
+@pytest.mark.parametrize(("name", "way"), [("ism", in_shards), ("motif-insertion", by_local_processes), ("ism", in_two_goes)])
+def test_several_models_are_spread_too(name, way, files, two_models, tmp_path):
+    options = {option: value for option, value in files[1][name].items() if option not in ("scale", "n_controls")}
+    expected = sz.run(name, two_models, device="cpu", quiet=True, **options)
+    result = way(name, two_models, options, tmp_path)
+    assert_identical(result, expected)
+    if name == "motif-insertion":
+        assert np.asarray(result.layers["std"][:]).tobytes() == np.asarray(expected.layers["std"]).tobytes()
+
+
+def command(*arguments):
+    result = CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
     assert result.exit_code == 0, result.output
-    read = ad.read_h5ad if suffix == ".h5ad" else pd.read_parquet
-    one, two = (read(tmp_path / f"{name}{suffix}") for name in ("one", "two"))
-    if suffix == ".parquet":
-        pd.testing.assert_frame_equal(one, two, check_exact=True)
-    else:
-        assert one.X.tobytes() == two.X.tobytes()
-        assert "LocalProcesses, 2 workers" in two.uns["scbasset_zoo"]["spread"]
-    assert not list(tmp_path.glob("*.parts"))
+    return result.output
+
+
+def assert_same_prediction(path, expected):
+    if path.suffix == ".parquet":
+        pd.testing.assert_frame_equal(pd.read_parquet(path), pd.read_parquet(expected), check_exact=True)
+        return
+    one, two = ad.read_h5ad(path), ad.read_h5ad(expected)
+    assert one.X.tobytes() == two.X.tobytes()
+    assert {name: one.layers[name].tobytes() for name in one.layers} == {name: two.layers[name].tobytes() for name in two.layers}
+    pd.testing.assert_frame_equal(one.var, two.var)
+    assert "parts" in one.uns["scbasset_zoo"]["spread"]
+
+
+@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.parametrize("suffix", [".h5ad", ".parquet"])
+def test_predictions_in_parts_are_those_of_one_process(suffix, several, files, two_models, tmp_path, monkeypatch):
+    # Stripes of 8 peaks, so that there are several.
+    monkeypatch.setattr(predictions, "PEAK_STEP", 8)
+    monkeypatch.setattr(predictions, "BLOCK_CELLS", 8)
+    models = two_models if several else two_models[:1]
+    expected = tmp_path / f"expected{suffix}"
+    sz.predict(models, **inputs(files), average_strands=True, out=expected, bigwig=tmp_path / "tracks", group_by="cell_type")
+    common = [*models, "--peaks", inputs(files)["peaks"], "--genome", inputs(files)["genome"], "--average-strands"]
+    common += ["--group-by", "cell_type", "--device", "cpu"]
+    command("predict", *common, "--resume", "--bigwig", tmp_path / "again", "--out", tmp_path / f"again{suffix}")
+    shards = [tmp_path / f"{number}.parts" for number in (1, 2, 3)]
+    for number, shard in enumerate(shards, start=1):
+        assert f"shard {number}/3 of predict" in command("predict", *common, "--shard", f"{number}/3", "--out", shard)
+    out, tracks = tmp_path / f"merged{suffix}", tmp_path / "merged"
+    said = command("merge", *shards, "--out", out, "--bigwig", tracks, "--device", "cpu")
+    assert "accessibility of 3 groups x 20 peaks" in said
+    for written, folder in ((out, tracks), (tmp_path / f"again{suffix}", tmp_path / "again")):
+        assert_same_prediction(written, expected)
+        assert {path.name: path.read_bytes() for path in folder.glob("*.bw")} == {
+            path.name: path.read_bytes() for path in (tmp_path / "tracks").glob("*.bw")
+        }
+    assert "Shard 2 of 3 is missing" in str(
+        CliRunner().invoke(cli.app, ["merge", str(shards[0]), str(shards[2]), "--out", "x.h5ad"]).exception
+    )
+
+
+def test_predictions_of_an_executor_are_those_of_one_process(files, two_models, tmp_path):
+    expected = sz.predict(two_models, **inputs(files), device="cpu", output="logits")
+    with sz.LocalProcesses(2) as executor:
+        result = sz.predict(two_models, **inputs(files), device="cpu", output="logits", executor=executor)
+        sz.predict(two_models, **inputs(files), device="cpu", output="logits", executor=executor, out=tmp_path / "file.h5ad")
+    assert result.X.tobytes() == expected.X.tobytes()
+    assert result.layers["std"].tobytes() == expected.layers["std"].tobytes()
+    assert "LocalProcesses, 2 workers" in result.uns["scbasset_zoo"]["spread"]
+    assert ad.read_h5ad(tmp_path / "file.h5ad").X.tobytes() == expected.X.tobytes()
+
+
+def test_sequences_are_predicted_in_shards(files, tmp_path):
+    rng = np.random.default_rng(0)
+    length = sz.open_model(files[0], "cpu").sequence_length
+    with (tmp_path / "sequences.fa").open("w") as file:
+        for number in range(5):
+            file.write(f">s{number}\n{''.join(rng.choice(list('ACGT'), length))}\n")
+    common = [files[0], "--sequences", tmp_path / "sequences.fa", "--device", "cpu"]
+    command("predict", *common, "--out", tmp_path / "expected.h5ad")
+    command("predict", *common, "--shard", "1/1", "--out", tmp_path / "1.parts")
+    assert "x 5 sequences" in command("merge", tmp_path / "1.parts", "--out", tmp_path / "merged.h5ad", "--device", "cpu")
+    assert_same_prediction(tmp_path / "merged.h5ad", tmp_path / "expected.h5ad")
+
+
+def test_a_merged_prediction_has_no_report(files, tmp_path):
+    sz.run_shard("predict", files[0], shard="1/1", out=tmp_path / "1.parts", device="cpu", **inputs(files))
+    with pytest.raises(InputError, match="neither figures nor a report"):
+        sz.merge([tmp_path / "1.parts"], out=tmp_path / "x.h5ad", report=tmp_path / "x.html")
+    assert sz.merge([tmp_path / "1.parts"], device="cpu").shape == sz.predict(files[0], **inputs(files), device="cpu").shape
+
+
+def test_workers_of_dask_on_the_command_line(files, expected, tmp_path):
+    pytest.importorskip("distributed")
+    given = files[1]["denoise"]
+    common = [files[0], "--peaks", given["peaks"], "--genome", given["genome"], "--group-by", "cell_type", "--device", "cpu"]
+    tracks = [tmp_path / "tracks", tmp_path / "expected"]
+    command("run", "denoise", *common, "--dask", "local:2", "--bigwig", tracks[0], "--out", tmp_path / "dask.h5ad")
+    command("run", "denoise", *common, "--bigwig", tracks[1], "--out", tmp_path / "expected.h5ad")
+    result = ad.read_h5ad(tmp_path / "dask.h5ad")
+    assert_identical(result, expected["denoise"])
+    assert "2 workers" in result.uns["scbasset_zoo"]["spread"]
+    assert len(list(tracks[0].glob("*.bw"))) == 3
+    for path in tracks[0].glob("*.bw"):
+        assert path.read_bytes() == (tracks[1] / path.name).read_bytes()
+
+
+def test_a_merge_writes_the_tracks(files, tmp_path):
+    for name in ("denoise", "ism"):
+        folder = tmp_path / name
+        folder.mkdir()
+        given = {**files[1][name], "device": "cpu", "quiet": True}
+        sz.run(name, files[0], bigwig=folder / "expected", **given)
+        shards = [sz.run_shard(name, files[0], shard=(i, 2), out=folder / f"{i}.parts", **given) for i in (1, 2)]
+        sz.merge(shards, bigwig=folder / "merged", device="cpu", quiet=True)
+        written = {path.name: path.read_bytes() for path in (folder / "merged").glob("*.bw")}
+        assert written
+        assert written == {path.name: path.read_bytes() for path in (folder / "expected").glob("*.bw")}

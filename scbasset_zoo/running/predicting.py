@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import Executor
+from pathlib import Path
 from typing import TYPE_CHECKING, Unpack, overload
 
 from scbasset_zoo.errors import InputError
@@ -31,6 +33,8 @@ def predict(
     device: DeviceName = "auto",
     precision: Precision = "float32",
     common_cells: bool = False,
+    executor: Executor | None = None,
+    resume: bool = False,
     **options: Unpack[PredictKeywords],
 ) -> ad.AnnData: ...
 
@@ -47,6 +51,8 @@ def predict(
     device: DeviceName = "auto",
     precision: Precision = "float32",
     common_cells: bool = False,
+    executor: Executor | None = None,
+    resume: bool = False,
     **options: Unpack[PredictKeywords],
 ) -> Prediction: ...
 
@@ -63,6 +69,8 @@ def predict(
     device: DeviceName = "auto",
     precision: Precision = "float32",
     common_cells: bool = False,
+    executor: Executor | None = None,
+    resume: bool = False,
     **options: Unpack[PredictKeywords],
 ) -> ad.AnnData | Prediction:
     """Predict peaks of a genome in every cell of a model, or of several models together: in memory, or to a file.
@@ -87,6 +95,11 @@ def predict(
         What the factors of products are rounded to on that device, see :func:`scbasset_zoo.open_model`.
     common_cells : bool
         Keep the cells that all models have; see :func:`scbasset_zoo.open_models`.
+    executor : concurrent.futures.Executor, optional
+        Embeds the peaks, part by part: :class:`scbasset_zoo.LocalProcesses`, or Dask's ``client.get_executor()``. The result is the
+        same.
+    resume : bool
+        Keep each finished part beside `out` until the file is written, and go on with those that an interrupted run left there.
     **options
         See :class:`scbasset_zoo.runtime.options.PredictOptions`.
 
@@ -105,6 +118,13 @@ def predict(
     """
     if out is None and bigwig is not None:
         raise InputError(f"{option('bigwig')} needs {option('out')}: tracks are written while the result goes to its file.")
+    if executor is not None or resume:
+        from scbasset_zoo.running.spread_prediction import spread_prediction
+
+        return spread_prediction(
+            model, None if out is None else Path(out), executor=executor, resume=resume, bigwig=bigwig, overwrite=overwrite,
+            device=device, precision=precision, common_cells=common_cells, peaks=peaks, genome=genome, **options,
+        )  # fmt: skip
     models = opened(model, device, common_cells=common_cells, precision=precision)
     if out is None:
         return models.predict(peaks, genome, **options)
