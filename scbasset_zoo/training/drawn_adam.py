@@ -17,12 +17,12 @@ class DrawnAdam(tf.Module):
     ----------
     kernel, bias : variables of shape (n_cells, k) and (n_cells,)
         The weights of the cells.
-    learning_rate, beta_1, beta_2 : float
+    beta_1, beta_2 : float
     """
 
-    def __init__(self, kernel: tf.Variable, bias: tf.Variable, learning_rate: float, beta_1: float, beta_2: float):
+    def __init__(self, kernel: tf.Variable, bias: tf.Variable, beta_1: float, beta_2: float):
         super().__init__()
-        self.learning_rate, self.beta_1, self.beta_2 = learning_rate, beta_1, beta_2
+        self.beta_1, self.beta_2 = beta_1, beta_2
         self._weights = (kernel, bias)
         self.n_draws = tf.Variable(tf.zeros(kernel.shape[0], tf.int32), trainable=False, name="n_draws")
         self.momentums, self.velocities = (
@@ -38,12 +38,12 @@ class DrawnAdam(tf.Module):
             state[f"optimizer/adam/scbasset_cell_head_{name}_velocity"] = velocity
         return state
 
-    def apply(self, drawn: tf.Tensor, gradients: tuple[tf.Tensor, tf.Tensor]) -> None:
+    def apply(self, drawn: tf.Tensor, gradients: tuple[tf.Tensor, tf.Tensor], learning_rate: tf.Tensor) -> None:
         """Update the rows of the cells `drawn` (int32, without repeats) by the gradients of these rows."""
         n_draws = tf.gather(self.n_draws, drawn) + 1
         self.n_draws.scatter_update(tf.IndexedSlices(n_draws, drawn))
         n = tf.cast(n_draws, tf.float32)
-        rate = self.learning_rate * tf.sqrt(1 - tf.pow(self.beta_2, n)) / (1 - tf.pow(self.beta_1, n))
+        rate = learning_rate * tf.sqrt(1 - tf.pow(self.beta_2, n)) / (1 - tf.pow(self.beta_1, n))
         for weight, m, v, gradient in zip(self._weights, self.momentums, self.velocities, gradients, strict=True):
             mean, square = tf.gather(m, drawn), tf.gather(v, drawn)
             mean += (gradient - mean) * (1 - self.beta_1)

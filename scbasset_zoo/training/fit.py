@@ -22,6 +22,7 @@ from scbasset_zoo.training.checkpoint import Arrays
 from scbasset_zoo.training.dataset import PreparedPeaks
 from scbasset_zoo.training.head_in_blocks import pays
 from scbasset_zoo.training.held_out import HeldOut, held_out_peaks
+from scbasset_zoo.training.learning_rate import learning_rate
 from scbasset_zoo.training.loss import binary_cross_entropy
 from scbasset_zoo.training.many_cells import Batch, ManyCells
 from scbasset_zoo.training.precision import resolve_precision
@@ -200,6 +201,7 @@ class Fit:
                 if penalty and head is not None:
                     loss += penalty * tf.reduce_sum(tf.square(head.kernel))
         gradients = tape.gradient(loss, network.trainable_variables)
+        self._warm_up(number)
         self.optimizer.apply(gradients, network.trainable_variables)
         self.auroc.update(logits, peak, cell)
         return loss
@@ -224,8 +226,9 @@ class Fit:
         of_cells = {id(network.cell_head.kernel): head.kernel, id(network.cell_head.bias): head.bias}
         others = [variable for variable in self.trained if id(variable) not in of_cells]
         of_others = dict(zip(map(id, others), tape.gradient(outputs, others, upstream), strict=True))
+        rate = self._warm_up(number)
         if many_cells.adam is not None:
-            many_cells.adam.apply(batch.cells, (head.kernel, head.bias))
+            many_cells.adam.apply(batch.cells, (head.kernel, head.bias), rate)
         if self.trained:
             self.optimizer.apply([(of_cells | of_others)[id(variable)] for variable in self.trained], self.trained)
         return head.loss + penalty
@@ -237,6 +240,12 @@ class Fit:
         batch_logits = None if network.batch_head is None else network.batch_head(peak_embedding)
         self.many_cells.count(self.validation_auroc, peak_embedding, batch_logits, batch)
         return self.many_cells.head(peak_embedding, batch_logits, batch, gradients=False).loss
+
+    def _warm_up(self, number: tf.Tensor) -> tf.Tensor:
+        """Give the optimiser the learning rate of a step, and return it."""
+        rate = learning_rate(number, self.options.learning_rate, self.options.warmup)
+        self.optimizer.learning_rate.assign(rate)
+        return rate
 
     def _augmented(self, codes: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
         """Return the one-hot windows of a step, shifted and reverse-complemented, and start its dropout."""

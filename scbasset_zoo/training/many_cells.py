@@ -63,7 +63,7 @@ class ManyCells:
         numbers = [tf.TensorSpec((None,), tf.int32, name) for name in Batch._fields[1:]]
         self.signature = (tf.TensorSpec((None, width), tf.int8, "codes"), *numbers)
         kernel, bias = (weight.value for weight in (network.cell_head.kernel, network.cell_head.bias))
-        self.adam = DrawnAdam(kernel, bias, options.learning_rate, options.beta_1, options.beta_2) if n_drawn else None
+        self.adam = DrawnAdam(kernel, bias, options.beta_1, options.beta_2) if n_drawn else None
 
     def training_batch(self, rows: NDArray[np.intp], epoch: int, step: int) -> Batch:
         """Return a batch of training peaks, with the cells that are drawn for its step."""

@@ -43,6 +43,9 @@ class TrainingOptions(Options):
         "on all.",
     )
     learning_rate: float = Field(0.01, gt=0, description="Learning rate of Adam.")
+    warmup: int = Field(
+        0, ge=0, description="Raise the learning rate in equal parts over so many steps, from near 0. The paper does not."
+    )
     beta_1: float = Field(0.95, ge=0, lt=1, description="Decay rate of Adam's mean gradient.")
     beta_2: float = Field(0.9995, ge=0, lt=1, description="Decay rate of Adam's mean squared gradient.")
     shift: int = Field(3, ge=0, description="Windows are shifted at random by up to this many bp.")
@@ -89,6 +92,7 @@ class TrainingKeywords(TypedDict, total=False):
     batch_size: int
     cells_per_step: int | None
     learning_rate: float
+    warmup: int
     beta_1: float
     beta_2: float
     shift: int

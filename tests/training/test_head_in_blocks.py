@@ -157,12 +157,12 @@ def test_adam_of_drawn_cells_is_plain_adam_over_the_steps_of_each_cell_and_leave
     rng = np.random.default_rng(0)
     start = rng.normal(size=(6, 3)).astype(np.float32)
     kernel, bias = tf.Variable(start), tf.Variable(np.zeros(6, np.float32))
-    adam = DrawnAdam(kernel, bias, 0.01, 0.95, 0.9995)
+    adam = DrawnAdam(kernel, bias, 0.95, 0.9995)
     plain = [keras.Variable(start[[cell]]) for cell in range(6)]
     optimizers = [keras.optimizers.Adam(0.01, 0.95, 0.9995, epsilon=1e-7) for _ in range(6)]
     for drawn in ([0, 2], [2, 4], [0, 2], [1, 4]):
         gradient = rng.normal(size=(len(drawn), 3)).astype(np.float32)
-        adam.apply(tf.constant(drawn), (tf.constant(gradient), tf.constant(gradient[:, 0])))
+        adam.apply(tf.constant(drawn), (tf.constant(gradient), tf.constant(gradient[:, 0])), tf.constant(0.01))
         for row, cell in zip(gradient, drawn, strict=True):
             optimizers[cell].apply([row[None]], [plain[cell]])
     np.testing.assert_allclose(kernel.numpy(), np.concatenate([variable.numpy() for variable in plain]), atol=1e-6)
