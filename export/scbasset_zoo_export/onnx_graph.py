@@ -15,7 +15,8 @@ from scbasset_zoo.graph.folding import fold_batch_normalisation
 from scbasset_zoo.graph.graph_builder import OPSET
 from scbasset_zoo.graph.head import BatchPath
 from scbasset_zoo.graph.model_building import with_head
-from scbasset_zoo.training.architecture import Network, gelu
+from scbasset_zoo.training.architecture import Network
+from scbasset_zoo.training.layers import gelu
 
 
 def to_onnx(network: Network) -> onnx.ModelProto:

@@ -15,6 +15,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from scbasset_zoo.training.cell_rows import CellRows
+from scbasset_zoo.training.layers import BatchNormalization, NormPoolGelu, gelu
 
 SEQUENCE_LENGTH = 1344
 # filters, kernel width, pool width of each block
@@ -51,48 +52,6 @@ class Architecture:
     def blocks(self) -> list[tuple[int, int, int]]:
         """Filters, kernel width and pool width of each convolution block."""
         return [(max(1, round(filters * self.width)), kernel, pool) for filters, kernel, pool in BLOCKS]
-
-
-@tf.custom_gradient
-def gelu(x: tf.Tensor):  # type: ignore[no-untyped-def]
-    """Return GELU in the approximation of the published code, x * sigmoid(1.702 x).
-
-    The sigmoid is computed in float32, which is twice as fast on a CPU as bfloat16, and is kept for the gradient.
-    """
-    slope = tf.cast(1.702, x.dtype)
-    sigmoid = tf.cast(tf.sigmoid(1.702 * tf.cast(x, tf.float32)), x.dtype)
-    y = x * sigmoid
-    return y, lambda upstream: upstream * (sigmoid + slope * (y - y * sigmoid))
-
-
-class BatchNormalization(keras.layers.BatchNormalization):
-    """Batch normalisation over the last axis (momentum 0.9, epsilon 1e-3) through TensorFlow's fused kernel.
-
-    Keras computes the moments in separate passes, and in float32 even if activations are bfloat16. The fused kernel is
-    about three times as fast on a CPU. Statistics and parameters are float32 for every precision of `x`.
-    """
-
-    def __init__(self, name: str):
-        super().__init__(momentum=0.9, epsilon=1e-3, name=name, dtype="float32", autocast=False)
-
-    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
-        shape = tf.shape(x)
-        flat = tf.reshape(x, (shape[0], 1, -1, x.shape[-1]))
-        if training:
-            y, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
-                x=flat, scale=self.gamma, offset=self.beta, mean=[], variance=[], epsilon=self.epsilon, is_training=True
-            )
-            # The kernel returns the variance over n - 1; the moving variance of Keras is over n.
-            n = tf.cast(tf.size(flat) // x.shape[-1], tf.float32)
-            variance *= (n - 1) / n
-            for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
-                moving.assign(moving * self.momentum + batch * (1 - self.momentum))
-        else:
-            y, *_ = tf.raw_ops.FusedBatchNormV3(
-                x=flat, scale=self.gamma, offset=self.beta, mean=self.moving_mean, variance=self.moving_variance,
-                epsilon=self.epsilon, is_training=False,
-            )  # fmt: skip
-        return tf.reshape(y, shape)
 
 
 class Network(keras.Model):
@@ -188,17 +147,15 @@ def n_trainable(network: Network) -> int:
 
 def _trunk(architecture: Architecture, precision: str, seed: int) -> keras.Model:
     policy = keras.DTypePolicy("mixed_bfloat16" if precision == "bfloat16" else "float32")
-    sequence = x = keras.Input((architecture.sequence_length, 4), dtype="float32", name="sequence")
+    sequence = keras.Input((architecture.sequence_length, 4), dtype="float32", name="sequence")
+    x = keras.layers.Activation(gelu, dtype=policy, name="gelu")(sequence)
     for block, (filters, kernel, pool) in enumerate(architecture.blocks):
-        x = keras.layers.Activation(gelu, dtype=policy, name=f"gelu_{block}")(x)
         x = keras.layers.Conv1D(
             filters, kernel, padding="same", use_bias=False, dtype=policy, name=f"conv_{block}", **_ORDER,
             kernel_initializer=keras.initializers.HeNormal(seed=seed + block),
         )(x)  # fmt: skip
-        x = BatchNormalization(name=f"conv_{block}_norm")(x)
-        if pool > 1:
-            x = keras.layers.MaxPooling1D(pool, padding="same", dtype=policy, name=f"pool_{block}", **_ORDER)(x)
-    x = keras.layers.Activation(gelu, dtype=policy, name="gelu_dense")(x)
+        # The GELU is that of the next block, or of the dense layer.
+        x = NormPoolGelu(f"conv_{block}_norm", pool)(x)
     x = keras.layers.Flatten(dtype=policy, name="flatten", **_ORDER)(x)
     x = keras.layers.Dense(
         architecture.embedding_size, use_bias=False, dtype=policy, name="bottleneck",

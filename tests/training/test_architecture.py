@@ -9,7 +9,8 @@ require_tensorflow()
 import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
-from scbasset_zoo.training.architecture import Architecture, BatchNormalization, Network, n_trainable  # noqa: E402
+from scbasset_zoo.training.architecture import Architecture, Network, n_trainable  # noqa: E402
+from scbasset_zoo.training.layers import BatchNormalization  # noqa: E402
 
 SMALL = {"width": 0.03, "embedding_size": 5}
 
