@@ -96,6 +96,8 @@ def _training(record: dict[str, Any], manifest: dict[str, Any], best_epoch: int)
     options = record["options"]
     hyperparameters = {name: value for name, value in options.items() if value is not None and name not in _NOT_HYPERPARAMETERS}
     hyperparameters["precision"] = record["precision"]
+    if record.get("batch_parts", 1) > 1:
+        hyperparameters["accumulate"] = record["batch_parts"]
     for change in record.get("changed_options", []):
         hyperparameters[f"{change['option']} until epoch {change['after_epoch']}"] = change["before"]
     if options["init_from"]:

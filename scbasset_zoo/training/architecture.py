@@ -133,6 +133,12 @@ class Network(keras.Model):
             bias = bias + np.asarray(self.batch_head.bias) @ batch_by_cell
         return np.ascontiguousarray(kernel.T), bias
 
+    def expect_parts(self, n_parts: int) -> None:
+        """Say in how many parts a batch will come, for the moving statistics of batch normalisation."""
+        for layer in self.trunk.layers:
+            if isinstance(layer, BatchNormalization):
+                layer.expect_parts(n_parts)
+
     def restart_dropout(self, seed: int, step: tf.Tensor) -> None:
         """Make the next dropout mask depend on `seed` and `step` alone, so that a resumed run repeats it."""
         for layer in self.trunk.layers:

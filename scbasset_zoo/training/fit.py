@@ -20,6 +20,7 @@ from scbasset_zoo.training.batches import Batches
 from scbasset_zoo.training.cell_rows import CellRows, is_of_cells
 from scbasset_zoo.training.checkpoint import Arrays
 from scbasset_zoo.training.dataset import PreparedPeaks
+from scbasset_zoo.training.gradient_sums import GradientSums
 from scbasset_zoo.training.head_in_blocks import pays
 from scbasset_zoo.training.held_out import HeldOut, held_out_peaks
 from scbasset_zoo.training.learning_rate import learning_rate
@@ -88,11 +89,12 @@ class Fit:
             width=options.width,
             sequence_length=prepared.sequence_length,
         )
-        say_and_check_memory(prepared, options, architecture, self.precision, on_gpu=self.device == "cuda")
+        self.n_parts = say_and_check_memory(prepared, options, architecture, self.precision, on_gpu=self.device == "cuda")
         self.network = Network(
             architecture, batch_of_cell=batches.batch_of_cell if batches else None, precision=self.precision, seed=options.seed,
             cells_in_rows=bool(n_drawn) or pays(largest_batch, prepared.n_cells),
         )  # fmt: skip
+        self.network.expect_parts(self.n_parts)
         self.many_cells: ManyCells | None = None
         if isinstance(self.network.cell_head, CellRows):
             self.many_cells = ManyCells(self.network, prepared, options, largest_batch, n_drawn)
@@ -116,13 +118,14 @@ class Fit:
             tf.TensorSpec((None,), tf.int32, "peak"),
             tf.TensorSpec((None,), tf.int32, "cell"),
         )
-        number = tf.TensorSpec((), tf.int64, "number")
-        if self.many_cells is None:
-            self._train_step = _function(self._step, (*self._signature, number))
-            self._validation_step = _function(self._validate, self._signature)
-        else:
-            self._train_step = _function(self._step_of_many, (*self.many_cells.signature, number))
-            self._validation_step = _function(self._validate_many, self.many_cells.signature)
+        signature = self._signature if self.many_cells is None else self.many_cells.signature
+        number, share = tf.TensorSpec((), tf.int64, "number"), tf.TensorSpec((), tf.float32, "share")
+        self._train_step = _function(self._step, (*signature, number))
+        if self.n_parts > 1:
+            self._sums = GradientSums([v.shape for v in self.trained] + [(n_drawn, *v.shape[1:]) for v in apart])
+            self._train_part = _function(self._add_part, (*signature, number, share))
+            self._end_step = _function(self._apply_sums, (*signature, number))
+        self._validation_step = _function(self._validate if self.many_cells is None else self._validate_many, signature)
 
     def epoch(self) -> Iterator[tuple[int, float]]:
         """Run the rest of the current epoch, and yield (step, loss) after each step."""
@@ -130,9 +133,10 @@ class Fit:
         order = np.random.default_rng([options.seed, state["epoch"]]).permutation(self.train_rows)
         # Batches have nearly equal sizes, because a last batch of one or two peaks would spoil batch normalisation.
         batches = np.array_split(order, self.n_steps)[state["step"] :]
-        for batch in self._training_stream(batches, state["epoch"], state["step"]):
+        stream = iter(self._training_stream(batches, state["epoch"], state["step"]))
+        for batch in batches:
             step = state["step"]
-            loss = float(self._train_step(*batch, tf.constant(state["epoch"] * self.n_steps + step, tf.int64)))
+            loss = self._trained_on(batch, stream, state["epoch"] * self.n_steps + step)
             state["step"] = step + 1
             state["loss_sum"] += loss
             yield step, loss
@@ -190,27 +194,71 @@ class Fit:
         self.optimizer.learning_rate = self.options.learning_rate
         self.state = {name: state[name] for name in self.state}
 
-    def _step(self, codes: tf.Tensor, peak: tf.Tensor, cell: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
+    def _trained_on(self, batch: NDArray[np.intp], stream: Iterator[Any], step: int) -> float:
+        """Take a step, at once or in parts of its batch, and return its loss."""
+        number = tf.constant(step, tf.int64)
+        if self.n_parts == 1:
+            return float(self._train_step(*next(stream), number))
+        loss = 0.0
+        for part, rows in enumerate(np.array_split(batch, self.n_parts)):
+            arguments = next(stream)
+            part_number, share = tf.constant(step * self.n_parts + part, tf.int64), tf.constant(len(rows) / len(batch), tf.float32)
+            loss += float(self._train_part(*arguments, part_number, share))
+        self._end_step(*arguments, number)
+        return loss
+
+    def _step(self, *arguments: tf.Tensor) -> tf.Tensor:
+        """Train on a whole batch."""
+        batch, number = arguments[:-1], arguments[-1]
+        loss, gradients = self._gradients(batch, number)
+        self._apply(gradients, batch, number)
+        return loss
+
+    def _add_part(self, *arguments: tf.Tensor) -> tf.Tensor:
+        """Add the gradients of a part of a batch, and return its share of the loss."""
+        batch, number, share = arguments[:-2], arguments[-2], arguments[-1]
+        loss, gradients = self._gradients(batch, number)
+        self._sums.add(gradients, share)
+        return share * loss
+
+    def _apply_sums(self, *arguments: tf.Tensor) -> tf.Tensor:
+        """End a step whose parts were added."""
+        batch, number = arguments[:-1], arguments[-1]
+        self._apply(self._sums.take(), batch, number)
+        return number
+
+    def _apply(self, gradients: list[tf.Tensor], batch: tuple[tf.Tensor, ...], number: tf.Tensor) -> None:
+        """Update the weights by gradients in the order of :meth:`_gradients`."""
+        rate = learning_rate(number, self.options.learning_rate, self.options.warmup)
+        self.optimizer.learning_rate.assign(rate)
+        if self.trained:
+            self.optimizer.apply(gradients[: len(self.trained)], self.trained)
+        if self.many_cells is not None and self.many_cells.adam is not None:
+            kernel, bias = gradients[len(self.trained) :]
+            self.many_cells.adam.apply(Batch(*batch).cells, (kernel, bias), rate)
+
+    def _gradients(self, batch: tuple[tf.Tensor, ...], number: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """Return the loss of some peaks and its gradients: of the trained variables, then of drawn cells; count for the AUROC."""
+        return self._gradients_of_all(*batch, number) if self.many_cells is None else self._gradients_of_many(Batch(*batch), number)
+
+    def _gradients_of_all(
+        self, codes: tf.Tensor, peak: tf.Tensor, cell: tf.Tensor, number: tf.Tensor
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         options, network = self.options, self.network
         sequence = self._augmented(codes, number)
         with tf.GradientTape() as tape:
             logits = network(sequence, training=not options.freeze_trunk)
-            cross_entropy = binary_cross_entropy(logits, peak, cell)
-            loss = cross_entropy
+            loss = binary_cross_entropy(logits, peak, cell)
             for penalty, head in ((options.l2_cell, network.cell_head), (options.l2_batch, network.batch_head)):
                 if penalty and head is not None:
                     loss += penalty * tf.reduce_sum(tf.square(head.kernel))
-        gradients = tape.gradient(loss, network.trainable_variables)
-        self._warm_up(number)
-        self.optimizer.apply(gradients, network.trainable_variables)
         self.auroc.update(logits, peak, cell)
-        return loss
+        return loss, tape.gradient(loss, self.trained)
 
-    def _step_of_many(self, *arguments: tf.Tensor) -> tf.Tensor:
-        """Train on a batch without an array of peaks x cells."""
+    def _gradients_of_many(self, batch: Batch, number: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """Compute without an array of peaks x cells."""
         options, network, many_cells = self.options, self.network, self.many_cells
         assert many_cells is not None
-        batch, number = Batch(*arguments[:-1]), arguments[-1]
         sequence = self._augmented(batch.codes, number)
         with tf.GradientTape() as tape:
             peak_embedding = tf.cast(network.trunk(sequence, training=not options.freeze_trunk), tf.float32)
@@ -226,12 +274,8 @@ class Fit:
         of_cells = {id(network.cell_head.kernel): head.kernel, id(network.cell_head.bias): head.bias}
         others = [variable for variable in self.trained if id(variable) not in of_cells]
         of_others = dict(zip(map(id, others), tape.gradient(outputs, others, upstream), strict=True))
-        rate = self._warm_up(number)
-        if many_cells.adam is not None:
-            many_cells.adam.apply(batch.cells, (head.kernel, head.bias), rate)
-        if self.trained:
-            self.optimizer.apply([(of_cells | of_others)[id(variable)] for variable in self.trained], self.trained)
-        return head.loss + penalty
+        gradients = [(of_cells | of_others)[id(variable)] for variable in self.trained]
+        return head.loss + penalty, [*gradients, head.kernel, head.bias] if many_cells.adam is not None else gradients
 
     def _validate_many(self, *arguments: tf.Tensor) -> tf.Tensor:
         assert self.many_cells is not None
@@ -240,12 +284,6 @@ class Fit:
         batch_logits = None if network.batch_head is None else network.batch_head(peak_embedding)
         self.many_cells.count(self.validation_auroc, peak_embedding, batch_logits, batch)
         return self.many_cells.head(peak_embedding, batch_logits, batch, gradients=False).loss
-
-    def _warm_up(self, number: tf.Tensor) -> tf.Tensor:
-        """Give the optimiser the learning rate of a step, and return it."""
-        rate = learning_rate(number, self.options.learning_rate, self.options.warmup)
-        self.optimizer.learning_rate.assign(rate)
-        return rate
 
     def _augmented(self, codes: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
         """Return the one-hot windows of a step, shifted and reverse-complemented, and start its dropout."""
@@ -292,14 +330,13 @@ class Fit:
         return self.auroc.cells if self.many_cells is not None and self.many_cells.draws else slice(None)
 
     def _training_stream(self, batches: list[NDArray[np.intp]], epoch: int, first_step: int) -> tf.data.Dataset:
+        """Read the batches of an epoch, from a step on, part after part."""
         many_cells = self.many_cells
-        if many_cells is None:
-            return _stream(lambda: map(self.prepared.batch, batches), self._signature)
         steps = range(first_step, first_step + len(batches))
-        return _stream(
-            lambda: (many_cells.training_batch(rows, epoch, step) for rows, step in zip(batches, steps, strict=True)),
-            many_cells.signature,
-        )
+        parts = [(rows, step) for batch, step in zip(batches, steps, strict=True) for rows in np.array_split(batch, self.n_parts)]
+        if many_cells is None:
+            return _stream(lambda: (self.prepared.batch(rows) for rows, _ in parts), self._signature)
+        return _stream(lambda: (many_cells.training_batch(rows, epoch, step) for rows, step in parts), many_cells.signature)
 
     def _validation_stream(self, batches: list[NDArray[np.intp]]) -> tf.data.Dataset:
         many_cells = self.many_cells

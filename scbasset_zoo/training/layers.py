@@ -54,6 +54,10 @@ class BatchNormalization(keras.layers.BatchNormalization):
         for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
             moving.assign(moving * self.momentum + batch * (1 - self.momentum))
 
+    def expect_parts(self, n_parts: int) -> None:
+        """Let the statistics move as far in the parts of a batch, one after another, as they otherwise do in a whole batch."""
+        self.momentum = 0.9 ** (1 / n_parts)
+
 
 class NormPoolGelu(BatchNormalization):
     """Batch normalisation, max pool and GELU, in this order, over the last axis of (n, length, channels).
@@ -95,7 +99,7 @@ def norm_pool_gelu(
 
     The scale and shift of batch normalisation are monotonic, so the max pool can come before them: it takes the largest value of a
     channel whose scale is positive, and the smallest one of a channel whose scale is negative. Scale, shift and GELU then run on
-    the pooled values, which are two or three times fewer. Only `x` and its pooled values are kept for the gradient.
+    the pooled values, which are two or three times fewer.
 
     Parameters
     ----------
@@ -121,12 +125,12 @@ def norm_pool_gelu(
         scale = gamma * inverse_deviation
         shift = beta - mean * scale
         pooled = _pool_by_sign(x, scale, pool)
-        z, sigmoid = _sigmoid(pooled, scale, shift)
+        z = tf.cast(pooled, tf.float32) * (GELU_SLOPE * scale) + GELU_SLOPE * shift
+        sigmoid = tf.sigmoid(z)
         y = tf.cast(z * sigmoid / GELU_SLOPE, x.dtype)
 
         def gradient(upstream: tf.Tensor, *_: Any) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
             upstream = tf.cast(upstream, tf.float32)
-            z, sigmoid = _sigmoid(pooled, scale, shift)
             # Of GELU, at the pooled values.
             slope = upstream * sigmoid + tf.raw_ops.SigmoidGrad(y=sigmoid, dy=upstream * z)
             of_beta = tf.reduce_sum(slope, (0, 1))
@@ -144,12 +148,6 @@ def norm_pool_gelu(
     return compute(x, gamma, beta)  # type: ignore[no-any-return]
 
 
-def _sigmoid(pooled: tf.Tensor, scale: tf.Tensor, shift: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return 1.702 times the scaled and shifted values, and their sigmoid."""
-    z = tf.cast(pooled, tf.float32) * (GELU_SLOPE * scale) + GELU_SLOPE * shift
-    return z, tf.sigmoid(z)
-
-
 def _max_pool(x: tf.Tensor, pool: int) -> tf.Tensor:
     return x if pool == 1 else tf.nn.max_pool1d(x, pool, pool, "SAME")
 
@@ -160,9 +158,7 @@ def _pool_by_sign(x: tf.Tensor, scale: tf.Tensor, pool: int) -> tf.Tensor:
         return x
     is_negative = scale < 0
     largest = _max_pool(x, pool)
-    return tf.cond(
-        tf.reduce_any(is_negative), lambda: tf.where(is_negative, -_max_pool(-x, pool), largest), lambda: largest
-    )
+    return tf.cond(tf.reduce_any(is_negative), lambda: tf.where(is_negative, -_max_pool(-x, pool), largest), lambda: largest)
 
 
 def _unpool(x: tf.Tensor, pooled: tf.Tensor, values: tf.Tensor, pool: int) -> tf.Tensor:

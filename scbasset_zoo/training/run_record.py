@@ -45,6 +45,7 @@ def new_record(prepared: PreparedPeaks, options: TrainingOptions, fit: Fit, batc
         },
         "options": options.model_dump(),
         "precision": fit.precision,
+        "batch_parts": fit.n_parts,
         "device": {"name": fit.device, "reason": fit.device_reason},
         "environment": _environment(),
         "n_auroc_cells": fit.n_auroc_cells,

@@ -36,6 +36,12 @@ class TrainingOptions(Options):
     patience: int = Field(50, ge=1, description="Stop when the best training AUROC has not risen for this many epochs.")
     min_delta: float = Field(1e-6, ge=0, description="Smaller rises of the training AUROC do not count.")
     batch_size: int = Field(128, ge=2, description="Number of peaks in a training step.")
+    accumulate: int | None = Field(
+        None,
+        ge=1,
+        description="Compute each step in so many parts of its batch, one after another, and add up their gradients: a part needs "
+        "less memory. Batch normalisation uses the statistics of each part. By default in as few parts as the free memory allows.",
+    )
     cells_per_step: int | None = Field(
         None,
         ge=1,
@@ -68,6 +74,11 @@ class TrainingOptions(Options):
             raise ValueError(f"{option('l2_batch')} penalises the batch path: name the batches with {option('batch_key')}.")
         if self.freeze_trunk and self.init_from is None:
             raise ValueError(f"{option('freeze_trunk')} trains the head only: name the trunk's package with {option('init_from')}.")
+        if self.accumulate and 2 * self.accumulate > self.batch_size:
+            raise ValueError(
+                f"{option('accumulate', self.accumulate)} would leave less than 2 peaks of {option('batch_size', self.batch_size)} in "
+                f"a part, too few for batch normalisation. The most is {option('accumulate', self.batch_size // 2)}."
+            )
         return self
 
     def for_cells(self, n_cells: int) -> TrainingOptions:
@@ -90,6 +101,7 @@ class TrainingKeywords(TypedDict, total=False):
     patience: int
     min_delta: float
     batch_size: int
+    accumulate: int | None
     cells_per_step: int | None
     learning_rate: float
     warmup: int

@@ -123,7 +123,9 @@ def _resume(out: Path, peaks: PreparedPeaks, options: TrainingOptions, given: Tr
         # Without a change of the option, the precision stays that of the run, whatever this machine prefers.
         is_changed = options.precision != record["options"]["precision"]
         precision = options.precision if is_changed else record["precision"]
-        fit = Fit(peaks, options.model_copy(update={"precision": precision}), batches, resumed=True)
+        # The number of parts of a batch stays too, whatever memory is free now.
+        kept = {"precision": precision, "accumulate": record.get("batch_parts", 1)}
+        fit = Fit(peaks, options.model_copy(update=kept), batches, resumed=True)
         fit.restore(arrays, state)
         for leftover in out.glob(".partial-*"):
             remove(leftover)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+from scbasset_zoo.errors import InputError
 from scbasset_zoo.progress import say
-from scbasset_zoo.runtime.memory import require_memory
+from scbasset_zoo.runtime.memory import SHARE, available_memory, require_memory
 from scbasset_zoo.training.architecture import Architecture
 from scbasset_zoo.training.dataset import PreparedPeaks
 from scbasset_zoo.training.head_in_blocks import BLOCK_BYTES, pays
@@ -12,12 +15,16 @@ from scbasset_zoo.wording import option
 
 # Arrays of logits that a step has at once: logits, sigmoid, gradient and one more.
 _COPIES_OF_LOGITS = 4
+# A batch is not split by itself into parts of fewer peaks, whose batch statistics would be noisy.
+_FEWEST_PEAKS = 16
 
 
 def say_and_check_memory(
     prepared: PreparedPeaks, options: TrainingOptions, architecture: Architecture, precision: str, *, on_gpu: bool
-) -> None:
-    """Say how large a run is and what memory a step takes; raise an error if this machine cannot have it.
+) -> int:
+    """Say how large a run is and what memory a step takes, and return in how many parts its batches are computed.
+
+    These are the parts of the option `accumulate`, or else as few as the free memory allows, with 16 peaks or more in each.
 
     Parameters
     ----------
@@ -28,31 +35,78 @@ def say_and_check_memory(
     on_gpu : bool
         The step is on a GPU, whose memory is not that of this machine: it is said, and not checked.
 
+    Returns
+    -------
+    int
+
     Raises
     ------
     InputError
-        The memory is not free.
+        The memory is not free, or a part would have less than 2 peaks.
     """
     n_peaks, n_cells = len(prepared.rows("train")), prepared.n_cells
     n_steps = -(-n_peaks // options.batch_size)
     batch_size = -(-n_peaks // n_steps)
     in_step = min(options.cells_per_step or n_cells, n_cells)
-    weights, optimiser, gradients = head_bytes(architecture, in_step)
-    trunk = trunk_bytes(architecture, batch_size, precision)
-    logits = logits_bytes(batch_size, in_step)
+    n_parts = options.accumulate or 1
+    if n_parts > 1 and n_peaks // n_steps < 2 * n_parts:
+        raise InputError(
+            f"{option('accumulate', n_parts)} would leave less than 2 peaks of a batch of {n_peaks // n_steps} in a part, too few for "
+            f"batch normalisation. Choose a smaller {option('accumulate')}."
+        )
+    memory = step_memory(architecture, batch_size, in_step, precision, n_parts)
+    available = None if on_gpu or options.accumulate else available_memory()
+    if available is not None and memory.total > SHARE * available:
+        for more in range(2, n_peaks // n_steps // _FEWEST_PEAKS + 1):
+            smaller = step_memory(architecture, batch_size, in_step, precision, more)
+            if smaller.total <= SHARE * available:
+                say(
+                    f"A batch of {batch_size:,} peaks takes {_size(memory.total)}; {_size(available)} are free. So each batch is "
+                    f"computed in {more} parts, one after another, and batch normalisation uses the statistics of each part."
+                )
+                n_parts, memory = more, smaller
+                break
     drawn = f", of which each step draws {in_step:,}" if in_step < n_cells else ""
-    total = weights + optimiser + gradients + trunk + logits
+    parts = f" Each batch is computed in {n_parts} parts." if n_parts > 1 else ""
     say(
-        f"{n_peaks:,} training peaks x {n_cells:,} cells{drawn}; {n_steps:,} steps an epoch. A step takes about "
-        f"{_size(total)} of memory: activations {_size(trunk)}, logits {_size(logits)}, head {_size(weights)}, its optimiser "
-        f"{_size(optimiser)} and gradients {_size(gradients)}."
+        f"{n_peaks:,} training peaks x {n_cells:,} cells{drawn}; {n_steps:,} steps an epoch.{parts} A step takes about "
+        f"{_size(memory.total)} of memory: activations {_size(memory.trunk)}, logits {_size(memory.logits)}, head "
+        f"{_size(memory.weights)}, its optimiser {_size(memory.optimiser)} and gradients {_size(memory.gradients)}."
     )
     if on_gpu:
-        return
+        return n_parts
     advice = f"Train with a smaller {option('batch_size')}"
-    if weights + optimiser + gradients + logits > trunk and not options.cells_per_step:
+    if options.accumulate:
+        advice += f", or with a larger {option('accumulate')}"
+    if memory.total - memory.trunk > memory.trunk and not options.cells_per_step:
         advice += f", or on some cells in each step: {option('cells_per_step', min(50_000, max(1, n_cells // 2)))}"
-    require_memory(total, f"A training step of {batch_size:,} peaks x {in_step:,} cells", f"{advice}, or with fewer cells.")
+    what = f"A training step of {batch_size:,} peaks x {in_step:,} cells{f' in {n_parts} parts' if n_parts > 1 else ''}"
+    require_memory(memory.total, what, f"{advice}, or with fewer cells.")
+    return n_parts
+
+
+class StepMemory(NamedTuple):
+    """Bytes that a training step takes: activations of the trunk, logits, head, its optimiser and gradients."""
+
+    trunk: int
+    logits: int
+    weights: int
+    optimiser: int
+    gradients: int
+
+    @property
+    def total(self) -> int:
+        """All bytes together."""
+        return sum(self)
+
+
+def step_memory(architecture: Architecture, batch_size: int, cells_in_step: int, precision: str, n_parts: int) -> StepMemory:
+    """Return the bytes that a step takes whose batch is computed in parts: one part at a time, and the sums of gradients."""
+    weights, optimiser, gradients = head_bytes(architecture, cells_in_step)
+    part = -(-batch_size // n_parts)
+    if n_parts > 1:
+        gradients *= 2
+    return StepMemory(trunk_bytes(architecture, part, precision), logits_bytes(part, cells_in_step), weights, optimiser, gradients)
 
 
 def head_bytes(architecture: Architecture, cells_in_step: int) -> tuple[int, int, int]:

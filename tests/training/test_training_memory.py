@@ -11,14 +11,15 @@ from scbasset_zoo.training.tensorflow_setup import require_tensorflow
 
 require_tensorflow()
 
+from scbasset_zoo.training import training_memory  # noqa: E402
 from scbasset_zoo.training.architecture import Architecture  # noqa: E402
 from scbasset_zoo.training.train_options import TrainingOptions  # noqa: E402
-from scbasset_zoo.training.training_memory import head_bytes, logits_bytes, say_and_check_memory, trunk_bytes  # noqa: E402
+from scbasset_zoo.training.training_memory import head_bytes, logits_bytes, say_and_check_memory, step_memory, trunk_bytes  # noqa: E402
 
 
 def check(n_cells, **options):
     prepared = SimpleNamespace(n_cells=n_cells, rows=lambda split: np.arange(1000))
-    say_and_check_memory(prepared, TrainingOptions(**options), Architecture(n_cells), "float32", on_gpu=False)
+    return say_and_check_memory(prepared, TrainingOptions(**options), Architecture(n_cells), "float32", on_gpu=False)
 
 
 def test_size_and_memory_are_said(monkeypatch, capsys):
@@ -33,8 +34,23 @@ def test_a_run_that_cannot_fit_is_refused_with_advice(monkeypatch):
     monkeypatch.setattr(memory, "available_memory", lambda: 4 * 2**30)
     with pytest.raises(InputError, match=r"4\.0 GiB are free.*smaller batch_size.*cells_per_step=50000"):
         check(10_000_000)
-    with pytest.raises(InputError, match=r"smaller batch_size, or with fewer cells"):
-        check(1_000, batch_size=1000)
+    with pytest.raises(InputError, match=r"smaller batch_size, or with a larger accumulate, or with fewer cells"):
+        check(1_000, batch_size=1000, accumulate=1)
+    with pytest.raises(InputError, match=r"less than 2 peaks of a batch of 2 in a part.*smaller accumulate"):
+        check(1_000, batch_size=2, accumulate=2)
+
+
+def test_a_batch_that_does_not_fit_is_split_into_as_few_parts_as_fit(monkeypatch, capsys):
+    monkeypatch.setattr(memory, "available_memory", lambda: 4 * 2**30)
+    monkeypatch.setattr(training_memory, "available_memory", lambda: 4 * 2**30)
+    n_parts = check(1_000, batch_size=1000)
+    fits = [step_memory(Architecture(1_000), 1000, 1_000, "float32", n).total <= 0.9 * 4 * 2**30 for n in (n_parts - 1, n_parts)]
+    assert fits == [False, True]
+    said = " ".join(capsys.readouterr().err.split())
+    assert (
+        f"each batch is computed in {n_parts} parts, one after another, and batch normalisation uses the statistics of each" in said
+    )
+    assert check(1_000, batch_size=64) == 1
 
 
 def test_memory_of_the_head_grows_with_cells_and_that_of_logits_does_not_in_blocks():
