@@ -180,7 +180,7 @@ def _explained(error: Any) -> TrainingError:
 
     if isinstance(error, ResourceExhaustedError):
         return TrainingError(
-            f"The memory is not enough for a training step. Start a run with a smaller {option('batch_size')}, or compute each batch in "
-            f"more parts with a larger {option('accumulate')}."
+            f"The memory is not enough for a training step. Start a run with a smaller {option('batch_size')}, or compute each "
+            f"batch in more parts with a larger {option('accumulate')}."
         )
     return TrainingError(f"TensorFlow failed: {' '.join(error.message.split())[:500]}")

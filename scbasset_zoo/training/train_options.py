@@ -74,11 +74,6 @@ class TrainingOptions(Options):
             raise ValueError(f"{option('l2_batch')} penalises the batch path: name the batches with {option('batch_key')}.")
         if self.freeze_trunk and self.init_from is None:
             raise ValueError(f"{option('freeze_trunk')} trains the head only: name the trunk's package with {option('init_from')}.")
-        if self.accumulate and 2 * self.accumulate > self.batch_size:
-            raise ValueError(
-                f"{option('accumulate', self.accumulate)} would leave less than 2 peaks of {option('batch_size', self.batch_size)} in "
-                f"a part, too few for batch normalisation. The most is {option('accumulate', self.batch_size // 2)}."
-            )
         return self
 
     def for_cells(self, n_cells: int) -> TrainingOptions:

@@ -51,8 +51,8 @@ def say_and_check_memory(
     n_parts = options.accumulate or 1
     if n_parts > 1 and n_peaks // n_steps < 2 * n_parts:
         raise InputError(
-            f"{option('accumulate', n_parts)} would leave less than 2 peaks of a batch of {n_peaks // n_steps} in a part, too few for "
-            f"batch normalisation. Choose a smaller {option('accumulate')}."
+            f"{option('accumulate', n_parts)} would leave less than 2 peaks of a batch of {n_peaks // n_steps} in a part, too few "
+            f"for batch normalisation. Choose a smaller {option('accumulate')}."
         )
     memory = step_memory(architecture, batch_size, in_step, precision, n_parts)
     available = None if on_gpu or options.accumulate else available_memory()

@@ -116,7 +116,10 @@ def test_training_in_blocks_of_cells_is_that_of_all_cells_up_to_rounding(prepare
     assert np.corrcoef(ours[kernel].ravel(), theirs[kernel].ravel())[0, 1] > 0.999
 
 
-@pytest.mark.parametrize("drawn", [{}, {"cells_per_step": 20, "batch_key": "batch", "l2_cell": 0.001}])
+@pytest.mark.parametrize(
+    "drawn",
+    [{}, {"cells_per_step": 20, "batch_key": "batch", "l2_cell": 0.001}, {"cells_per_step": 20, "accumulate": 3, "warmup": 4}],
+)
 def test_training_on_many_cells_resumes_in_the_middle_of_an_epoch_identically(prepared, small_blocks, tmp_path, drawn):
     from scbasset_zoo.training.batches import read_batches
     from scbasset_zoo.training.fit import Fit
@@ -159,6 +162,34 @@ def test_a_step_on_drawn_cells_leaves_the_others_and_the_package_has_all(prepare
     card = sz.export(run.folder, out=tmp_path / "package").card
     assert card.cells.n_cells == 60
     assert card.training.hyperparameters["cells_per_step"] == 20
+
+
+def test_a_run_in_parts_of_a_batch_with_warmup_resumes_identically_and_records_both(prepared, tmp_path):
+    options = {"accumulate": 3, "warmup": 8, **TINY}
+    whole = sz.train(prepared.folder, out=tmp_path / "whole", epochs=2, **options)
+    first = sz.train(prepared.folder, out=tmp_path / "run", epochs=1, **options)
+    # 5 steps of the 8 of the warmup.
+    assert weights(first)["optimizer/adam/learning_rate"] == pytest.approx(0.01 * 5 / 8)
+    resumed = sz.train(prepared.folder, out=tmp_path / "run", resume=True, epochs=2, quiet=True)
+    assert weights(resumed)["optimizer/adam/learning_rate"] == np.float32(0.01)
+    assert_same_end(resumed, whole)
+    assert read_record(resumed.folder)["batch_parts"] == 3
+    hyperparameters = sz.export(resumed.folder, out=tmp_path / "package").card.training.hyperparameters
+    assert (hyperparameters["accumulate"], hyperparameters["warmup"]) == (3, 8)
+
+
+def test_a_run_that_was_split_by_itself_stays_so_when_more_memory_is_free(prepared, tmp_path, monkeypatch):
+    from scbasset_zoo.training import training_memory
+
+    with monkeypatch.context() as short:
+        short.setattr(training_memory, "available_memory", lambda: 12_000_000)
+        first = sz.train(prepared.folder, out=tmp_path / "run", epochs=1, **TINY)
+    assert read_record(first.folder)["batch_parts"] == 2
+    assert read_record(first.folder)["options"]["accumulate"] is None
+    resumed = sz.train(prepared.folder, out=tmp_path / "run", resume=True, epochs=2, quiet=True)
+    assert read_record(resumed.folder)["batch_parts"] == 2
+    whole = sz.train(prepared.folder, out=tmp_path / "whole", epochs=2, accumulate=2, **TINY)
+    assert_same_end(resumed, whole)
 
 
 def test_ctrl_c_in_the_middle_of_an_epoch_leaves_a_checkpoint_and_resuming_ends_identical(prepared, tmp_path):

@@ -14,7 +14,13 @@ require_tensorflow()
 from scbasset_zoo.training import training_memory  # noqa: E402
 from scbasset_zoo.training.architecture import Architecture  # noqa: E402
 from scbasset_zoo.training.train_options import TrainingOptions  # noqa: E402
-from scbasset_zoo.training.training_memory import head_bytes, logits_bytes, say_and_check_memory, step_memory, trunk_bytes  # noqa: E402
+from scbasset_zoo.training.training_memory import (  # noqa: E402
+    head_bytes,
+    logits_bytes,
+    say_and_check_memory,
+    step_memory,
+    trunk_bytes,
+)
 
 
 def check(n_cells, **options):
