@@ -239,7 +239,10 @@ class Fit:
 
     def _gradients(self, batch: tuple[tf.Tensor, ...], number: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """Return the loss of some peaks and its gradients: of the trained variables, then of drawn cells; count for the AUROC."""
-        return self._gradients_of_all(*batch, number) if self.many_cells is None else self._gradients_of_many(Batch(*batch), number)
+        if self.many_cells is not None:
+            return self._gradients_of_many(Batch(*batch), number)
+        codes, peak, cell = batch
+        return self._gradients_of_all(codes, peak, cell, number)
 
     def _gradients_of_all(
         self, codes: tf.Tensor, peak: tf.Tensor, cell: tf.Tensor, number: tf.Tensor

@@ -145,7 +145,7 @@ def norm_pool_gelu(
 
         return (y, mean, variance), gradient
 
-    return compute(x, gamma, beta)  # type: ignore[no-any-return]
+    return compute(x, gamma, beta)
 
 
 def _max_pool(x: tf.Tensor, pool: int) -> tf.Tensor:

@@ -126,7 +126,8 @@ def trunk_bytes(architecture: Architecture, batch_size: int, precision: str) -> 
     """Return the bytes of the activations that the trunk keeps for its gradient, and of the gradients of its largest block.
 
     A block keeps its input, the sigmoid and the result of GELU, the convolution's output, which batch normalisation reads in
-    float32, and the input of the pool. Two float32 gradients of the largest convolution's output are there at once.
+    float32, and the input of the pool. Two float32 gradients of the largest convolution's output are there at once. On a CPU the
+    layers of a block are computed together, and less is kept.
     """
     size = 2 if precision == "bfloat16" else 4
     n_bytes, largest, length, channels = 0, 0, architecture.sequence_length, 4
