@@ -181,14 +181,15 @@ def test_a_run_in_parts_of_a_batch_with_warmup_resumes_identically_and_records_b
 def test_a_run_that_was_split_by_itself_stays_so_when_more_memory_is_free(prepared, tmp_path, monkeypatch):
     from scbasset_zoo.training import training_memory
 
+    options = {**TINY, "batch_size": 64}
     with monkeypatch.context() as short:
-        short.setattr(training_memory, "available_memory", lambda: 12_000_000)
-        first = sz.train(prepared.folder, out=tmp_path / "run", epochs=1, **TINY)
+        short.setattr(training_memory, "available_memory", lambda: 18_000_000)
+        first = sz.train(prepared.folder, out=tmp_path / "run", epochs=1, **options)
     assert read_record(first.folder)["batch_parts"] == 2
     assert read_record(first.folder)["options"]["accumulate"] is None
     resumed = sz.train(prepared.folder, out=tmp_path / "run", resume=True, epochs=2, quiet=True)
     assert read_record(resumed.folder)["batch_parts"] == 2
-    whole = sz.train(prepared.folder, out=tmp_path / "whole", epochs=2, accumulate=2, **TINY)
+    whole = sz.train(prepared.folder, out=tmp_path / "whole", epochs=2, accumulate=2, **options)
     assert_same_end(resumed, whole)
 
 
