@@ -36,6 +36,7 @@ class Experiment:
     name: str
     simulate_options: dict[str, Any]
     train_options: dict[str, Any] = field(default_factory=dict)
+    prepare_options: dict[str, Any] = field(default_factory=dict)
 
     def simulation(self, folder: Path) -> Simulation:
         """Return the simulated data. They are made if they do not exist."""
@@ -47,7 +48,13 @@ class Experiment:
         simulation, subfolder = self.simulation(folder), folder / self.name
         if not (subfolder / name).exists():
             if not (subfolder / "prepared").exists():
-                sz.prepare(simulation.matrix, genome=simulation.genome, assembly="simulated", out=subfolder / "prepared")
+                sz.prepare(
+                    simulation.matrix,
+                    genome=simulation.genome,
+                    assembly="simulated",
+                    out=subfolder / "prepared",
+                    **self.prepare_options,
+                )
             run = subfolder / f"run_{name}"
             sz.train(subfolder / "prepared", out=run, resume=run.exists(), **self.train_options | train_options)
             sz.export(run, out=subfolder / name, about="examples/demo.yaml")

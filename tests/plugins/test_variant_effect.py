@@ -121,6 +121,8 @@ def test_windows_of_peaks_give_a_row_for_each_variant_and_peak(package, genome, 
     vcf = write_vcf(tmp_path / "v.vcf", rows)
     result = sz.run("variant-effect", package.folder, vcf=vcf, genome=genome, peaks=bed, in_peaks=True, **FAST)
     assert result.var["peak"].tolist() == ["chr1:4500-5000", "chr1:4900-5400", "chr1:6600-7101"]
+    assert result.uns["left_out"]["n_alleles"].to_dict() == {"in the window of no peak": 4}
+    assert result.uns["variant_effect"]["n_scored"] == 2
     expected = []
     for (chrom, pos, ref, alt), centre in ((rows[0], 4_750), (rows[0], 5_150), (rows[4], 6_850)):
         sequence = chromosomes[chrom]
@@ -150,13 +152,24 @@ def test_both_strands_give_the_same_effects_in_a_genome_of_the_other_strand(pack
         one = sz.run("variant-effect", package.folder, vcf=vcf, genome=genome, peaks=peaks, **options)
         two = sz.run("variant-effect", package.folder, vcf=turned_vcf, genome=other, peaks=others, **options)
         np.testing.assert_allclose(one.X, two.X, atol=1e-5)
+        if mode:
+            # The change of an SNV is base 30 of its logos on either strand.
+            logos = [
+                sz.run("variant-effect", package.folder, vcf=v, genome=g, peaks=p, n_top=1, **options | {"n_logos": 1})
+                for v, g, p in ((write_vcf(vcf, rows[:1]), genome, peaks), (write_vcf(turned_vcf, turned[:1]), other, others))
+            ]
+            for allele in ("ref", "alt"):
+                first, second = (result.uns[f"importance_{allele}"][0] for result in logos)
+                np.testing.assert_allclose(first[1:], second[1:][::-1], atol=1e-5)
+                assert np.abs(first).max() > 1e-3
+            write_vcf(vcf, rows)
         forward = sz.run("variant-effect", package.folder, vcf=vcf, genome=genome, peaks=peaks, **FAST | mode)
         assert np.abs(one.X - forward.X).max() > 1e-3
 
 
 def test_alleles_that_are_no_sequence_are_counted_and_left_out(package, genome, rows, tmp_path, capsys):
     chrom, pos, ref, alt = rows[0]
-    alts = f"{alt},*,<DEL>,G]chr2:5],.{alt},R,{ref},.,{'A' * 700}"
+    alts = f"{alt},*,<DEL>,G]chr2:5],.{alt},R,N,{ref},.,{'A' * 700}"
     vcf = write_vcf(tmp_path / "v.vcf", [(chrom, pos, ref, alts), ("chr7", 5, "A", "C"), ("chr2", 9_500, "A", "C"), rows[2]])
     result = sz.run("variant-effect", package.folder, vcf=vcf, genome=genome, **FAST)
     assert result.n_vars == 2
@@ -164,14 +177,17 @@ def test_alleles_that_are_no_sequence_are_counted_and_left_out(package, genome, 
         "breakends": 2,
         "spanning deletions (*)": 1,
         "symbolic alleles, such as <DEL>": 1,
-        "alleles that are not sequences of A, C, G, T and N": 1,
+        "alleles that are not sequences of A, C, G and T": 2,
         "alternatives equal to REF": 1,
         "without an alternative": 1,
         "alleles longer than 672 bp": 1,
         "on a chromosome that the genome lacks": 1,
         "beyond the end of their chromosome": 1,
     }
-    assert "10 of 12 alleles are not scored: 2 breakends; 1 spanning deletions (*)" in capsys.readouterr().err
+    assert (
+        "11 of 13 alleles are not scored: 2 breakends; 2 alleles that are not sequences of A, C, G and T; 1 "
+        in capsys.readouterr().err
+    )
 
 
 def test_a_ref_that_differs_is_listed_and_refused_above_a_share(package, genome, chromosomes, rows, tmp_path):
@@ -182,6 +198,9 @@ def test_a_ref_that_differs_is_listed_and_refused_above_a_share(package, genome,
     found = f"line 6: REF is {alt}, ALT is {ref}, but .* has {ref} at chr1:5,000. REF differs in 2 of 5 alleles.* In 1 of them"
     with pytest.raises(sz.InputError, match=found):
         sz.run("variant-effect", package.folder, vcf=vcf, genome=genome, **FAST)
+    all_swapped = write_vcf(tmp_path / "s.vcf", [(chrom, pos, alt, ref) for chrom, pos, ref, alt in rows[:2]])
+    with pytest.raises(sz.InputError, match="In 2 of them REF and ALT are swapped.* Exchange REF and ALT in the file"):
+        sz.run("variant-effect", package.folder, vcf=all_swapped, genome=genome, **FAST)
     result = sz.run("variant-effect", package.folder, vcf=vcf, genome=genome, max_mismatches=0.4, **FAST)
     assert result.n_vars == 3
     listed = result.uns["ref_mismatches"]
@@ -223,7 +242,7 @@ def test_malformed_files_are_refused_with_the_line(package, genome, rows, tmp_pa
     check("v.vcf, line 2: expected CHROM, POS", vcf=vcf)
     check("v.vcf has no variants", vcf=write_vcf(vcf, []))
     check("no chromosome chr7", vcf=write_vcf(vcf, [("chr7", 5, "A", "C")]))
-    check("is not a VCF", vcf=genome)
+    check("is not a VCF.* A table with a header is given as variants", vcf=genome)
     check("There is no .*absent.vcf", vcf=tmp_path / "absent.vcf")
     (tmp_path / "absent.bcf").write_bytes(b"no")
     check("absent.bcf", vcf=tmp_path / "absent.bcf")

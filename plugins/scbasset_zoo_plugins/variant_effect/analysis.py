@@ -100,6 +100,8 @@ class VariantEffect(DividedAnalysis):
             "n_scored": inputs.tally.n_scored,
             "n_rows": inputs.n_rows,
             "null": options.null,
+            "in_peaks": options.in_peaks,
+            "both_strands": options.both_strands,
             "share_beyond": n_beyond / inputs.n_rows,
         }
         if null is not None and null_effects is not None:
@@ -120,7 +122,7 @@ class VariantEffect(DividedAnalysis):
         if inputs.projection is not None and options.n_logos:
             first = variants.iloc[: options.n_logos]
             strongest = np.abs(effects / np.where(scale > 0, scale, 1)).argmax(axis=1)
-            result.uns.update(logos(model, first, inputs.genome, inputs.projection, strongest))
+            result.uns.update(logos(model, first, inputs.genome, inputs.projection, strongest, both_strands=options.both_strands))
         say(verdict(result))
         return result
 

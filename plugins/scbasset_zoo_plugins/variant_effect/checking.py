@@ -18,6 +18,7 @@ BLOCK = 1024
 MOST_LISTED = 1_000
 DIFFERS, SWAPPED = "REF is not the genome's sequence", "REF and ALT are swapped: the genome has ALT"
 NO_CHROMOSOME = "on a chromosome that the genome lacks"
+NO_PEAK = "in the window of no peak"
 
 
 @dataclass
@@ -43,6 +44,12 @@ class Tally:
     @property
     def n_mismatches(self) -> int:
         return self.left_out[DIFFERS] + self.left_out[SWAPPED]
+
+    def leave_out_of_peaks(self, n: int) -> None:
+        """Count alleles that were to be scored, but lie in the window of no peak."""
+        if n:
+            self.n_scored -= n
+            self.left_out[NO_PEAK] += n
 
     def mismatch_table(self) -> pd.DataFrame:
         """Return the alleles whose REF is not the genome's sequence, a row each."""
@@ -149,8 +156,8 @@ def _reason(allele: Allele, longest: int, size: int | None) -> str:
         return "symbolic alleles, such as <DEL>"
     if "[" in alt or "]" in alt or alt.startswith(".") or alt.endswith("."):
         return "breakends"
-    if not set(alt) | set(ref) <= set("ACGTN"):
-        return "alleles that are not sequences of A, C, G, T and N"
+    if not set(alt) | set(ref) <= set("ACGT"):
+        return "alleles that are not sequences of A, C, G and T"
     if ref == alt:
         return "alternatives equal to REF"
     if max(len(ref), len(alt)) > longest:

@@ -20,8 +20,9 @@ def verdict(result: ad.AnnData) -> str:
     if about["null"] == "none":
         return "The effects were not compared with any by chance, so their size has no scale."
     n, share = int(about["n_rows"]), about["share_beyond"]
+    what = "pairs of a variant and a peak" if about["in_peaks"] else "variants"
     return (
-        f"In their strongest {about['dimension']}, {share:.1%} of {n:,} variants have a larger effect than 99% of "
+        f"In their strongest {about['dimension']}, {share:.1%} of {n:,} {what} have a larger effect than 99% of "
         f"{_WHAT[about['null']]}; of those by chance, {about['null_share_beyond']:.1%} do."
     )
 
@@ -43,16 +44,22 @@ def describe(result: ad.AnnData) -> Description:
         "ref_mismatches": "Alleles whose REF is not the genome's sequence (the first 1,000).",
         "motif_changes": "Motifs that have a match over the change with one allele of a top variant and none with the other.",
     }
+    strands = "as the mean over both strands" if about["both_strands"] else "on the forward strand"
     for number, name in enumerate(top.index[: len(result.uns.get("importance_ref", ()))]):
         row = top.iloc[number]
         facts = f"Effect {row['effect']:+.3f} in {row['largest_in']}"
-        facts += f", larger than {row['percentile']:.1f}% of effects by chance" if "percentile" in row else ""
+        if "percentile" in row:
+            share = "all" if row["percentile"] == 100 else f"{row['percentile']:.1f}% of"
+            facts += f", larger than {share} effects by chance"
         facts += f"; in the peak {row['peak']}" if row.get("peak") else ""
         facts += f"; nearest start site: {row['nearest_gene']}, {row['tss_distance']:+,.0f} bp" if row.get("nearest_gene") else ""
         captions[figure_name(number, str(name))] = (
             f"{name}. {facts}. Importance of the bases around the change (grey) with the reference and with the alternative "
-            "allele, which shows where the effect comes from."
+            f"allele, {strands}, which shows where the effect comes from."
         )
+    in_peaks = (
+        f"Score variants in the windows of the peaks that they lie in, as the network was trained: {option('in_peaks', True)}."
+    )
     return Description(
         findings=[verdict(result), counts],
         captions=captions,
@@ -63,7 +70,7 @@ def describe(result: ad.AnnData) -> Description:
             "99 is no discovery by itself: of 1,000 random variants, ten have it.",
         ],
         next_steps=[
-            f"Score variants in the windows of the peaks that they lie in, as the network was trained: {option('in_peaks', True)}.",
+            *([] if about["in_peaks"] else [in_peaks]),
             "Average over several fits of the data, which shows how far they agree: give several models.",
         ],
         key_columns={"top_variants": ("largest_in", "effect", "percentile")},

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import anndata as ad
 
 MOST_IN_FIGURE = 40
+LONGEST_LABEL = 48  # letters: a variant and its peak
 
 
 def figures(result: ad.AnnData) -> Mapping[str, Figure]:
@@ -37,11 +38,11 @@ def _heat_map(result: ad.AnnData) -> Figure:
     effects = np.asarray(result.X[:])[:, result.var_names.get_indexer(names)].T
     limit = float(np.abs(effects).max()) or 1.0
     n_rows, n_columns = effects.shape
-    figure = Figure(figsize=(4.2 + 0.3 * n_columns, 1.6 + 0.22 * n_rows), layout="constrained")
+    figure = Figure(figsize=(5.2 + 0.3 * n_columns, 1.6 + 0.22 * n_rows), layout="constrained")
     ax = figure.subplots()
     image = ax.imshow(effects, cmap=DIVERGING, vmin=-limit, vmax=limit, aspect="auto")
     ax.set_xticks(range(n_columns), [label_text(name) for name in result.obs_names], rotation=90)
-    ax.set_yticks(range(n_rows), [label_text(name, 34) for name in names], fontsize=8)
+    ax.set_yticks(range(n_rows), [label_text(name, LONGEST_LABEL) for name in names], fontsize=8)
     dimension = result.uns["variant_effect"]["dimension"]
     n_all = int(result.uns["variant_effect"]["n_rows"])
     ax.set(xlabel=dimension, ylabel="all variants" if n_rows == n_all else f"{n_rows} of {n_all:,} variants: the largest effects")
@@ -76,6 +77,8 @@ def _logos(result: ad.AnnData, number: int) -> Figure:
     ticks = np.arange(-(first + 1) % 10, WIDTH, 10)
     axes[1].set_xticks(ticks, [f"{first + tick + 1:,}" for tick in ticks])
     axes[1].set_xlabel(f"position on {row['chrom']} (of the reference), bp from 1")
-    axes[0].set_title(f"{label_text(result.uns['top_variants'].index[number])} in {label_text(row['largest_in'])}", loc="left")
+    name, group = result.uns["top_variants"].index[number], row["largest_in"]
+    strands = "mean of both strands" if result.uns["variant_effect"]["both_strands"] else "forward strand"
+    axes[0].set_title(f"{label_text(name, LONGEST_LABEL)}: effect on {label_text(group)}, {strands}", loc="left")
     figure.supylabel("importance of the base (logit)", size="medium")
     return figure

@@ -20,7 +20,7 @@ from scbasset_zoo.extend.genes import read_start_sites
 from scbasset_zoo.extend.sequences import Genome
 from scbasset_zoo_plugins.motifs.loading import load_motifs
 from scbasset_zoo_plugins.motifs.motif import Motif
-from scbasset_zoo_plugins.variant_effect.checking import BLOCK, NO_CHROMOSOME, SWAPPED, AlleleBlocks, Tally
+from scbasset_zoo_plugins.variant_effect.checking import BLOCK, NO_CHROMOSOME, NO_PEAK, SWAPPED, AlleleBlocks, Tally
 from scbasset_zoo_plugins.variant_effect.places import NearestGenes, PeakFinder, in_windows_of_peaks, names_of_peaks
 from scbasset_zoo_plugins.variant_effect.variant_files import Allele, readers_of
 
@@ -177,14 +177,14 @@ def open_inputs(model: Model, options: VariantEffectOptions) -> VariantEffectInp
     for block in blocks.tallied(tally):
         sample.add(block)
         if options.in_peaks and peaks is not None and finder is not None and len(block):
-            n_rows += len(in_windows_of_peaks(block, peaks, finder, model.sequence_length))
+            rows = in_windows_of_peaks(block, peaks, finder, model.sequence_length)
+            tally.leave_out_of_peaks(len(block) - len(rows.drop_duplicates(["line", "alt"])))
+            n_rows += len(rows)
         else:
             n_rows += len(block)
     _require_variants(source, tally, genome, options)
     if options.null == "shuffled" and not len(sample.rows):
         raise InputError(f"{source} has no SNVs, which {option('null', 'shuffled')} needs.")
-    if not n_rows:
-        raise InputError(f"{source}: none of {tally.n_scored:,} variants lies in a peak. Leave out {option('in_peaks', True)}.")
     return VariantEffectInputs(
         dimension, obs, projection, genome, peaks, genes, motifs, source, tally, sample.rows, blocks, options, finder, n_rows
     )
@@ -259,18 +259,29 @@ def _require_variants(source: str, tally: Tally, genome: Genome, options: Varian
     """Raise InputError if nothing can be scored or too many REF differ; say in a line how many variants are left out."""
     if not tally.n_alleles:
         raise InputError(f"{source} has no variants.")
-    n_compared = tally.n_scored + tally.n_mismatches
+    n_compared = tally.n_scored + tally.left_out[NO_PEAK] + tally.n_mismatches
     if tally.n_mismatches > options.max_mismatches * n_compared:
         line, chrom, pos, ref, alt, bases, _ = tally.mismatches[0]
         n_swapped = tally.left_out[SWAPPED]
         swapped = f" In {n_swapped:,} of them REF and ALT are swapped: the genome has ALT." if n_swapped else ""
+        # Of alleles at wrong places, a third have the genome's base as ALT by chance.
+        are_swapped = n_swapped > 0.9 * tally.n_mismatches
+        advice = (
+            "Exchange REF and ALT in the file."
+            if are_swapped
+            else "Are the variants of the model's assembly, and do their positions count from 1?"
+        )
         raise InputError(
             f"{source}, line {line}: REF is {ref}, ALT is {alt}, but {genome.path} has {bases} at {chrom}:{pos:,}. REF differs in "
             f"{tally.n_mismatches:,} of {n_compared:,} alleles; at most a share of {options.max_mismatches:g} may "
-            f"({option('max_mismatches')}).{swapped} Are the variants of the model's assembly?"
+            f"({option('max_mismatches')}).{swapped} {advice}"
         )
     reasons = "; ".join(f"{n:,} {reason}" for reason, n in tally.left_out.most_common())
     if not tally.n_scored:
+        if tally.left_out[NO_PEAK]:
+            raise InputError(
+                f"{source}: none of {tally.left_out[NO_PEAK]:,} variants lies in a peak. Leave out {option('in_peaks', True)}."
+            )
         if set(tally.left_out) == {NO_CHROMOSOME}:
             _, alleles = readers_of(options.vcf, options.variants)
             genome.require([next(alleles).chrom])

@@ -54,7 +54,13 @@ def top_table(variants: pd.DataFrame, effects: Array, percentiles: Array | None,
 
 
 def logos(
-    model: Model, variants: pd.DataFrame, genome: Genome, projection: Array, columns: NDArray[np.intp]
+    model: Model,
+    variants: pd.DataFrame,
+    genome: Genome,
+    projection: Array,
+    columns: NDArray[np.intp],
+    *,
+    both_strands: bool = False,
 ) -> dict[str, NDArray[Any]]:
     """Return the importance of the bases around some variants, with the reference and with the alternative allele.
 
@@ -69,6 +75,8 @@ def logos(
     projection : float32 array (embedding_size, number of columns)
     columns : int array (n,)
         Group or cell of each variant.
+    both_strands : bool
+        Take the mean over both strands of the window. The letters are those of the forward strand.
 
     Returns
     -------
@@ -80,9 +88,13 @@ def logos(
     for allele, sequences in (("ref", references), ("alt", alternatives)):
         for row, sequence in enumerate(sequences):
             first = int(np.clip(offset[row] - BEFORE, 0, len(sequence) - WIDTH))
-            values, bases = _importance(model, sequence, first, projection[:, columns[row]])
+            of_column = projection[:, columns[row]]
+            values = _importance(model, sequence, first, of_column)
+            if both_strands:
+                turned = dna.reverse_complement(sequence)
+                values = (values + _importance(model, turned, len(sequence) - first - WIDTH, of_column)[::-1]) / np.float32(2)
             result.setdefault(f"importance_{allele}", []).append(values)
-            result.setdefault(f"bases_{allele}", []).append(bases)
+            result.setdefault(f"bases_{allele}", []).append(sequence[first : first + WIDTH])
     return {name: np.stack(rows) for name, rows in result.items()}
 
 
@@ -122,12 +134,13 @@ def motif_changes(motifs: list[Motif], variants: pd.DataFrame, genome: Genome, l
     return table.reset_index(drop=True)
 
 
-def _importance(model: Model, sequence: Codes, first: int, projection: Array) -> tuple[Array, Codes]:
-    """Return the importance of the bases from `first` on, and the bases; an N has none."""
+def _importance(model: Model, sequence: Codes, first: int, projection: Array) -> Array:
+    """Return the importance of the bases from `first` on; an N has none."""
     bases = sequence[first : first + WIDTH]
     position, base = np.nonzero((bases[:, None] != np.arange(4)) & (bases < dna.N)[:, None])
     changes = np.zeros((WIDTH, 4), np.float32)
     edits = base[:, None].astype(np.int8)
     changes[position, base] = model.mutations.effects(sequence[None], first + position, edits, quiet=True) @ projection
     # The reference base has no change.
-    return -changes.mean(axis=1), bases
+    importance: Array = -changes.mean(axis=1)
+    return importance

@@ -1,4 +1,9 @@
-"""Reads variants, one alternative allele at a time, from VCF, BCF, a table with a header, or a DataFrame."""
+"""Reads variants, one alternative allele at a time, from VCF, BCF, a table with a header, or a DataFrame.
+
+BCF is read by pysam. Of a VCF only the first five columns are needed, so its lines are read as text. pysam refuses files that
+people have: with five columns, compressed by gzip instead of bgzip, with blank lines, or with malformed genotypes. Its errors
+name no line, and it calls a malformed position a truncated file.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +14,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from scbasset_zoo import InputError
+from scbasset_zoo.extend.console import option
 from scbasset_zoo.extend.files import columns_of, readable, require_letters, text_lines, whole_number
 
 _VCF_HEADER = ["#CHROM", "POS", "ID", "REF", "ALT"]
@@ -66,7 +72,10 @@ def alleles_of_vcf(path: Path) -> Iterator[Allele]:
             has_header = has_header or line.lower().startswith("##fileformat=vcf") or columns_of(line)[:5] == _VCF_HEADER
             continue
         if not has_header:
-            raise InputError(f"{path} is not a VCF: its first line must begin with ##fileformat=VCF.")
+            raise InputError(
+                f"{path} is not a VCF: its first line must begin with ##fileformat=VCF. A table with a header is given as "
+                f"{option('variants')}."
+            )
         fields = [field.strip() for field in line.split("\t", 5)[:5]]
         if len(fields) < 5:
             raise InputError(
