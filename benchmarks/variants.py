@@ -187,7 +187,7 @@ def found_motif_snvs(fits: list[tuple[str, sz.Simulation, Any]]) -> str:
     header += [f"{kind}, random {where}" for kind in (DESTROYED, CREATED) for where in ("anywhere in peaks", "outside motifs")]
     return (
         f"{markdown(header, rows)}\n\n{N_SITES} SNVs destroy a strong planted motif of an active factor. {N_SITES} turn a weak "
-        f"match into a strong one where none is planted. {2 * N_SITES} lie at random in peaks, a quarter of them in planted motifs, "
+        f"match into a strong one where none is planted. {2 * N_SITES} lie at random in peaks, a quarter of them in motifs, "
         "since simulated peaks have many. Windows are centred. A factor is found if the SNVs that destroy its motif have an AUROC "
         "of 0.8 against random SNVs outside motifs. The AUROC of a fit is that on held-out peaks, as a mean over cells."
     )
