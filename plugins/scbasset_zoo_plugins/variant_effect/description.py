@@ -53,8 +53,9 @@ def describe(result: ad.AnnData) -> Description:
             facts += f", larger than {share} effects by chance"
         facts += f"; in the peak {row['peak']}" if row.get("peak") else ""
         facts += f"; nearest start site: {row['nearest_gene']}, {row['tss_distance']:+,.0f} bp" if row.get("nearest_gene") else ""
+        called = f"{name} ({row['id']})" if row.get("id") else name
         captions[figure_name(number, str(name))] = (
-            f"{name}. {facts}. Importance of the bases around the change (grey) with the reference and with the alternative "
+            f"{called}. {facts}. Importance of the bases around the change (grey) with the reference and with the alternative "
             f"allele, {strands}, which shows where the effect comes from."
         )
     in_peaks = (
