@@ -15,7 +15,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from scbasset_zoo.training.cell_rows import CellRows
-from scbasset_zoo.training.layers import BatchNormalization, NormPoolGelu, gelu
+from scbasset_zoo.training.layers import BatchNormalization, Dropout, NormPoolGelu, gelu
+from scbasset_zoo.training.replicas import Share
 
 SEQUENCE_LENGTH = 1344
 # filters, kernel width, pool width of each block
@@ -139,10 +140,14 @@ class Network(keras.Model):
             if isinstance(layer, BatchNormalization):
                 layer.expect_parts(n_parts)
 
-    def restart_dropout(self, seed: int, step: tf.Tensor) -> None:
-        """Make the next dropout mask depend on `seed` and `step` alone, so that a resumed run repeats it."""
+    def restart_dropout(self, seed: int, step: tf.Tensor, share: Share | None = None) -> None:
+        """Make the next dropout mask depend on `seed` and `step` alone, so that a resumed run repeats it.
+
+        With a share of a batch, the mask is the share of that of the whole batch.
+        """
         for layer in self.trunk.layers:
-            if isinstance(layer, keras.layers.Dropout):
+            if isinstance(layer, Dropout):
+                layer.share = share
                 layer.seed_generator.state.assign(tf.cast(tf.stack([tf.cast(seed, tf.int64), tf.cast(step, tf.int64)]), "uint32"))
 
 
@@ -168,7 +173,7 @@ def _trunk(architecture: Architecture, precision: str, seed: int) -> keras.Model
         kernel_initializer=keras.initializers.HeNormal(seed=seed + len(BLOCKS)),
     )(x)  # fmt: skip
     x = BatchNormalization(name="bottleneck_norm")(x)
-    x = keras.layers.Dropout(0.2, dtype=policy, seed=seed, name="dropout")(x)
+    x = Dropout(0.2, dtype=policy, seed=seed, name="dropout")(x)
     x = keras.layers.Activation(gelu, dtype="float32", name="peak_embedding")(x)
     trunk = keras.Model(sequence, x, name="trunk")
     trunk.dtype_policy = keras.DTypePolicy("float32")

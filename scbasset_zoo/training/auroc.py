@@ -79,12 +79,17 @@ class MeanAuroc(tf.Module):
 
     def result(self) -> float:
         """Return the mean over the cells that have both open and closed peaks; NaN if no cell has."""
-        per_cell = auroc_of_counts(self.open.numpy(), self.seen.numpy())
-        return float(np.nanmean(per_cell)) if np.isfinite(per_cell).any() else float("nan")
+        return mean_auroc(self.open.numpy(), self.seen.numpy())
 
     def _count(self, bins: tf.Tensor) -> tf.Tensor:
         size = len(self.cells) * BINS
         return tf.reshape(tf.math.unsorted_segment_sum(tf.ones_like(bins), bins, size), (len(self.cells), BINS))
+
+
+def mean_auroc(n_open: NDArray[np.integer], n_seen: NDArray[np.integer]) -> float:
+    """Return the mean of :func:`auroc_of_counts` over the cells that have one; NaN if no cell has."""
+    per_cell = auroc_of_counts(n_open, n_seen)
+    return float(np.nanmean(per_cell)) if np.isfinite(per_cell).any() else float("nan")
 
 
 def auroc_of_counts(n_open: NDArray[np.integer], n_seen: NDArray[np.integer]) -> NDArray[np.float64]:

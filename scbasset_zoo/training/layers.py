@@ -7,6 +7,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from scbasset_zoo.training.replicas import Share, summed
+
 GELU_SLOPE = 1.702
 
 
@@ -33,6 +35,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
         super().__init__(momentum=0.9, epsilon=1e-3, name=name, dtype="float32", autocast=False)
 
     def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        if training and tf.distribute.get_strategy().num_replicas_in_sync > 1:
+            return self._over_replicas(x)
         shape = tf.shape(x)
         flat = tf.reshape(x, (shape[0], 1, -1, x.shape[-1]))
         if training:
@@ -49,6 +53,16 @@ class BatchNormalization(keras.layers.BatchNormalization):
             )  # fmt: skip
         return tf.reshape(y, shape)
 
+    def _over_replicas(self, x: tf.Tensor) -> tf.Tensor:
+        """Normalise by the statistics of the whole batch, whose shares are on several replicas."""
+        wide, axes = tf.cast(x, tf.float32), list(range(len(x.shape) - 1))
+        n = summed(tf.cast(tf.size(x) // x.shape[-1], tf.float32))
+        mean = summed(tf.reduce_sum(wide, axes)) / n
+        variance = summed(tf.reduce_sum(tf.math.squared_difference(wide, mean), axes)) / n
+        self.move_statistics(mean, variance)
+        scale = self.gamma * tf.math.rsqrt(variance + self.epsilon)
+        return tf.cast((wide - mean) * scale + self.beta, x.dtype)
+
     def move_statistics(self, mean: tf.Tensor, variance: tf.Tensor) -> None:
         """Move the statistics for inference towards those of a batch."""
         for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
@@ -57,6 +71,23 @@ class BatchNormalization(keras.layers.BatchNormalization):
     def expect_parts(self, n_parts: int) -> None:
         """Let the statistics move as far in the parts of a batch, one after another, as they otherwise do in a whole batch."""
         self.momentum = 0.9 ** (1 / n_parts)
+
+
+class Dropout(keras.layers.Dropout):
+    """Dropout whose mask is that of the whole batch, also where a replica has a share of it.
+
+    Attributes
+    ----------
+    share : Share or None
+        Set before each call in training.
+    """
+
+    share: Share | None = None
+
+    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        if self.share is None or not training:
+            return super().call(x, training=training)
+        return self.share.of_whole(lambda whole: super(Dropout, self).call(whole, training=True), x)
 
 
 class NormPoolGelu(BatchNormalization):

@@ -44,14 +44,15 @@ class TrainingLoop:
 
     def __init__(self, out: Path, fit: Fit, options: TrainingOptions, record: dict[str, Any], *, quiet: bool):
         self.out, self.fit, self.options, self.record, self.quiet = out, fit, options, record, quiet
-        rows: list[dict[Any, Any]] = read_history(out).to_dict("records")
+        self.is_chief = fit.replicas.is_chief
+        rows: list[dict[Any, Any]] = read_history(out).to_dict("records") if self.is_chief else []
         self.history = [row for row in rows if row["epoch"] <= fit.state["epoch"]]
         self.saved_epoch, self.failure = fit.state["epoch"], ""
         self.baselines = {
             "loss": {"validation peaks by the cells' depth alone": fit.loss_of_depth()},
             "auroc": {"chance": 0.5},
         }
-        self.write_logs = tensorboard_writer(out / "tensorboard") if options.tensorboard else None
+        self.write_logs = tensorboard_writer(out / "tensorboard") if options.tensorboard and self.is_chief else None
 
     def run(self) -> Run:
         """Train until there is a reason to stop, and return the run.
@@ -67,15 +68,19 @@ class TrainingLoop:
 
         interruption = ""
         try:
-            with interruptible() as interrupted, Display(self.fit.n_steps, self.options, quiet=self.quiet) as display:
+            quiet = self.quiet or not self.is_chief
+            with interruptible() as interrupted, Display(self.fit.n_steps, self.options, quiet=quiet) as display:
                 while not interruption and not self._reason_to_stop():
                     interruption = self._epoch(interrupted, display)
             if interruption:
                 self._write_checkpoint(*self.fit.snapshot())
+            if not self.is_chief:
+                self.fit.replicas.wait()
+                return open_run(self.out)
         except (ScbassetZooError, OpError) as error:
             self._write_end("failed", self.failure or str(error).split("\n")[0])
             if isinstance(error, OpError):
-                raise _explained(error) from error
+                raise _explained(error, self.fit.replicas.n_workers) from error
             raise
         if not interruption and (self.out / "best.npz").exists():
             weights, _ = read_arrays(self.out / "best.npz")
@@ -88,19 +93,21 @@ class TrainingLoop:
         self._write_end("interrupted" if interruption else "finished", interruption or self._reason_to_stop())
         if self.history:
             self._plot()
+        self.fit.replicas.wait()
         return open_run(self.out)
 
     def _epoch(self, interrupted: Event, display: Display) -> str:
         """Run an epoch, or the rest of it; return how it was interrupted, or ""."""
-        fit, state = self.fit, self.fit.state
+        fit, state, is_interrupted = self.fit, self.fit.state, False
         began, first_step = time.perf_counter(), state["step"]
         for step, loss in fit.epoch():
             if not np.isfinite(loss):
                 raise self._diverged(f"the loss became {loss}", f", step {step + 1} of {fit.n_steps}")
             display.step(fit, step, (step + 1 - first_step) * fit.batch_size / (time.perf_counter() - began))
-            if interrupted.is_set():
+            # All workers stop at the same step.
+            if is_interrupted := fit.replicas.any(interrupted.is_set()):
                 break
-        if interrupted.is_set() and state["step"] < fit.n_steps:
+        if is_interrupted and state["step"] < fit.n_steps:
             return f"interrupted in epoch {state['epoch'] + 1} after step {state['step']} of {fit.n_steps}"
         peaks_per_second = (fit.n_steps - first_step) * fit.batch_size / (time.perf_counter() - began)
         row = fit.end_epoch()
@@ -109,7 +116,7 @@ class TrainingLoop:
             raise self._diverged(f"the validation loss became {row['validation_loss']}")
         self._save_epoch(row)
         display.epoch(row, state)
-        if interrupted.is_set() and not self._reason_to_stop():
+        if fit.replicas.any(interrupted.is_set()) and not self._reason_to_stop():
             return f"interrupted after epoch {row['epoch']}"
         return ""
 
@@ -121,7 +128,8 @@ class TrainingLoop:
         if state["best_epoch"] == row["epoch"]:
             weights = {name: array for name, array in arrays.items() if name.startswith("weight/")}
             self._write_arrays("best.npz", weights, {"epoch": row["epoch"], "auroc": row["auroc"]})
-        write_history(self.out, self.history)
+        if self.is_chief:
+            write_history(self.out, self.history)
         self._write_checkpoint(arrays, state)
         self.saved_epoch = row["epoch"]
         if self.write_logs:
@@ -140,7 +148,8 @@ class TrainingLoop:
         self._write_arrays("checkpoint.npz", arrays, state)
 
     def _write_arrays(self, name: str, arrays: Arrays, state: dict[str, Any]) -> None:
-        write_arrays(self.out / name, arrays, state | {"run": self.record.get("id")})
+        if self.is_chief:
+            write_arrays(self.out / name, arrays, state | {"run": self.record.get("id")})
 
     def _require_finite(self, arrays: Arrays) -> None:
         if names := not_finite(arrays):
@@ -165,6 +174,8 @@ class TrainingLoop:
             say(f"training.png could not be drawn: {' '.join(str(error).split())[:300]}")
 
     def _write_end(self, status: str, reason: str) -> None:
+        if not self.is_chief:
+            return
         self.record.update(
             status=status,
             stopped_because=reason,
@@ -174,10 +185,16 @@ class TrainingLoop:
         write_record(self.out, self.record)
 
 
-def _explained(error: Any) -> TrainingError:
+def _explained(error: Any, n_workers: int) -> TrainingError:
     """Turn an error of TensorFlow into one for people."""
-    from tensorflow.errors import ResourceExhaustedError
+    from tensorflow.errors import AbortedError, CancelledError, DeadlineExceededError, ResourceExhaustedError, UnavailableError
 
+    if n_workers > 1 and isinstance(error, AbortedError | CancelledError | DeadlineExceededError | UnavailableError):
+        return TrainingError(
+            f"Another of the {n_workers} workers ended or cannot be reached, so this one stops. The last checkpoint is kept: start "
+            f"all workers again with {option('resume', True)}; there may be more or fewer of them. "
+            f"({' '.join(error.message.split())[:200]})"
+        )
     if isinstance(error, ResourceExhaustedError):
         return TrainingError(
             f"The memory is not enough for a training step. Start a run with a smaller {option('batch_size')}, or compute each "

@@ -28,6 +28,7 @@ _TENSORFLOW_VARIABLES = (
 
 if TYPE_CHECKING:
     from scbasset_zoo.training.fit import Fit
+    from scbasset_zoo.training.replicas import Replicas
 
 
 def new_record(prepared: PreparedPeaks, options: TrainingOptions, fit: Fit, batches: Batches | None) -> dict[str, Any]:
@@ -46,7 +47,7 @@ def new_record(prepared: PreparedPeaks, options: TrainingOptions, fit: Fit, batc
         "options": options.model_dump(),
         "precision": fit.precision,
         "batch_parts": fit.n_parts,
-        "device": {"name": fit.device, "reason": fit.device_reason},
+        "device": {"name": fit.device, "reason": fit.device_reason, **described(fit.replicas)},
         "environment": _environment(),
         "n_auroc_cells": fit.n_auroc_cells,
         "architecture": asdict(fit.network.architecture),
@@ -54,7 +55,7 @@ def new_record(prepared: PreparedPeaks, options: TrainingOptions, fit: Fit, batc
         "n_trainable": fit.n_trainable,
         "initialised_from": fit.initialised_from,
         "versions": _versions(),
-        "hardware": _hardware(fit.device),
+        "hardware": _hardware(fit.device, fit.replicas),
     }
 
 
@@ -80,10 +81,19 @@ def _environment() -> dict[str, str]:
     return {name: os.environ[name] for name in _TENSORFLOW_VARIABLES if name in os.environ}
 
 
-def _hardware(device: str) -> str:
+def described(replicas: Replicas) -> dict[str, Any]:
+    """Return what run.json records of the devices that share each batch."""
+    devices = [device.rsplit("/", 1)[-1] for device in replicas.devices if device]
+    return {"strategy": replicas.name, "n_workers": replicas.n_workers, "n_replicas": replicas.n, "devices_of_worker": devices}
+
+
+def _hardware(device: str, replicas: Replicas) -> str:
     from scbasset_zoo.training.training_device import gpu_name
 
-    return gpu_name() if device == "cuda" else f"{usable_cores()} CPU cores ({_processor()})"
+    one = gpu_name() if device == "cuda" else f"{usable_cores()} CPU cores ({_processor()})"
+    if device == "cuda" and replicas.n > 1:
+        one = f"{len(replicas.devices)} x {one}"
+    return f"{replicas.n_workers} workers, each with {one}" if replicas.n_workers > 1 else one
 
 
 def _processor() -> str:

@@ -48,6 +48,11 @@ class TrainingOptions(Options):
         description="Compute each step on so many cells, drawn at random, for hundreds of thousands of cells and more. By default "
         "on all.",
     )
+    strategy: Literal["auto", "none", "mirrored", "multiworker"] = Field(
+        "auto",
+        description="Devices that share each batch: one (none), all GPUs of this machine (mirrored), or those of all workers that "
+        "TF_CONFIG or SLURM names (multiworker). auto chooses.",
+    )
     learning_rate: float = Field(0.01, gt=0, description="Learning rate of Adam.")
     warmup: int = Field(
         0, ge=0, description="Raise the learning rate in equal parts over so many steps, from near 0. The paper does not."
@@ -98,6 +103,7 @@ class TrainingKeywords(TypedDict, total=False):
     batch_size: int
     accumulate: int | None
     cells_per_step: int | None
+    strategy: Literal["auto", "none", "mirrored", "multiworker"]
     learning_rate: float
     warmup: int
     beta_1: float

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.files import destination, hold, new_folder, remove
@@ -13,6 +13,7 @@ from scbasset_zoo.options import accepts_earlier_names, checked_options, declare
 from scbasset_zoo.progress import say
 from scbasset_zoo.training.batches import read_batches
 from scbasset_zoo.training.checkpoint import Arrays, read_arrays
+from scbasset_zoo.training.cluster import is_other_worker
 from scbasset_zoo.training.dataset import PreparedPeaks, open_prepared
 from scbasset_zoo.training.loop import TrainingLoop
 from scbasset_zoo.training.run_folder import (
@@ -28,6 +29,9 @@ from scbasset_zoo.training.run_record import manifest_digest, new_record
 from scbasset_zoo.training.tensorflow_setup import require_tensorflow
 from scbasset_zoo.training.train_options import TrainingKeywords, TrainingOptions
 from scbasset_zoo.wording import option
+
+if TYPE_CHECKING:
+    from scbasset_zoo.training.replicas import Replicas
 
 # Options that may change when a run is resumed that failed because a number was not finite.
 _AGAINST_DIVERGENCE = ("learning_rate", "precision")
@@ -58,7 +62,8 @@ def train(
     out : path
         Folder for the run.
     resume : bool
-        Continue the run in `out` after an interruption. On a CPU, the weights end identical to those of an uninterrupted run.
+        Continue the run in `out` after an interruption. On a CPU, the weights end identical to those of an uninterrupted run
+        on as many devices; on others they differ by rounding.
         A run that failed may continue with another `learning_rate` or `precision`.
     overwrite : bool
         Replace a run that is in `out`.
@@ -81,6 +86,8 @@ def train(
     out = Path(out)
     settings = checked_options("train", TrainingOptions, options)
     peaks = open_prepared(prepared)
+    if is_other_worker(settings.strategy):
+        return _follow(out, peaks, settings, options, resume=resume)
     if resume:
         with hold(out):
             return _resume(out, peaks, settings, options, quiet)
@@ -92,12 +99,12 @@ def _start(out: Path, peaks: PreparedPeaks, options: TrainingOptions, overwrite:
     batches = read_batches(peaks.cells, options.batch_key, peaks.folder)
     options = options.for_cells(peaks.n_cells)
     _check_shift(peaks, options)
-    require_tensorflow()
+    replicas = _replicas(options)
     from scbasset_zoo.training.fit import Fit
     from scbasset_zoo.training.process_settings import standard_settings
 
     with standard_settings():
-        fit = Fit(peaks, options, batches)
+        fit = Fit(peaks, options, batches, replicas=replicas)
         record = new_record(peaks, options, fit, batches)
         with new_folder(out, overwrite=overwrite) as folder:
             for table in ("cells.parquet", "peaks.parquet"):
@@ -115,17 +122,12 @@ def _resume(out: Path, peaks: PreparedPeaks, options: TrainingOptions, given: Tr
         return open_run(out)
     batches = read_batches(peaks.cells, options.batch_key, peaks.folder)
     _check_shift(peaks, options)
-    require_tensorflow()
+    replicas = _replicas(options)
     from scbasset_zoo.training.fit import Fit
     from scbasset_zoo.training.process_settings import standard_settings
 
     with standard_settings():
-        # Without a change of the option, the precision stays that of the run, whatever this machine prefers.
-        is_changed = options.precision != record["options"]["precision"]
-        precision = options.precision if is_changed else record["precision"]
-        # The number of parts of a batch stays too, whatever memory is free now.
-        kept = {"precision": precision, "accumulate": record.get("batch_parts", 1)}
-        fit = Fit(peaks, options.model_copy(update=kept), batches, resumed=True)
+        fit = Fit(peaks, _in_run(options, record), batches, resumed=True, replicas=replicas)
         fit.restore(arrays, state)
         for leftover in out.glob(".partial-*"):
             remove(leftover)
@@ -133,6 +135,48 @@ def _resume(out: Path, peaks: PreparedPeaks, options: TrainingOptions, given: Tr
         record.update(options=options.model_dump(), precision=fit.precision, status="running", stopped_because="")
         write_record(out, record)
         return TrainingLoop(out, fit, options, record, quiet=quiet).run()
+
+
+def _follow(out: Path, peaks: PreparedPeaks, options: TrainingOptions, given: TrainingKeywords, *, resume: bool) -> Run:
+    """Train as another worker than the first one, which writes the run."""
+    batches = read_batches(peaks.cells, options.batch_key, peaks.folder)
+    options, record = options.for_cells(peaks.n_cells), {}
+    if resume:
+        record = checked_record(out)
+        options = _resumed_options(out, record, options, given, peaks)
+        arrays, state = _read_checkpoint(out, record)
+        if record["status"] == "finished" and state["epoch"] >= options.epochs:
+            return open_run(out)
+    _check_shift(peaks, options)
+    replicas = _replicas(options)
+    from scbasset_zoo.training.fit import Fit
+    from scbasset_zoo.training.process_settings import standard_settings
+
+    with standard_settings():
+        in_run = _in_run(options, record) if resume else options
+        fit = Fit(peaks, in_run, batches, resumed=resume, replicas=replicas)
+        if resume:
+            fit.restore(arrays, state)
+        return TrainingLoop(out, fit, options, record, quiet=True).run()
+
+
+def _replicas(options: TrainingOptions) -> Replicas:
+    """Open the devices that share each batch. Several workers must do so before TensorFlow does anything else."""
+    require_tensorflow()
+    from scbasset_zoo.training.replicas import Replicas
+
+    return Replicas(options.strategy)
+
+
+def _in_run(options: TrainingOptions, record: dict[str, Any]) -> TrainingOptions:
+    """Return the options that a resumed run computes with.
+
+    Without a change of the option, the precision stays that of the run, whatever this machine prefers. So does the number of parts
+    of a batch, whatever memory is free now.
+    """
+    is_changed = options.precision != record["options"]["precision"]
+    precision = options.precision if is_changed else record["precision"]
+    return options.model_copy(update={"precision": precision, "accumulate": record.get("batch_parts", 1)})
 
 
 def _resumed_options(
@@ -144,7 +188,7 @@ def _resumed_options(
             f"{peaks.folder} is not the data that {out} was started on ({record['data']['folder']}). Resume with that folder."
         )
     recorded = TrainingOptions(**record["options"])
-    may_change = {"epochs", *(_AGAINST_DIVERGENCE if record["status"] == "failed" else ())}
+    may_change = {"epochs", "strategy", *(_AGAINST_DIVERGENCE if record["status"] == "failed" else ())}
     for name, value in options.model_dump().items():
         if name in given and name not in may_change and value != getattr(recorded, name):
             raise InputError(

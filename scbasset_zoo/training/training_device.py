@@ -10,15 +10,22 @@ from scbasset_zoo.runtime.devices import driver_problem
 from scbasset_zoo.wording import install_command
 
 
-def training_device() -> tuple[str, str]:
-    """Return the device that TensorFlow computes on, "cpu" or "cuda", and the reason in a few words."""
+def training_device(n_used: int = 1) -> tuple[str, str]:
+    """Return the device that TensorFlow computes on, "cpu" or "cuda", and the reason in a few words.
+
+    Parameters
+    ----------
+    n_used : int
+        Number of devices that this process uses.
+    """
     n_gpus = len(tf.config.list_logical_devices("GPU"))
     if not n_gpus:
         return "cpu", f"TensorFlow sees no GPU: {_why_no_gpu()}"
     # A block `with tf.device(...)` around the training chooses the device.
     if "GPU" not in tf.zeros(2).device:
         return "cpu", "as chosen with tf.device"
-    return "cuda", gpu_name() + (f", one of {n_gpus} GPUs" if n_gpus > 1 else "")
+    n = "one" if n_used == 1 else n_used
+    return "cuda", gpu_name() + (f", {n} of {n_gpus} GPUs" if n_gpus > 1 else "")
 
 
 def gpu_name() -> str:

@@ -58,9 +58,9 @@ def test_the_gradient_in_parts_is_the_sum_over_parts_weighted_by_their_peaks(pre
         expected_loss += float(of_part)
         expected = [total + one.numpy() for total, one in zip(expected, tape.gradient(of_part, fit.trained), strict=True)]
     assert loss == pytest.approx(expected_loss, rel=1e-5)
-    for variable, total, one in zip(fit.trained, fit._sums.take(), expected, strict=True):
+    for variable, total, one in zip(fit.trained, fit.copies[0].sums.take(), expected, strict=True):
         assert np.abs(total - one).max() <= 1e-4 * np.abs(one).max() + 1e-7, variable.path
-    assert not any(total.numpy().any() for total in fit._sums.take())
+    assert not any(total.numpy().any() for total in fit.copies[0].sums.take())
 
 
 def test_moving_statistics_of_equal_parts_move_as_far_as_those_of_a_batch(prepared):

@@ -1,0 +1,191 @@
+"""The devices that share each batch of a training run, on TensorFlow's own strategies (`tf.distribute`)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from scbasset_zoo.errors import InputError, TrainingError
+from scbasset_zoo.training.cluster import names_workers
+from scbasset_zoo.wording import option
+
+Strategy: TypeAlias = Literal["auto", "none", "mirrored", "multiworker"]
+# Ports of the workers of SLURM's jobs.
+_PORT = 8888
+
+
+class Share(NamedTuple):
+    """The share of a batch that a replica computes.
+
+    Attributes
+    ----------
+    first, total : int32 scalars
+        Number of the first peak of the share in the batch, and of all peaks of the batch.
+    """
+
+    first: tf.Tensor
+    total: tf.Tensor
+
+    def fraction(self, peaks: tf.Tensor) -> tf.Tensor:
+        """Return how much of the batch the share holds, float32; `peaks` has a row for each of its peaks."""
+        return tf.cast(tf.shape(peaks)[0], tf.float32) / tf.cast(self.total, tf.float32)
+
+    def of_whole(self, compute: Callable[[tf.Tensor], tf.Tensor], rows: tf.Tensor) -> tf.Tensor:
+        """Compute random numbers as for the whole batch, and return those of the share: `rows` are filled up with zeros."""
+        n = tf.shape(rows)[0]
+        after = self.total - self.first - n
+        filled = tf.pad(rows, [[self.first, after], *[[0, 0]] * (len(rows.shape) - 1)])
+        return compute(filled)[self.first : self.first + n]
+
+
+class Replicas:
+    """The replicas of a network: each device computes a share of every batch, and all make the same step.
+
+    Batch statistics and gradients are summed over all replicas, so the result is that of one device up to the order of sums. Each
+    replica has variables of its own, which stay equal because all make the same updates.
+
+    Parameters
+    ----------
+    strategy : {"auto", "none", "mirrored", "multiworker"}
+        ``mirrored`` takes all devices of one kind that TensorFlow sees in this process: GPUs, or else CPUs. ``multiworker`` takes
+        those of all workers that TF_CONFIG or SLURM's variables name. ``auto`` chooses.
+
+    Attributes
+    ----------
+    name : "none", "mirrored" or "multiworker"
+    n : int
+        Number of all replicas.
+    first : int
+        Number of the first replica of this process among all.
+    devices : list of str
+        Devices of this process, one for each of its replicas.
+    n_workers : int
+    is_chief : bool
+        Whether this process writes the files of the run.
+
+    Raises
+    ------
+    InputError
+        ``multiworker`` without TF_CONFIG or SLURM's variables, or these are not valid.
+    TrainingError
+        TensorFlow cannot start the strategy.
+    """
+
+    def __init__(self, strategy: Strategy = "none"):
+        self.name = chosen(strategy)
+        self._strategy: Any = None
+        self.n_workers, self.first, self.is_chief = 1, 0, True
+        self.devices = [""]
+        if self.name == "mirrored":
+            devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+            self._strategy = tf.distribute.MirroredStrategy([device.name for device in devices])
+        elif self.name == "multiworker":
+            self._strategy = _multiworker()
+            resolver = self._strategy.cluster_resolver
+            self.n_workers = len(resolver.cluster_spec().as_dict()["worker"])
+            self.first = resolver.task_id * len(self._strategy.extended.worker_devices)
+            self.is_chief = resolver.task_id == 0
+        if self._strategy is not None:
+            self.devices = list(self._strategy.extended.worker_devices)
+
+    @property
+    def n(self) -> int:
+        """Number of all replicas."""
+        return self._strategy.num_replicas_in_sync if self._strategy is not None else 1
+
+    def run(self, function: Callable[[int], Any]) -> Any:
+        """Call a function on each replica of this process, given its number there; return the result of the first.
+
+        For use in a `tf.function`. All replicas must return the same, such as what :func:`summed` returns.
+        """
+        if self._strategy is None:
+            return function(0)
+
+        def of_replica() -> Any:
+            number = tf.distribute.get_replica_context().replica_id_in_sync_group
+            return function((number if isinstance(number, int) else int(tf.get_static_value(number))) - self.first)
+
+        return tf.nest.map_structure(lambda x: self._strategy.experimental_local_results(x)[0], self._strategy.run(of_replica))
+
+    def shares(self, rows: NDArray[np.intp]) -> list[tuple[NDArray[np.intp], Share]]:
+        """Return the rows of each replica of this process in a batch, and the share that they are."""
+        firsts = np.cumsum([0, *(len(part) for part in np.array_split(rows, self.n))])
+        mine = range(self.first, self.first + len(self.devices))
+        total = np.int32(len(rows))
+        return [(rows[firsts[i] : firsts[i + 1]], Share(np.int32(firsts[i]), total)) for i in mine]
+
+    def total(self, arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
+        """Return the sum over all replicas of an array that each has; `arrays` are those of this process."""
+        here = np.sum(arrays, axis=0, dtype=arrays[0].dtype)
+        if self.n_workers == 1:
+            return here
+        parts = [here, *[np.zeros_like(here)] * (len(self.devices) - 1)]
+        return np.asarray(tf.function(lambda: self.run(lambda number: summed(tf.constant(parts[number]))), autograph=False)())
+
+    def any(self, flag: bool) -> bool:
+        """Return whether the flag is set in any worker."""
+        return flag if self.n_workers == 1 else bool(self._any(tf.constant(int(flag))))
+
+    def wait(self) -> None:
+        """Wait until all workers have come here."""
+        self.any(False)
+
+    @property
+    def _any(self) -> Any:
+        if not hasattr(self, "_any_function"):
+
+            def flags(flag: tf.Tensor) -> tf.Tensor:
+                # An argument has no device; what is computed from it here has that of the replica.
+                return self.run(lambda _: summed(tf.identity(flag)))
+
+            self._any_function = tf.function(flags, autograph=False, input_signature=[tf.TensorSpec((), tf.int32)])
+        return self._any_function
+
+
+def summed(values: Any) -> Any:
+    """Return the sums over all replicas of a tensor, or of several; as they are, where one replica computes alone."""
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return values
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, values)
+
+
+def chosen(strategy: Strategy) -> str:
+    """Return what ``auto`` chooses: all workers that variables name, or else all GPUs if there are several, or else none.
+
+    Raises
+    ------
+    InputError
+        ``multiworker`` without variables that name the workers.
+    """
+    named = names_workers()
+    if strategy == "multiworker" and not named:
+        raise InputError(
+            f"{option('strategy', 'multiworker')} needs the variable TF_CONFIG, which names all workers and this one, or the "
+            "variables of a SLURM job with several tasks. See docs/training-on-gpus.md."
+        )
+    if strategy == "auto":
+        if named:
+            return "multiworker"
+        return "mirrored" if len(tf.config.list_physical_devices("GPU")) > 1 else "none"
+    return strategy
+
+
+def _multiworker() -> Any:
+    if "TF_CONFIG" in os.environ:
+        resolver: Any = tf.distribute.cluster_resolver.TFConfigClusterResolver()
+    else:
+        n_tasks = int(os.environ["SLURM_NTASKS"])
+        resolver = tf.distribute.cluster_resolver.SlurmClusterResolver({"worker": n_tasks}, port_base=_PORT, auto_set_gpu=True)
+        resolver.task_type, resolver.task_id = "worker", int(os.environ["SLURM_PROCID"])
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
+    except RuntimeError as error:
+        raise TrainingError(
+            f"TensorFlow cannot start several workers in this process: {error} Start each worker as a new process that trains once."
+        ) from error

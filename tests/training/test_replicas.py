@@ -1,0 +1,187 @@
+"""Several devices share each batch: the weights of one device, interruptions, workers that end, and what is refused."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import scbasset_zoo as sz
+from scbasset_zoo.training.checkpoint import read_arrays
+from scbasset_zoo.training.cluster import is_other_worker
+
+OPTIONS = {"width": 0.05, "batch_size": 21, "epochs": 2, "precision": "float32", "embedding_size": 8, "learning_rate": 3e-3}
+# Of the mean gradients in Adam's state after two epochs, as a norm relative to theirs. Sums in another order differ by 1e-5, but
+# for a window of a max pool whose two largest values are nearly equal: there the other one may be taken.
+TOLERANCE = 0.15
+TRAIN = """
+import json, sys
+import tensorflow as tf
+prepared, out, n_devices, options = sys.argv[1], sys.argv[2], int(sys.argv[3]), json.loads(sys.argv[4])
+if n_devices > 1:
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * n_devices)
+import scbasset_zoo as sz
+try:
+    sz.train(prepared, out=out, **options)
+except sz.ScbassetZooError as error:
+    sys.exit(f"error: {error}")
+"""
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("replicas")
+    simulation = sz.simulate(folder / "simulated", n_cells=60, n_peaks=120, quiet=True)
+    matrix = simulation.matrix
+    return sz.prepare(
+        matrix, genome=simulation.genome, assembly="simulated", out=folder / "prepared", min_cell_fraction=0, quiet=True
+    ).folder
+
+
+def start(prepared, out, n_devices=1, environment=None, **options):
+    """Start training in a process of its own."""
+    arguments = [str(prepared), str(out), str(n_devices), json.dumps({**OPTIONS, **options})]
+    return subprocess.Popen(
+        [sys.executable, "-c", TRAIN, *arguments],
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **(environment or {})},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def start_workers(prepared, out, n=2, **options):
+    ports = []
+    for _ in range(n):
+        with socket.socket() as free:
+            free.bind(("localhost", 0))
+            ports.append(free.getsockname()[1])
+    cluster = {"worker": [f"localhost:{port}" for port in ports]}
+    return [
+        start(
+            prepared, out, strategy="multiworker", **options,
+            environment={"TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})},
+        )
+        for index in range(n)
+    ]  # fmt: skip
+
+
+def end(*processes):
+    """Wait for processes, which succeed."""
+    texts = [process.communicate(timeout=240) for process in processes]
+    for process, text in zip(processes, texts, strict=True):
+        assert process.returncode == 0, text[1][-3_000:]
+    return texts
+
+
+@pytest.fixture(scope="module")
+def of_one(prepared, tmp_path_factory):
+    """Train on one device: as it is, on drawn cells, and in parts."""
+    folder = tmp_path_factory.mktemp("one")
+    variants = {"plain": {}, "drawn": {"cells_per_step": 20}, "parts": {"accumulate": 2}}
+    for name, options in variants.items():
+        sz.train(prepared, out=folder / name, quiet=True, strategy="none", **OPTIONS, **options)
+    return folder, variants
+
+
+def difference(out, expected, kind):
+    """Return the norm of the difference of the arrays whose names hold `kind`, relative to their norm."""
+    ours, theirs = (read_arrays(path / "checkpoint.npz")[0] for path in (out, expected))
+    assert ours.keys() == theirs.keys()
+    ours, theirs = (np.concatenate([arrays[name].ravel() for name in sorted(arrays) if kind in name]) for arrays in (ours, theirs))
+    return np.linalg.norm(ours - theirs) / np.linalg.norm(theirs)
+
+
+def assert_same_run(out, expected):
+    assert difference(out, expected, "_momentum") < TOLERANCE
+    assert difference(out, expected, "weight/") < 5e-3
+    assert difference(out, expected, "moving") < 2e-3
+    history = [np.genfromtxt(path / "history.csv", delimiter=",", names=True) for path in (out, expected)]
+    for column in ("loss", "validation_loss"):
+        np.testing.assert_allclose(history[0][column], history[1][column], rtol=2e-3, err_msg=column)
+    for column in ("auroc", "validation_auroc"):
+        np.testing.assert_allclose(history[0][column], history[1][column], atol=0.02, err_msg=column)
+
+
+def test_statistics_of_half_a_batch_would_be_noticed(of_one):
+    folder, _ = of_one
+    assert difference(folder / "parts", folder / "plain", "_momentum") > 5 * TOLERANCE
+
+
+@pytest.mark.parametrize("name", ["plain", "drawn", "parts"])
+def test_two_mirrored_devices_end_with_the_weights_of_one(name, prepared, of_one, tmp_path):
+    folder, variants = of_one
+    end(start(prepared, tmp_path / "run", n_devices=2, strategy="mirrored", **variants[name]))
+    assert_same_run(tmp_path / "run", folder / name)
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record["device"]["strategy"] == "mirrored"
+    assert record["device"]["devices_of_worker"] == ["device:CPU:0", "device:CPU:1"]
+
+
+def test_two_workers_end_with_the_weights_of_one(prepared, of_one, tmp_path):
+    end(*start_workers(prepared, tmp_path / "run"))
+    assert_same_run(tmp_path / "run", of_one[0] / "plain")
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record["device"]["n_workers"] == 2
+    assert record["hardware"].startswith("2 workers, each with ")
+
+
+def test_a_killed_worker_ends_the_others_and_one_device_goes_on(prepared, of_one, tmp_path):
+    out = tmp_path / "run"
+    chief, other = start_workers(prepared, out, epochs=10_000, patience=10_000)
+    deadline = time.monotonic() + 200
+    while not (out / "checkpoint.npz").exists() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    other.send_signal(signal.SIGKILL)
+    killed = time.monotonic()
+    _, said = chief.communicate(timeout=200)
+    assert chief.returncode != 0
+    assert time.monotonic() - killed < 120
+    assert "Another of the 2 workers ended" in said, said[-3_000:]
+    epochs = read_arrays(out / "checkpoint.npz")[1]["epoch"]
+    end(start(prepared, out, resume=True, strategy="none", epochs=epochs + 1))
+    assert read_arrays(out / "checkpoint.npz")[1]["epoch"] == epochs + 1
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ("not json", "TF_CONFIG is not valid"),
+        ({"cluster": {"worker": ["a:1", "b:1"], "ps": ["c:1"]}, "task": {"type": "worker", "index": 0}}, "only workers can train"),
+        ({"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 2}}, "not that of a worker"),
+    ],
+)
+def test_a_wrong_cluster_is_refused(config, message, prepared, tmp_path, monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", config if isinstance(config, str) else json.dumps(config))
+    with pytest.raises(sz.InputError, match=message):
+        sz.train(prepared, out=tmp_path / "run", strategy="multiworker", **OPTIONS)
+    assert not (tmp_path / "run").exists()
+
+
+def test_workers_that_nothing_names_are_refused(prepared, tmp_path, monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    with pytest.raises(sz.InputError, match="needs the variable TF_CONFIG"):
+        sz.train(prepared, out=tmp_path / "run", strategy="multiworker", **OPTIONS)
+
+
+def test_other_workers_of_slurm_write_nothing(monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    for name, value in {"SLURM_NTASKS": "3", "SLURM_STEP_NODELIST": "n[1-3]", "SLURM_PROCID": "2"}.items():
+        monkeypatch.setenv(name, value)
+    assert is_other_worker("auto")
+    assert not is_other_worker("none")
+    monkeypatch.setenv("SLURM_PROCID", "0")
+    assert not is_other_worker("multiworker")
+
+
+def test_batches_smaller_than_the_devices_are_refused(prepared, tmp_path):
+    process = start(prepared, tmp_path / "run", n_devices=4, strategy="mirrored", batch_size=3)
+    _, said = process.communicate(timeout=200)
+    assert process.returncode != 0
+    assert "4 devices cannot share batches of" in said
+    assert not Path(tmp_path / "run" / "run.json").exists()
