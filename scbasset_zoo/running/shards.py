@@ -148,7 +148,7 @@ def merge(
     if isinstance(divided, DividedPrediction):
         if plot is not None or report is not None or igv:
             raise InputError("A prediction has neither figures nor a report: give out and bigwig alone.")
-        return merged_prediction(files, given, paths["out"], bigwig=bigwig, device=device, overwrite=overwrite)
+        return merged_prediction(files, given, paths["out"], bigwig=bigwig, device=device, overwrite=overwrite, quiet=quiet)
     checked = checked_options(header["analysis"], divided.Options, json.loads(header["options"]))
     outputs = Outputs(**paths, igv=igv, overwrite=overwrite)
     combine = divided.combiner(checked) if len(given) > 1 else None

@@ -15,6 +15,7 @@ from scbasset_zoo.errors import InputError
 from scbasset_zoo.extend.parts import DividedAnalysis, Range, ranges
 from scbasset_zoo.inputs.windows import fasta_windows
 from scbasset_zoo.options import checked_options
+from scbasset_zoo.progress import progress
 from scbasset_zoo.running.results import provenance_of
 from scbasset_zoo.runtime.models import Models, members
 from scbasset_zoo.runtime.options import PredictOptions
@@ -117,6 +118,7 @@ def merged_prediction(
     bigwig: str | os.PathLike[str] | None,
     device: DeviceName,
     overwrite: bool,
+    quiet: bool,
 ) -> ad.AnnData | Prediction:
     """Join the shards of a prediction. They are complete; arguments as for :func:`scbasset_zoo.merge`."""
     header = files[0].header
@@ -128,8 +130,14 @@ def merged_prediction(
         files[0].require_same(work.header, "this merge")
         prediction.uns["scbasset_zoo"]["spread"] = f"{len(work.parts)} parts in {len(files)} shards"
         of_number = {number: file for file in files for number in file.numbers()}
-        results = ((number, of_number[number].read(number)) for number in _by_stripe(work))
-        return _finished(prediction, work, results, out, bigwig, overwrite=overwrite)
+        with progress("joining parts", len(work.parts), quiet=quiet) as advance:
+
+            def read() -> Iterator[tuple[int, Arrays]]:
+                for number in _by_stripe(work):
+                    yield number, of_number[number].read(number)
+                    advance(1)
+
+            return _finished(prediction, work, read(), out, bigwig, overwrite=overwrite)
 
 
 def _open(models: Sequence[Model], options: SpreadOptions, *, quiet: bool) -> Prediction:

@@ -13,6 +13,7 @@ import numpy as np
 
 from scbasset_zoo.errors import InputError, readable
 from scbasset_zoo.files import rewritten, sha256
+from scbasset_zoo.wording import option
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -82,6 +83,15 @@ class PartFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        if path.is_dir():
+            raise InputError(
+                f"{path} is the folder of a run that is not finished. Run its shard again with {option('resume', True)}, and give "
+                "the file that it writes."
+            )
+        with readable(str(path)), path.open("rb") as start:
+            is_zip = start.read(2) == b"PK"
+        if not is_zip:
+            raise InputError(f"{path} is no file of parts. Expected what this version writes with --shard I/N.")
         with readable(str(path)), zipfile.ZipFile(path) as file:
             names = file.namelist()
             self.header: dict[str, Any] = json.loads(file.read(_HEADER)) if _HEADER in names else {}
@@ -107,10 +117,13 @@ class PartFile:
     def require_same(self, header: Mapping[str, Any], other: str) -> None:
         """Raise InputError if the parts are of other work than those with this header, which `other` names."""
         for name, words in _SAME.items():
-            if self.header.get(name) != header[name]:
+            found, expected = self.header.get(name), header[name]
+            if found != expected:
+                if name == "options":
+                    found, expected = _unequal(json.loads(str(found)), json.loads(expected))
                 raise InputError(
-                    f"{self.path} and {other} do not belong together: their {words} differ. Found {self.header.get(name)!r} in "
-                    f"{self.path}, and {header[name]!r} in {other}."
+                    f"{self.path} and {other} do not belong together: their {words} differ. Found {found!r} in {self.path}, and "
+                    f"{expected!r} in {other}."
                 )
 
 
@@ -169,6 +182,12 @@ class PartFolder:
                 ) from None
             for number in file.numbers():
                 yield number, file
+
+
+def _unequal(one: dict[str, Any], other: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the entries of two mappings that differ."""
+    names = [name for name in one | other if one.get(name) != other.get(name)]
+    return {name: one.get(name) for name in names}, {name: other.get(name) for name in names}
 
 
 def _summary(path: Path) -> str | None:

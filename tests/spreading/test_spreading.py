@@ -213,7 +213,9 @@ def test_a_missing_or_doubled_shard_is_named(shards, tmp_path):
         sz.merge([], device="cpu")
 
 
-@pytest.mark.parametrize(("more", "words"), [({"seed": 3}, "options differ"), ({"shard": "2/3"}, "one of 3 shards")])
+@pytest.mark.parametrize(
+    ("more", "words"), [({"seed": 3}, r"options differ. Found {'seed': 3} in"), ({"shard": "2/3"}, "one of 3 shards")]
+)
 def test_a_foreign_shard_is_named(more, words, files, shards, tmp_path):
     given = {"shard": "2/2", "out": tmp_path / "other.parts", "device": "cpu", "quiet": True, **files[1]["denoise"], **more}
     other = sz.run_shard("denoise", files[0], **given)
@@ -231,8 +233,11 @@ def test_a_shard_of_another_model_is_named(files, shards, tmp_path):
 
 def test_a_file_that_is_no_shard_is_named(shards, tmp_path):
     (tmp_path / "text.parts").write_text("no zip")
-    with pytest.raises(InputError, match="text.parts cannot be read"):
+    with pytest.raises(InputError, match=r"text.parts is no file of parts"):
         sz.merge([shards[0], tmp_path / "text.parts"], device="cpu")
+    (tmp_path / "1.parts.parts").mkdir()
+    with pytest.raises(InputError, match=r"1.parts.parts is the folder of a run that is not finished"):
+        sz.merge([shards[0], tmp_path / "1.parts.parts"], device="cpu")
     (tmp_path / "cut.parts").write_bytes(shards[1].read_bytes()[:-30])
     with pytest.raises(InputError, match="cut.parts cannot be read"):
         sz.merge([shards[0], tmp_path / "cut.parts"], device="cpu")
