@@ -12,6 +12,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from scbasset_zoo.errors import InputError
+from scbasset_zoo.files import sha256
 from scbasset_zoo.progress import say
 from scbasset_zoo.training.architecture import Architecture, Network, n_trainable
 from scbasset_zoo.training.augmentation import centre, one_hot
@@ -89,6 +90,14 @@ class Fit:
             sequence_length=prepared.sequence_length,
         )
         self.n_parts = say_and_check_memory(prepared, options, architecture, self.precision, on_gpu=self.device == "cuda")
+        self.replicas.require_same(
+            {
+                **options.model_dump(exclude={"precision", "accumulate", "strategy"}),
+                "precision": self.precision,
+                "accumulate": self.n_parts,
+                "manifest_sha256 of the prepared peak set": sha256(prepared.folder / "manifest.json"),
+            }
+        )
         self._require_peaks_for_all()
         self.copies: list[Replica] = []
         for device in self.replicas.devices:

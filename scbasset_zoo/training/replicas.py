@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import socket
+import time
+import zlib
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -11,12 +14,15 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from scbasset_zoo.errors import InputError, TrainingError
+from scbasset_zoo.progress import say
 from scbasset_zoo.training.cluster import names_workers
 from scbasset_zoo.wording import option
 
 Strategy: TypeAlias = Literal["auto", "none", "mirrored", "multiworker"]
 # Ports of the workers of SLURM's jobs.
 _PORT = 8888
+# So many seconds the other workers wait for the first one to start.
+_LONGEST_WAIT = 600.0
 
 
 class Share(NamedTuple):
@@ -124,16 +130,50 @@ class Replicas:
         here = np.sum(arrays, axis=0, dtype=arrays[0].dtype)
         if self.n_workers == 1:
             return here
-        parts = [here, *[np.zeros_like(here)] * (len(self.devices) - 1)]
-        return np.asarray(tf.function(lambda: self.run(lambda number: summed(tf.constant(parts[number]))), autograph=False)())
+        return np.asarray(self._total(here, *[np.zeros_like(here)] * (len(self.devices) - 1)))
 
     def any(self, flag: bool) -> bool:
         """Return whether the flag is set in any worker."""
         return flag if self.n_workers == 1 else bool(self._any(tf.constant(int(flag))))
 
+    def require_same(self, settings: dict[str, Any]) -> None:
+        """Raise an error if another worker has other settings, with which the copies of the network would differ.
+
+        Raises
+        ------
+        InputError
+            A setting differs.
+        TrainingError
+            Another worker has ended.
+        """
+        if self.n_workers == 1:
+            return
+        digests = np.zeros((self.n, len(settings)), np.int64)
+        digests[self.first] = [zlib.crc32(repr(value).encode()) for value in settings.values()]
+        try:
+            of_all = self.total([digests])[:: len(self.devices)]
+        except tf.errors.OpError as error:
+            raise TrainingError(f"Another of the {self.n_workers} workers ended, so this one stops.") from error
+        is_same = np.ptp(of_all, axis=0) == 0
+        differ = [f"{name} (here {value})" for (name, value), same in zip(settings.items(), is_same, strict=True) if not same]
+        if differ:
+            raise InputError(
+                f"The {self.n_workers} workers differ in {', '.join(differ)}. Start all with the same data and options. Where they "
+                f"choose for themselves, give {option('precision')} and {option('accumulate')}."
+            )
+
     def wait(self) -> None:
         """Wait until all workers have come here."""
         self.any(False)
+
+    @property
+    def _total(self) -> Any:
+        if not hasattr(self, "_total_function"):
+            # An argument has no device; what is computed from it here has that of the replica.
+            self._total_function = tf.function(
+                lambda *parts: self.run(lambda number: summed(tf.identity(parts[number]))), autograph=False, reduce_retracing=True
+            )
+        return self._total_function
 
     @property
     def _any(self) -> Any:
@@ -183,9 +223,31 @@ def _multiworker() -> Any:
         n_tasks = int(os.environ["SLURM_NTASKS"])
         resolver = tf.distribute.cluster_resolver.SlurmClusterResolver({"worker": n_tasks}, port_base=_PORT, auto_set_gpu=True)
         resolver.task_type, resolver.task_id = "worker", int(os.environ["SLURM_PROCID"])
+    _await_first_worker(resolver)
     try:
         return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
     except RuntimeError as error:
         raise TrainingError(
             f"TensorFlow cannot start several workers in this process: {error} Start each worker as a new process that trains once."
         ) from error
+
+
+def _await_first_worker(resolver: Any) -> None:
+    """Wait until the first worker can be reached: it may have refused to start, and TensorFlow would wait for an hour."""
+    if resolver.task_id == 0:
+        say("Waiting for the other workers.")
+        return
+    address = resolver.cluster_spec().task_address("worker", 0)
+    host, _, port = address.rpartition(":")
+    until = time.monotonic() + _LONGEST_WAIT
+    while True:
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
+            return
+        except OSError as error:
+            if time.monotonic() > until:
+                raise TrainingError(
+                    f"Worker 0 at {address} could not be reached in {_LONGEST_WAIT:,.0f} seconds ({error}). Its own message says "
+                    "whether it refused to start."
+                ) from error
+            time.sleep(1)

@@ -59,6 +59,14 @@ def new_record(prepared: PreparedPeaks, options: TrainingOptions, fit: Fit, batc
     }
 
 
+def record_devices(record: dict[str, Any], fit: Fit, epoch: int) -> None:
+    """Record the devices on which a run goes on after an epoch; its hardware names those before, too, if they differ."""
+    record["device"] = {"name": fit.device, "reason": fit.device_reason, **described(fit.replicas)}
+    now = _hardware(fit.device, fit.replicas)
+    if record["hardware"] != now and not record["hardware"].endswith(f": {now}"):
+        record["hardware"] += f"; after epoch {epoch}: {now}"
+
+
 def manifest_digest(prepared: PreparedPeaks) -> str:
     """Return the SHA-256 of manifest.json, which holds the digests of all other files."""
     return sha256(prepared.folder / "manifest.json")

@@ -25,7 +25,7 @@ from scbasset_zoo.training.run_folder import (
     read_history,
     write_record,
 )
-from scbasset_zoo.training.run_record import manifest_digest, new_record
+from scbasset_zoo.training.run_record import manifest_digest, new_record, record_devices
 from scbasset_zoo.training.tensorflow_setup import require_tensorflow
 from scbasset_zoo.training.train_options import TrainingKeywords, TrainingOptions
 from scbasset_zoo.wording import option
@@ -132,6 +132,7 @@ def _resume(out: Path, peaks: PreparedPeaks, options: TrainingOptions, given: Tr
         for leftover in out.glob(".partial-*"):
             remove(leftover)
         _record_changes(record, options, state["epoch"])
+        record_devices(record, fit, state["epoch"])
         record.update(options=options.model_dump(), precision=fit.precision, status="running", stopped_because="")
         write_record(out, record)
         return TrainingLoop(out, fit, options, record, quiet=quiet).run()

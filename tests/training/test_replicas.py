@@ -55,7 +55,8 @@ def start(prepared, out, n_devices=1, environment=None, **options):
     )  # fmt: skip
 
 
-def start_workers(prepared, out, n=2, **options):
+def start_workers(prepared, out, n=2, of_last=None, **options):
+    """Start workers; the last one may have options of its own."""
     ports = []
     for _ in range(n):
         with socket.socket() as free:
@@ -64,7 +65,7 @@ def start_workers(prepared, out, n=2, **options):
     cluster = {"worker": [f"localhost:{port}" for port in ports]}
     return [
         start(
-            prepared, out, strategy="multiworker", **options,
+            prepared, out, **{"strategy": "multiworker", **options, **((of_last or {}) if index == n - 1 else {})},
             environment={"TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})},
         )
         for index in range(n)
@@ -146,6 +147,29 @@ def test_a_killed_worker_ends_the_others_and_one_device_goes_on(prepared, of_one
     epochs = read_arrays(out / "checkpoint.npz")[1]["epoch"]
     end(start(prepared, out, resume=True, strategy="none", epochs=epochs + 1))
     assert read_arrays(out / "checkpoint.npz")[1]["epoch"] == epochs + 1
+    record = json.loads((out / "run.json").read_text())
+    assert record["device"]["strategy"] == "none"
+    before, _, after = record["hardware"].partition(f"; after epoch {epochs}: ")
+    assert before == f"2 workers, each with {after}"
+
+
+def test_a_run_without_its_first_worker_ends(prepared, tmp_path, monkeypatch):
+    with socket.socket() as closed:
+        closed.bind(("localhost", 0))
+        workers = [f"localhost:{closed.getsockname()[1]}", "localhost:1"]
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": {"worker": workers}, "task": {"type": "worker", "index": 1}}))
+    monkeypatch.setattr("scbasset_zoo.training.replicas._LONGEST_WAIT", 1.5)
+    with pytest.raises(sz.TrainingError, match="Worker 0 at localhost:.* could not be reached in 2 seconds"):
+        sz.train(prepared, out=tmp_path / "run", **OPTIONS)
+
+
+def test_workers_with_other_options_are_refused_before_a_run_is_written(prepared, tmp_path):
+    workers = start_workers(prepared, tmp_path / "run", of_last={"seed": 1, "precision": "bfloat16"})
+    said = [worker.communicate(timeout=240)[1] for worker in workers]
+    assert [worker.returncode for worker in workers] == [1, 1]
+    assert "The 2 workers differ in seed (here 0), precision (here float32)" in said[0], said[0][-3_000:]
+    assert "The 2 workers differ in seed (here 1), precision (here bfloat16)" in said[1], said[1][-3_000:]
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(
