@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import scbasset_zoo as sz
+from scbasset_zoo.errors import TrainingError
 from scbasset_zoo.training.checkpoint import read_arrays
 from scbasset_zoo.training.cluster import is_other_worker
 
@@ -159,7 +160,7 @@ def test_a_run_without_its_first_worker_ends(prepared, tmp_path, monkeypatch):
         workers = [f"localhost:{closed.getsockname()[1]}", "localhost:1"]
     monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": {"worker": workers}, "task": {"type": "worker", "index": 1}}))
     monkeypatch.setattr("scbasset_zoo.training.replicas._LONGEST_WAIT", 1.5)
-    with pytest.raises(sz.TrainingError, match="Worker 0 at localhost:.* could not be reached in 2 seconds"):
+    with pytest.raises(TrainingError, match="Worker 0 at localhost:.* could not be reached in 2 seconds"):
         sz.train(prepared, out=tmp_path / "run", **OPTIONS)
 
 
