@@ -99,9 +99,9 @@ def test_a_run_that_is_stopped_between_epochs_and_resumed_ends_identical(prepare
 @pytest.fixture
 def small_blocks(monkeypatch):
     """Train in blocks of 7 cells, as with hundreds of thousands of cells."""
-    from scbasset_zoo.training import fit, many_cells
+    from scbasset_zoo.training import many_cells, replica
 
-    monkeypatch.setattr(fit, "pays", lambda n_peaks, n_cells: True)
+    monkeypatch.setattr(replica, "pays", lambda n_peaks, n_cells: True)
     monkeypatch.setattr(many_cells, "cells_in_block", lambda n_peaks, n_cells: 7)
 
 
