@@ -25,6 +25,8 @@ def openvino_problem(precision: str = "float32") -> str | None:
         return "the processor has no bfloat16 instructions"
     try:
         _processor()
+    except LookupError as error:
+        return str(error)
     except Exception as error:  # noqa: BLE001  ONNX Runtime's own errors share no base but Exception
         return f"ONNX Runtime cannot load OpenVINO's provider: {str(error).splitlines()[0][:300]}"
     return None
@@ -51,14 +53,25 @@ def openvino_session(model: bytes, options: Any, precision: str, threads: int) -
     return import_onnxruntime().InferenceSession(with_scaled_gelu(proto).SerializeToString(), options)
 
 
-@functools.cache
 def _processor() -> Any:
-    """Register the provider with ONNX Runtime, once in a process, and return its CPU device."""
+    """Return the provider's CPU device.
+
+    Raises
+    ------
+    LookupError
+        The provider offers none. Version 1.8.1 takes processors of Intel alone.
+    """
+    name = _registered()
+    for device in import_onnxruntime().get_ep_devices():
+        if device.ep_name == name and device.ep_metadata.get("ov_device") == "CPU":
+            return device
+    raise LookupError("OpenVINO's provider takes processors of Intel, and does not offer this one")
+
+
+@functools.cache
+def _registered() -> str:
+    """Register the provider with ONNX Runtime, once in a process, and return its name."""
     import onnxruntime_ep_openvino as provider
 
-    onnxruntime = import_onnxruntime()
-    onnxruntime.register_execution_provider_library(_REGISTERED_AS, provider.get_library_path())
-    for device in onnxruntime.get_ep_devices():
-        if device.ep_name == provider.get_ep_name() and device.ep_metadata.get("ov_device") == "CPU":
-            return device
-    raise RuntimeError("it offers no CPU")
+    import_onnxruntime().register_execution_provider_library(_REGISTERED_AS, provider.get_library_path())
+    return str(provider.get_ep_name())

@@ -25,7 +25,8 @@ letter-probability matrix: alength= 4 w= 3
 0.1 0.8 0.1 0
 0 0 1 0
 """
-needs_openvino = pytest.mark.skipif(find_spec("onnxruntime_ep_openvino") is None, reason="onnxruntime-ep-openvino is not installed")
+needs_openvino = pytest.mark.skipif(openvino.openvino_problem() is not None, reason=str(openvino.openvino_problem()))
+is_installed_for_another_processor = find_spec("onnxruntime_ep_openvino") is not None and openvino.openvino_problem() is not None
 needs_bfloat16 = pytest.mark.skipif(not bfloat16_instructions(), reason="this processor has no bfloat16 instructions")
 
 
@@ -58,6 +59,14 @@ def test_openvino_in_float32_gives_the_numbers_of_the_cpu(package, sequences, ca
     assert (again.device.name, again.device.precision) == ("openvino", "float32")
     sz.open_model(package.folder, "openvino")
     assert "differs" not in capsys.readouterr().err, "a setting is compared again, but said once"
+
+
+@pytest.mark.skipif(not is_installed_for_another_processor, reason="OpenVINO offers this processor, or is not installed")
+def test_a_processor_that_openvino_does_not_offer_is_named(package):
+    with pytest.raises(DeviceError, match="OpenVINO's provider takes processors of Intel"):
+        sz.open_model(package.folder, "openvino")
+    model = sz.open_model(package.folder, "auto", precision="bfloat16")
+    assert (model.device.name, model.device.precision) == ("cpu", "float32")
 
 
 @needs_openvino
