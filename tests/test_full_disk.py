@@ -60,6 +60,14 @@ def test_predictions(planted, suffix, tmp_path):
     refused(ran, out, before)
 
 
+def test_the_parts_of_a_run(planted, tmp_path):
+    simulation, package = planted
+    (tmp_path / "results").mkdir()
+    out = tmp_path / "results" / "out.h5ad"
+    options = ["--peaks", simulation.matrix, "--genome", simulation.genome, "--resume", "--out", out]
+    refused(run(tmp_path, "run", "denoise", package, *options, limit=2_000), out)
+
+
 @pytest.mark.parametrize("suffix", [".h5ad", ".zarr"])
 def test_analyses(planted, suffix, tmp_path):
     _, package = planted

@@ -57,7 +57,7 @@ def predict(
     from scbasset_zoo.errors import InputError
     from scbasset_zoo.files import check_destination
     from scbasset_zoo.inputs.windows import fasta_windows
-    from scbasset_zoo.runtime.output import write_predictions
+    from scbasset_zoo.runtime.output import held_outputs, write_predictions
     from scbasset_zoo.zoo.models import opened
 
     if (peaks is None) == (sequences is None):
@@ -71,9 +71,10 @@ def predict(
     check_destination(out, overwrite=overwrite, inputs=[model, peaks or sequences, genome])
     where: dict[str, Any] = {"device": device, "precision": precision, "common_cells": common_cells, "overwrite": overwrite}
     if workers is None and dask is None and shard is None and not resume:
-        models = opened(model, device, common_cells=common_cells, precision=precision)
-        windows = peaks if sequences is None else fasta_windows(sequences, models.sequence_length)
-        prediction = write_predictions(models, windows, genome, out, bigwig=bigwig, overwrite=overwrite, **options)
+        with held_outputs(out, bigwig, overwrite=overwrite, inputs=[model, peaks or sequences, genome]):
+            models = opened(model, device, common_cells=common_cells, precision=precision)
+            windows = peaks if sequences is None else fasta_windows(sequences, models.sequence_length)
+            prediction = write_predictions(models, windows, genome, out, bigwig=bigwig, overwrite=overwrite, **options)
         answer_prediction(prediction, out, bigwig)
         return
     from scbasset_zoo.running.shards import run_shard

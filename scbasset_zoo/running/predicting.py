@@ -125,9 +125,10 @@ def predict(
             model, None if out is None else Path(out), executor=executor, resume=resume, bigwig=bigwig, overwrite=overwrite,
             device=device, precision=precision, common_cells=common_cells, peaks=peaks, genome=genome, **options,
         )  # fmt: skip
-    models = opened(model, device, common_cells=common_cells, precision=precision)
     if out is None:
-        return models.predict(peaks, genome, **options)
-    from scbasset_zoo.runtime.output import write_predictions
+        return opened(model, device, common_cells=common_cells, precision=precision).predict(peaks, genome, **options)
+    from scbasset_zoo.runtime.output import held_outputs, write_predictions
 
-    return write_predictions(models, peaks, genome, out, bigwig=bigwig, overwrite=overwrite, **options)
+    with held_outputs(Path(out), bigwig, overwrite=overwrite, inputs=[model, peaks, genome]):
+        models = opened(model, device, common_cells=common_cells, precision=precision)
+        return write_predictions(models, peaks, genome, out, bigwig=bigwig, overwrite=overwrite, **options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import zipfile
@@ -155,7 +156,6 @@ class PartFolder:
 
     def __init__(self, out: Path, header: Mapping[str, Any]) -> None:
         self.path, self._header = out.with_name(f"{out.name}{SUFFIX}"), header
-        self.path.mkdir(parents=True, exist_ok=True)
         self._files = dict(self._read_files())
 
     def __contains__(self, number: int) -> bool:
@@ -168,7 +168,13 @@ class PartFolder:
     def add(self, number: int, arrays: Arrays) -> None:
         """Keep a part that is finished."""
         path = self.path / f"{number:08d}{SUFFIX}"
-        write_parts(path, self._header, [(number, arrays)])
+        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            write_parts(path, self._header, [(number, arrays)])
+        except BaseException:
+            with contextlib.suppress(OSError):  # it has parts
+                self.path.rmdir()
+            raise
         self._files[number] = PartFile(path)
 
     def _read_files(self) -> Iterator[tuple[int, PartFile]]:

@@ -1,5 +1,6 @@
 """Analyses whose parts are computed elsewhere, in shards or in two goes have the result of one process, to the last bit."""
 
+import contextlib
 import json
 import os
 import signal
@@ -328,15 +329,15 @@ def assert_same_prediction(path, expected):
     if path.suffix == ".parquet":
         pd.testing.assert_frame_equal(pd.read_parquet(path), pd.read_parquet(expected), check_exact=True)
         return
-    one, two = ad.read_h5ad(path), ad.read_h5ad(expected)
+    read = ad.read_zarr if path.suffix == ".zarr" else ad.read_h5ad
+    one, two = read(path), read(expected)
     assert one.X.tobytes() == two.X.tobytes()
     assert {name: one.layers[name].tobytes() for name in one.layers} == {name: two.layers[name].tobytes() for name in two.layers}
     pd.testing.assert_frame_equal(one.var, two.var)
     assert "parts" in one.uns["scbasset_zoo"]["spread"]
 
 
-@pytest.mark.parametrize("several", [False, True])
-@pytest.mark.parametrize("suffix", [".h5ad", ".parquet"])
+@pytest.mark.parametrize(("suffix", "several"), [(".h5ad", False), (".h5ad", True), (".parquet", True), (".zarr", True)])
 def test_predictions_in_parts_are_those_of_one_process(suffix, several, files, two_models, tmp_path, monkeypatch):
     # Stripes of 8 peaks, so that there are several.
     monkeypatch.setattr(predictions, "PEAK_STEP", 8)
@@ -367,11 +368,16 @@ def test_predictions_of_an_executor_are_those_of_one_process(files, two_models, 
     expected = sz.predict(two_models, **inputs(files), device="cpu", output="logits")
     with sz.LocalProcesses(2) as executor:
         result = sz.predict(two_models, **inputs(files), device="cpu", output="logits", executor=executor)
-        sz.predict(two_models, **inputs(files), device="cpu", output="logits", executor=executor, out=tmp_path / "file.h5ad")
+        given = {**inputs(files), "device": "cpu", "output": "logits", "group_by": "cell_type"}
+        sz.predict(two_models, **given, executor=executor, out=tmp_path / "file.h5ad", bigwig=tmp_path / "tracks")
+    sz.predict(two_models, **given, out=tmp_path / "expected.h5ad", bigwig=tmp_path / "expected")
     assert result.X.tobytes() == expected.X.tobytes()
     assert result.layers["std"].tobytes() == expected.layers["std"].tobytes()
     assert "LocalProcesses, 2 workers" in result.uns["scbasset_zoo"]["spread"]
-    assert ad.read_h5ad(tmp_path / "file.h5ad").X.tobytes() == expected.X.tobytes()
+    assert_same_prediction(tmp_path / "file.h5ad", tmp_path / "expected.h5ad")
+    tracks = sorted((tmp_path / "tracks").glob("*.bw"))
+    assert len(tracks) == 3
+    assert all(path.read_bytes() == (tmp_path / "expected" / path.name).read_bytes() for path in tracks)
 
 
 def test_sequences_are_predicted_in_shards(files, tmp_path):
@@ -394,12 +400,17 @@ def test_a_merged_prediction_has_no_report(files, tmp_path):
     assert sz.merge([tmp_path / "1.parts"], device="cpu").shape == sz.predict(files[0], **inputs(files), device="cpu").shape
 
 
-def test_workers_of_dask_on_the_command_line(files, expected, tmp_path):
-    pytest.importorskip("distributed")
+@pytest.mark.parametrize("address", ["local:2", None], ids=["own", "running"])
+def test_workers_of_dask_on_the_command_line(address, files, expected, tmp_path):
+    distributed = pytest.importorskip("distributed")
     given = files[1]["denoise"]
     common = [files[0], "--peaks", given["peaks"], "--genome", given["genome"], "--group-by", "cell_type", "--device", "cpu"]
     tracks = [tmp_path / "tracks", tmp_path / "expected"]
-    command("run", "denoise", *common, "--dask", "local:2", "--bigwig", tracks[0], "--out", tmp_path / "dask.h5ad")
+    with contextlib.ExitStack() as stack:
+        if address is None:
+            cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None)
+            address = stack.enter_context(cluster).scheduler_address
+        command("run", "denoise", *common, "--dask", address, "--bigwig", tracks[0], "--out", tmp_path / "dask.h5ad")
     command("run", "denoise", *common, "--bigwig", tracks[1], "--out", tmp_path / "expected.h5ad")
     result = ad.read_h5ad(tmp_path / "dask.h5ad")
     assert_identical(result, expected["denoise"])
