@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-EPSILON = 1e-7
+from scbasset_zoo.training.adam import EPSILON
 
 
 class DrawnAdam(tf.Module):

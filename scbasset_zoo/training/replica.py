@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 import tensorflow as tf
 
+from scbasset_zoo.training.adam import Adam
 from scbasset_zoo.training.architecture import Architecture, Network
 from scbasset_zoo.training.augmentation import augment, centre, one_hot
 from scbasset_zoo.training.auroc import MeanAuroc
@@ -69,7 +69,7 @@ class Replica:
             self.many_cells = ManyCells(self.network, prepared, options, batch_size, n_drawn)
         if options.freeze_trunk:
             self.network.trunk.trainable = False
-        self.optimizer = keras.optimizers.Adam(options.learning_rate, options.beta_1, options.beta_2, epsilon=1e-7, name="adam")
+        self.optimizer = Adam(options.learning_rate, options.beta_1, options.beta_2)
         # Drawn cells have an optimiser of their own.
         apart = self.network.cell_head.trainable_variables if n_drawn else []
         self.trained = [v for v in self.network.trainable_variables if not any(v is other for other in apart)]

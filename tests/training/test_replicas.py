@@ -39,7 +39,7 @@ except sz.ScbassetZooError as error:
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
     folder = tmp_path_factory.mktemp("replicas")
-    simulation = sz.simulate(folder / "simulated", n_cells=60, n_peaks=120, quiet=True)
+    simulation = sz.simulate(folder / "simulated", n_cells=60, n_peaks=120, n_batches=2, quiet=True)
     matrix = simulation.matrix
     return sz.prepare(
         matrix, genome=simulation.genome, assembly="simulated", out=folder / "prepared", min_cell_fraction=0, quiet=True
@@ -83,9 +83,14 @@ def end(*processes):
 
 @pytest.fixture(scope="module")
 def of_one(prepared, tmp_path_factory):
-    """Train on one device: as it is, on drawn cells, and in parts."""
+    """Train on one device: as it is, on drawn cells, in parts, and with the effects of batches."""
     folder = tmp_path_factory.mktemp("one")
-    variants = {"plain": {}, "drawn": {"cells_per_step": 20}, "parts": {"accumulate": 2}}
+    variants = {
+        "plain": {},
+        "drawn": {"cells_per_step": 20},
+        "parts": {"accumulate": 2},
+        "batches": {"batch_key": "batch", "l2_cell": 1e-6},
+    }
     for name, options in variants.items():
         sz.train(prepared, out=folder / name, quiet=True, strategy="none", **OPTIONS, **options)
     return folder, variants
@@ -115,7 +120,7 @@ def test_statistics_of_half_a_batch_would_be_noticed(of_one):
     assert difference(folder / "parts", folder / "plain", "_momentum") > 5 * TOLERANCE
 
 
-@pytest.mark.parametrize("name", ["plain", "drawn", "parts"])
+@pytest.mark.parametrize("name", ["plain", "drawn", "parts", "batches"])
 def test_two_mirrored_devices_end_with_the_weights_of_one(name, prepared, of_one, tmp_path):
     folder, variants = of_one
     end(start(prepared, tmp_path / "run", n_devices=2, strategy="mirrored", **variants[name]))
