@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -14,10 +15,10 @@ import pandas as pd
 from benchmarks.table import machine, markdown, median, peak_memory, write_section
 
 BATCH_SIZE, OPEN = 128, 0.02
-N_STEPS = 5
+N_STEPS = 3
 # Cells, and cells drawn for each step (0: all).
 CASES = ((10_000, 0), (50_000, 0), (100_000, 0), (1_000_000, 0), (1_000_000, 50_000), (10_000_000, 50_000))
-REPETITIONS = 3
+REPETITIONS = 2
 
 
 def main() -> None:
@@ -28,6 +29,7 @@ def main() -> None:
             command = [sys.executable, "-m", "benchmarks.training_many_cells", *map(str, case)]
             done = subprocess.run(command, check=True, capture_output=True, text=True)
             results[case].append(json.loads(done.stdout.splitlines()[-1]))
+            print(case, results[case][-1], flush=True)
     seconds = {case: median([run["seconds"] for run in runs]) for case, runs in results.items()}
     memory = {case: max(run["gb"] for run in runs) for case, runs in results.items()}
     rows = [
@@ -57,9 +59,9 @@ def measure(n_cells: int, n_drawn: int) -> dict[str, float]:
     from scbasset_zoo.training.process_settings import standard_settings
     from scbasset_zoo.training.train_options import TrainingOptions
 
-    with standard_settings():
+    with standard_settings(), tempfile.TemporaryDirectory() as folder:
         options = TrainingOptions(batch_size=BATCH_SIZE, cells_per_step=n_drawn or None)
-        fit = Fit(random_peaks(n_cells), options, None)
+        fit = Fit(random_peaks(n_cells, Path(folder)), options, None)
         times = []
         for _ in range(2 + N_STEPS):
             begin = time.perf_counter()
@@ -70,8 +72,8 @@ def measure(n_cells: int, n_drawn: int) -> dict[str, float]:
     return {"seconds": median(times[4:]), "gb": peak_memory() / 1e9}
 
 
-def random_peaks(n_cells: int) -> object:
-    """Return two batches of random training peaks, and a few validation peaks."""
+def random_peaks(n_cells: int, folder: Path) -> object:
+    """Return two batches of random training peaks, and a few validation peaks; the folder gets their manifest alone."""
     from scbasset_zoo.training.dataset import PreparedPeaks
 
     rng = np.random.default_rng(0)
@@ -83,8 +85,9 @@ def random_peaks(n_cells: int) -> object:
     peaks = pd.DataFrame({"split": ["train"] * n_train + ["validation"] * 8, "n_open_cells": np.diff(indptr)})
     splits = {"train": n_train, "validation": 8, "test": 0}
     manifest = {"n_cells": n_cells, "n_peaks": n_peaks, "sequence_length": 1344, "flank": 8, "splits": splits}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
     codes = rng.integers(0, 4, (n_peaks, 1360)).astype(np.int8)
-    return PreparedPeaks(Path("random peaks"), manifest, codes, indptr, np.concatenate(cells), pd.DataFrame(), peaks)
+    return PreparedPeaks(folder, manifest, codes, indptr, np.concatenate(cells), pd.DataFrame(), peaks)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -20,10 +21,12 @@ from benchmarks.table import machine, markdown, median, write_section
 
 N_CELLS, N_PEAKS, BATCH_SIZE, N_EPOCHS, REPETITIONS = 2_034, 600, 128, 3, 3
 TRAIN = """
-import os, sys
-os.sched_setaffinity(0, [int(sys.argv[3])])
+import json, os, sys
+prepared, out, core, options = sys.argv[1:]
+if core:
+    os.sched_setaffinity(0, [int(core)])
 import scbasset_zoo as sz
-sz.train(sys.argv[1], out=sys.argv[2], epochs=int(sys.argv[4]), batch_size=int(sys.argv[5]), precision=sys.argv[6], quiet=True)
+sz.train(prepared, out=out, quiet=True, **json.loads(options))
 """
 
 
@@ -53,7 +56,13 @@ def main() -> None:
 
 
 def peaks_per_second(prepared: Path, out: Path, n_workers: int) -> float:
-    """Train, and return the speed of the last epoch."""
+    """Train with a core for each worker, and return the speed of the last epoch."""
+    train_by_workers(prepared, out, n_workers, {"epochs": N_EPOCHS, "batch_size": BATCH_SIZE, "precision": "float32"}, pinned=True)
+    return float(pd.read_csv(out / "history.csv")["peaks_per_second"].iloc[-1])
+
+
+def train_by_workers(prepared: Path, out: Path, n_workers: int, options: dict[str, Any], *, pinned: bool = False) -> None:
+    """Train by several workers on this machine; if `pinned`, each has one core."""
     ports = []
     for _ in range(n_workers):
         with socket.socket() as free:
@@ -62,7 +71,7 @@ def peaks_per_second(prepared: Path, out: Path, n_workers: int) -> float:
     cluster = {"worker": [f"localhost:{port}" for port in ports]}
     workers = [
         subprocess.Popen(
-            [sys.executable, "-c", TRAIN, *map(str, (prepared, out, index, N_EPOCHS, BATCH_SIZE, "float32"))],
+            [sys.executable, "-c", TRAIN, prepared, out, str(index) if pinned else "", json.dumps(options)],
             env={**os.environ, "TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})},
         )
         for index in range(n_workers)
@@ -70,7 +79,6 @@ def peaks_per_second(prepared: Path, out: Path, n_workers: int) -> float:
     codes = [worker.wait() for worker in workers]
     if any(codes):
         raise RuntimeError("A worker failed. Its message is above.")
-    return float(pd.read_csv(out / "history.csv")["peaks_per_second"].iloc[-1])
 
 
 if __name__ == "__main__":
