@@ -542,8 +542,12 @@ def test_auto_precision_follows_the_processor(monkeypatch):
 
     monkeypatch.setattr(precision, "bfloat16_instructions", lambda: "")
     assert precision.resolve_precision("auto")[0] == "float32"
+    chosen, reason = precision.resolve_precision("bfloat16")
+    assert chosen == "bfloat16"
+    assert "float32 is much faster here" in reason
     monkeypatch.setattr(precision, "bfloat16_instructions", lambda: "avx512_bf16")
     assert precision.resolve_precision("auto")[0] == "bfloat16"
+    assert precision.resolve_precision("bfloat16") == ("bfloat16", "as requested")
     assert precision.resolve_precision("float32") == ("float32", "as requested")
 
 
