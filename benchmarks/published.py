@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scbasset_zoo.inputs import dna
 
 
-def network(n_cells: int, width: float = 1.0) -> Any:
+def network(n_cells: int, width: float = 1.0, length: int = 1344) -> Any:
     """Return the published network, compiled. XLA is off because it is slow on a CPU."""
     import keras
 
@@ -21,7 +21,7 @@ def network(n_cells: int, width: float = 1.0) -> Any:
         return x * keras.ops.sigmoid(1.702 * x)
 
     start = {"kernel_initializer": "he_normal", "use_bias": False}
-    sequence = x = keras.Input((1344, 4))
+    sequence = x = keras.Input((length, 4))
     for filters, kernel, pool in BLOCKS:
         x = keras.layers.Conv1D(round(filters * width), kernel, padding="same", **start)(keras.layers.Activation(gelu)(x))
         x = keras.layers.BatchNormalization(momentum=0.9)(x)
