@@ -86,7 +86,8 @@ def train(
     out = Path(out)
     settings = checked_options("train", TrainingOptions, options)
     peaks = open_prepared(prepared)
-    if is_other_worker(settings.strategy):
+    resumes_as = checked_record(out)["options"]["strategy"] if resume and "strategy" not in options else settings.strategy
+    if is_other_worker(resumes_as):
         return _follow(out, peaks, settings, options, resume=resume)
     if resume:
         with hold(out):
