@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scbasset_zoo.errors import InputError, TrainingError
 from scbasset_zoo.progress import say
 from scbasset_zoo.training.cluster import names_workers, slurm_tasks
+from scbasset_zoo.training.interrupts import ended_by_signals
 from scbasset_zoo.wording import option
 
 Strategy: TypeAlias = Literal["auto", "none", "mirrored", "multiworker"]
@@ -213,9 +214,9 @@ def chosen(strategy: Strategy) -> str:
         return "multiworker"
     if strategy == "multiworker":
         raise InputError(
-            f"{option('strategy', 'multiworker')} needs the variable TF_CONFIG, which names all workers (two or more) and this one, "
-            f"or the variables of a SLURM job with several tasks, started by srun. See docs/training-on-gpus.md. To train on this "
-            f"machine alone, also where several workers began a run, use {option('strategy', 'none')} or "
+            f"{option('strategy', 'multiworker')} needs the variable TF_CONFIG, which names all workers (two or more) and this "
+            "one, or the variables of a SLURM job with several tasks, started by srun. See docs/training-on-gpus.md. To train on "
+            f"this machine alone, also where several workers began a run, use {option('strategy', 'none')} or "
             f"{option('strategy', 'mirrored')}."
         )
     return "mirrored" if len(tf.config.list_physical_devices("GPU")) > 1 else "none"
@@ -233,11 +234,18 @@ def _multiworker() -> Any:
         )  # fmt: skip
     _await_first_worker(resolver)
     try:
-        return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
+        with ended_by_signals():
+            return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
     except RuntimeError as error:
         raise TrainingError(
             f"TensorFlow cannot start several workers in this process: {error} Start each worker as a new process that trains once."
         ) from error
+    except tf.errors.OpError as error:
+        address = resolver.cluster_spec().task_address("worker", resolver.task_id)
+        why = "Another worker ended or cannot be reached."
+        if isinstance(error, tf.errors.UnknownError):
+            why = "Another program may use this port, such as a worker of an earlier run. End it, or give the workers other ports."
+        raise TrainingError(f"Worker {resolver.task_id} cannot start at {address}: {error.message}. {why}") from error
 
 
 def _await_first_worker(resolver: Any) -> None:

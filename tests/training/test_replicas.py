@@ -182,6 +182,30 @@ def test_a_run_without_its_first_worker_ends(prepared, tmp_path, monkeypatch):
         sz.train(prepared, out=tmp_path / "run", **OPTIONS)
 
 
+def test_a_port_in_use_is_named(prepared, tmp_path):
+    with socket.socket() as other:
+        other.bind(("", 0))
+        other.listen()
+        workers = [f"localhost:{other.getsockname()[1]}", "localhost:1"]
+        config = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": 0}}
+        process = start(prepared, tmp_path / "run", environment={"TF_CONFIG": json.dumps(config)})
+        _, said = process.communicate(timeout=200)
+    assert f"error: Worker 0 cannot start at {workers[0]}: Could not start gRPC server. Another program may use this port" in said
+    assert not (tmp_path / "run").exists()
+
+
+def test_ctrl_c_ends_a_worker_that_waits_for_the_others(prepared, tmp_path):
+    chief, other = start_workers(prepared, tmp_path / "run")
+    other.kill()
+    for line in chief.stderr:
+        if line == "Waiting for the other workers.\n":
+            break
+    time.sleep(3)
+    chief.send_signal(signal.SIGINT)
+    assert chief.wait(timeout=20) == -signal.SIGINT
+    assert not (tmp_path / "run").exists()
+
+
 def test_workers_with_other_options_are_refused_before_a_run_is_written(prepared, tmp_path):
     workers = start_workers(prepared, tmp_path / "run", of_last={"seed": 1, "precision": "bfloat16"})
     said = [worker.communicate(timeout=240)[1] for worker in workers]
