@@ -160,7 +160,11 @@ class Replicas:
         except tf.errors.OpError as error:
             raise TrainingError(f"Another of the {self.n_workers} workers ended, so this one stops.") from error
         is_same = np.ptp(of_all, axis=0) == 0
-        differ = [f"{name} (here {value})" for (name, value), same in zip(settings.items(), is_same, strict=True) if not same]
+        differ = [
+            f"{name} (here {'not given' if value is None else value})"
+            for (name, value), same in zip(settings.items(), is_same, strict=True)
+            if not same
+        ]
         if differ:
             raise InputError(
                 f"The {self.n_workers} workers differ in {', '.join(differ)}. Start all with the same data and options. Where they "

@@ -194,10 +194,14 @@ def _resumed_options(
     for name, value in options.model_dump().items():
         if name in given and name not in may_change and value != getattr(recorded, name):
             raise InputError(
-                f"{out} was started with {option(name, getattr(recorded, name))}, so it cannot be resumed with "
-                f"{option(name, value)}. Leave the option out, or start a new run."
+                f"{out} was started {_given(name, getattr(recorded, name))}, so it cannot be resumed {_given(name, value)}. Leave "
+                "the option out, or start a new run."
             )
     return recorded.model_copy(update={name: getattr(options, name) for name in may_change & set(given)})
+
+
+def _given(name: str, value: Any) -> str:
+    return f"without {option(name)}" if value is None else f"with {option(name, value)}"
 
 
 def _read_checkpoint(out: Path, record: dict[str, Any]) -> tuple[Arrays, dict[str, Any]]:
