@@ -99,7 +99,10 @@ class Fit:
         )
         self.replicas.require_same(
             {
-                **{option(name): value for name, value in options.model_dump(exclude={"strategy"}).items()},
+                **{
+                    option(name): value
+                    for name, value in options.model_dump(exclude={"precision", "accumulate", "strategy"}).items()
+                },
                 option("precision"): self.precision,
                 option("accumulate"): self.n_parts,
                 "the SHA-256 of manifest.json of the prepared peak set": sha256(prepared.folder / "manifest.json"),
