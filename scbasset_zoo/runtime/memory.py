@@ -50,7 +50,7 @@ def n_that_fit(n: int, bytes_each: int, share: float) -> int:
 def available_memory() -> int | None:
     """Return the bytes that this process can still allocate, or None if the system does not say.
 
-    Inside a container or batch job this is what its limit leaves.
+    Inside a container or batch job this is what its limit leaves, and so it is with a limit of the address space (`ulimit -v`).
     """
     try:
         with open("/proc/meminfo", encoding="ascii") as file:
@@ -59,5 +59,18 @@ def available_memory() -> int | None:
         if not hasattr(os, "sysconf") or "SC_AVPHYS_PAGES" not in os.sysconf_names:
             return None
         free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    left = free_memory()
-    return free if left is None else min(free, left)
+    return min([free, *(left for left in (free_memory(), _free_address_space()) if left is not None)])
+
+
+def _free_address_space() -> int | None:
+    """Return what RLIMIT_AS leaves, in bytes, or None without such a limit. Some batch systems limit jobs by it."""
+    try:
+        import resource
+
+        limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+        if limit == resource.RLIM_INFINITY:
+            return None
+        with open("/proc/self/statm", encoding="ascii") as file:
+            return max(0, limit - int(file.read().split()[0]) * resource.getpagesize())
+    except (ImportError, OSError):
+        return None

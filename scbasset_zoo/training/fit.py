@@ -72,6 +72,11 @@ class Fit:
         self.train_rows, self.validation_rows = prepared.rows("train"), prepared.rows("validation")
         self.n_steps = -(-len(self.train_rows) // options.batch_size)
         self.batch_size = len(self.train_rows) / self.n_steps
+        if options.warmup > (n_all := self.n_steps * options.epochs):
+            say(
+                f"{option('warmup', options.warmup)} is more than all {n_all:,} steps of {option('epochs', options.epochs)}, so "
+                f"the learning rate reaches {options.learning_rate * n_all / options.warmup:.2g} of {options.learning_rate:g}."
+            )
         self._counted = MeanAuroc(prepared.n_cells).cells
         self.n_auroc_cells = {
             "train": self._count_auroc_cells("training", self.train_rows),
@@ -89,13 +94,18 @@ class Fit:
             width=options.width,
             sequence_length=prepared.sequence_length,
         )
-        self.n_parts = say_and_check_memory(prepared, options, architecture, self.precision, on_gpu=self.device == "cuda")
+        self.n_parts = say_and_check_memory(
+            prepared, options, architecture, self.precision, on_gpu=self.device == "cuda", resumed=resumed
+        )
         self.replicas.require_same(
             {
-                **options.model_dump(exclude={"precision", "accumulate", "strategy"}),
-                "precision": self.precision,
-                "accumulate": self.n_parts,
-                "manifest_sha256 of the prepared peak set": sha256(prepared.folder / "manifest.json"),
+                **{
+                    option(name): value
+                    for name, value in options.model_dump(exclude={"precision", "accumulate", "strategy"}).items()
+                },
+                option("precision"): self.precision,
+                option("accumulate"): self.n_parts,
+                "the SHA-256 of manifest.json of the prepared peak set": sha256(prepared.folder / "manifest.json"),
             }
         )
         self._require_peaks_for_all()

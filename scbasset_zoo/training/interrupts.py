@@ -1,4 +1,4 @@
-"""Stops training between two steps on Ctrl-C and SIGTERM."""
+"""Stops training between two steps on Ctrl-C and SIGTERM, and a wait outside Python at once."""
 
 from __future__ import annotations
 
@@ -28,6 +28,20 @@ def interruptible() -> Iterator[threading.Event]:
     handlers = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield event
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM end the process at once within the block, for a wait in C++, during which Python handles no signal."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handlers = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)

@@ -15,12 +15,11 @@ from numpy.typing import NDArray
 
 from scbasset_zoo.errors import InputError, TrainingError
 from scbasset_zoo.progress import say
-from scbasset_zoo.training.cluster import names_workers
+from scbasset_zoo.training.cluster import names_workers, slurm_tasks
+from scbasset_zoo.training.interrupts import ended_by_signals
 from scbasset_zoo.wording import option
 
 Strategy: TypeAlias = Literal["auto", "none", "mirrored", "multiworker"]
-# Ports of the workers of SLURM's jobs.
-_PORT = 8888
 # So many seconds the other workers wait for the first one to start.
 _LONGEST_WAIT = 600.0
 
@@ -58,8 +57,8 @@ class Replicas:
     Parameters
     ----------
     strategy : {"auto", "none", "mirrored", "multiworker"}
-        ``mirrored`` takes all devices of one kind that TensorFlow sees in this process: GPUs, or else CPUs. ``multiworker`` takes
-        those of all workers that TF_CONFIG or SLURM's variables name. ``auto`` chooses.
+        ``mirrored`` takes all devices of one kind that TensorFlow sees in this process: GPUs, or else CPUs. If there is one, this
+        is ``none``. ``multiworker`` takes those of all workers that TF_CONFIG or SLURM's variables name. ``auto`` chooses.
 
     Attributes
     ----------
@@ -89,7 +88,13 @@ class Replicas:
         self.devices = [""]
         if self.name == "mirrored":
             devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
-            self._strategy = tf.distribute.MirroredStrategy([device.name for device in devices])
+            if len(devices) > 1:
+                self._strategy = tf.distribute.MirroredStrategy([device.name for device in devices])
+            else:
+                say(
+                    f"TensorFlow sees one device, so {option('strategy', 'mirrored')} trains on it as {option('strategy', 'none')}."
+                )
+                self.name = "none"
         elif self.name == "multiworker":
             self._strategy = _multiworker()
             resolver = self._strategy.cluster_resolver
@@ -155,7 +160,11 @@ class Replicas:
         except tf.errors.OpError as error:
             raise TrainingError(f"Another of the {self.n_workers} workers ended, so this one stops.") from error
         is_same = np.ptp(of_all, axis=0) == 0
-        differ = [f"{name} (here {value})" for (name, value), same in zip(settings.items(), is_same, strict=True) if not same]
+        differ = [
+            f"{name} (here {'not given' if value is None else value})"
+            for (name, value), same in zip(settings.items(), is_same, strict=True)
+            if not same
+        ]
         if differ:
             raise InputError(
                 f"The {self.n_workers} workers differ in {', '.join(differ)}. Start all with the same data and options. Where they "
@@ -203,33 +212,44 @@ def chosen(strategy: Strategy) -> str:
     InputError
         ``multiworker`` without variables that name the workers.
     """
-    named = names_workers()
-    if strategy == "multiworker" and not named:
+    if strategy in ("none", "mirrored"):
+        return strategy
+    if names_workers():
+        return "multiworker"
+    if strategy == "multiworker":
         raise InputError(
-            f"{option('strategy', 'multiworker')} needs the variable TF_CONFIG, which names all workers and this one, or the "
-            "variables of a SLURM job with several tasks. See docs/training-on-gpus.md."
+            f"{option('strategy', 'multiworker')} needs the variable TF_CONFIG, which names all workers (two or more) and this "
+            "one, or the variables of a SLURM job with several tasks, started by srun. See docs/training-on-gpus.md. To train on "
+            f"this machine alone, also where several workers began a run, use {option('strategy', 'none')} or "
+            f"{option('strategy', 'mirrored')}."
         )
-    if strategy == "auto":
-        if named:
-            return "multiworker"
-        return "mirrored" if len(tf.config.list_physical_devices("GPU")) > 1 else "none"
-    return strategy
+    return "mirrored" if len(tf.config.list_physical_devices("GPU")) > 1 else "none"
 
 
 def _multiworker() -> Any:
     if "TF_CONFIG" in os.environ:
         resolver: Any = tf.distribute.cluster_resolver.TFConfigClusterResolver()
     else:
-        n_tasks = int(os.environ["SLURM_NTASKS"])
-        resolver = tf.distribute.cluster_resolver.SlurmClusterResolver({"worker": n_tasks}, port_base=_PORT, auto_set_gpu=True)
-        resolver.task_type, resolver.task_id = "worker", int(os.environ["SLURM_PROCID"])
+        # Not SlurmClusterResolver: it needs nvidia-smi, fails without GPUs, and takes n10 for the first of the nodes n9 and n10.
+        addresses, number = slurm_tasks()
+        resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
+            tf.train.ClusterSpec({"worker": addresses}), task_type="worker", task_id=number, rpc_layer="grpc",
+            num_accelerators={"GPU": len(tf.config.get_visible_devices("GPU"))},
+        )  # fmt: skip
     _await_first_worker(resolver)
     try:
-        return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
+        with ended_by_signals():
+            return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
     except RuntimeError as error:
         raise TrainingError(
             f"TensorFlow cannot start several workers in this process: {error} Start each worker as a new process that trains once."
         ) from error
+    except tf.errors.OpError as error:
+        address = resolver.cluster_spec().task_address("worker", resolver.task_id)
+        why = "Another worker ended or cannot be reached."
+        if isinstance(error, tf.errors.UnknownError):
+            why = "Another program may use this port, such as a worker of an earlier run. End it, or give the workers other ports."
+        raise TrainingError(f"Worker {resolver.task_id} cannot start at {address}: {error.message}. {why}") from error
 
 
 def _await_first_worker(resolver: Any) -> None:

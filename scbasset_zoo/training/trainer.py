@@ -86,7 +86,8 @@ def train(
     out = Path(out)
     settings = checked_options("train", TrainingOptions, options)
     peaks = open_prepared(prepared)
-    if is_other_worker(settings.strategy):
+    resumes_as = checked_record(out)["options"]["strategy"] if resume and "strategy" not in options else settings.strategy
+    if is_other_worker(resumes_as):
         return _follow(out, peaks, settings, options, resume=resume)
     if resume:
         with hold(out):
@@ -193,10 +194,14 @@ def _resumed_options(
     for name, value in options.model_dump().items():
         if name in given and name not in may_change and value != getattr(recorded, name):
             raise InputError(
-                f"{out} was started with {option(name, getattr(recorded, name))}, so it cannot be resumed with "
-                f"{option(name, value)}. Leave the option out, or start a new run."
+                f"{out} was started {_given(name, getattr(recorded, name))}, so it cannot be resumed {_given(name, value)}. Leave "
+                "the option out, or start a new run."
             )
     return recorded.model_copy(update={name: getattr(options, name) for name in may_change & set(given)})
+
+
+def _given(name: str, value: Any) -> str:
+    return f"without {option(name)}" if value is None else f"with {option(name, value)}"
 
 
 def _read_checkpoint(out: Path, record: dict[str, Any]) -> tuple[Arrays, dict[str, Any]]:

@@ -20,7 +20,13 @@ _FEWEST_PEAKS = 16
 
 
 def say_and_check_memory(
-    prepared: PreparedPeaks, options: TrainingOptions, architecture: Architecture, precision: str, *, on_gpu: bool
+    prepared: PreparedPeaks,
+    options: TrainingOptions,
+    architecture: Architecture,
+    precision: str,
+    *,
+    on_gpu: bool,
+    resumed: bool = False,
 ) -> int:
     """Say how large a run is and what memory a step takes, and return in how many parts its batches are computed.
 
@@ -34,6 +40,8 @@ def say_and_check_memory(
     precision : {"float32", "bfloat16"}
     on_gpu : bool
         The step is on a GPU, whose memory is not that of this machine: it is said, and not checked.
+    resumed : bool
+        The run keeps the size of its batches, the number of their parts and the number of cells in a step.
 
     Returns
     -------
@@ -75,7 +83,8 @@ def say_and_check_memory(
     )
     if on_gpu:
         return n_parts
-    advice = f"Train with a smaller {option('batch_size')}"
+    advice = "Resume where more memory is free, or start a new run" if resumed else "Train"
+    advice += f" with a smaller {option('batch_size')}"
     if options.accumulate:
         advice += f", or with a larger {option('accumulate')}"
     if memory.total - memory.trunk > memory.trunk and not options.cells_per_step:

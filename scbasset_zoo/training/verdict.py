@@ -158,6 +158,8 @@ def compare_with_validation(history: pd.DataFrame, best_epoch: int) -> str:
     if np.isnan(validation) or highest - validation < NOTABLE:
         return at_best
     epoch = int(history["epoch"].to_numpy()[history["validation_auroc"].argmax()])
+    if epoch > best_epoch:
+        return f"{at_best} The validation AUROC was highest later, at epoch {epoch} ({highest:.3f})."
     return (
         f"{at_best} The validation AUROC was highest at epoch {epoch} ({highest:.3f}), so the "
         "network has begun to fit the training peaks by heart. The paper trains on, because the cell embedding goes on improving."

@@ -2,11 +2,13 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +16,23 @@ import pytest
 
 import scbasset_zoo as sz
 from scbasset_zoo.errors import TrainingError
+from scbasset_zoo.files import hold
 from scbasset_zoo.training.checkpoint import read_arrays
-from scbasset_zoo.training.cluster import is_other_worker
+from scbasset_zoo.training.cluster import is_other_worker, slurm_tasks
+from scbasset_zoo.training.tensorflow_setup import require_tensorflow
+
+require_tensorflow()
+
+from scbasset_zoo.training.replicas import chosen  # noqa: E402
 
 OPTIONS = {"width": 0.05, "batch_size": 21, "epochs": 2, "precision": "float32", "embedding_size": 8, "learning_rate": 3e-3}
 # Of the mean gradients in Adam's state after two epochs, as a norm relative to theirs. Sums in another order differ by 1e-5, but
 # for a window of a max pool whose two largest values are nearly equal: there the other one may be taken.
 TOLERANCE = 0.15
+SLURM = {
+    "SLURM_NTASKS": "4", "SLURM_PROCID": "3", "SLURM_STEP_NODELIST": "n[9-10]", "SLURM_STEP_TASKS_PER_NODE": "2(x2)",
+    "SLURM_JOB_ID": "1234567",
+}  # fmt: skip
 TRAIN = """
 import json, sys
 import tensorflow as tf
@@ -130,8 +142,9 @@ def test_two_mirrored_devices_end_with_the_weights_of_one(name, prepared, of_one
     assert record["device"]["devices_of_worker"] == ["device:CPU:0", "device:CPU:1"]
 
 
-def test_two_workers_end_with_the_weights_of_one(prepared, of_one, tmp_path):
-    end(*start_workers(prepared, tmp_path / "run"))
+def test_two_tasks_of_slurm_without_gpus_end_with_the_weights_of_one(prepared, of_one, tmp_path):
+    tasks = {**SLURM, "SLURM_NTASKS": "2", "SLURM_STEP_NODELIST": "localhost", "SLURM_STEP_TASKS_PER_NODE": "2"}
+    end(*(start(prepared, tmp_path / "run", environment={**tasks, "SLURM_PROCID": str(number)}) for number in range(2)))
     assert_same_run(tmp_path / "run", of_one[0] / "plain")
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     assert record["device"]["n_workers"] == 2
@@ -169,6 +182,30 @@ def test_a_run_without_its_first_worker_ends(prepared, tmp_path, monkeypatch):
         sz.train(prepared, out=tmp_path / "run", **OPTIONS)
 
 
+def test_a_port_in_use_is_named(prepared, tmp_path):
+    with socket.socket() as other:
+        other.bind(("", 0))
+        other.listen()
+        workers = [f"localhost:{other.getsockname()[1]}", "localhost:1"]
+        config = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": 0}}
+        process = start(prepared, tmp_path / "run", environment={"TF_CONFIG": json.dumps(config)})
+        _, said = process.communicate(timeout=200)
+    assert f"error: Worker 0 cannot start at {workers[0]}: Could not start gRPC server. Another program may use this port" in said
+    assert not (tmp_path / "run").exists()
+
+
+def test_ctrl_c_ends_a_worker_that_waits_for_the_others(prepared, tmp_path):
+    chief, other = start_workers(prepared, tmp_path / "run")
+    other.kill()
+    for line in chief.stderr:
+        if line == "Waiting for the other workers.\n":
+            break
+    time.sleep(3)
+    chief.send_signal(signal.SIGINT)
+    assert chief.wait(timeout=20) == -signal.SIGINT
+    assert not (tmp_path / "run").exists()
+
+
 def test_workers_with_other_options_are_refused_before_a_run_is_written(prepared, tmp_path):
     workers = start_workers(prepared, tmp_path / "run", of_last={"seed": 1, "precision": "bfloat16"})
     said = [worker.communicate(timeout=240)[1] for worker in workers]
@@ -183,7 +220,14 @@ def test_workers_with_other_options_are_refused_before_a_run_is_written(prepared
     [
         ("not json", "TF_CONFIG is not valid"),
         ({"cluster": {"worker": ["a:1", "b:1"], "ps": ["c:1"]}, "task": {"type": "worker", "index": 0}}, "only workers can train"),
-        ({"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 2}}, "not that of a worker"),
+        (
+            {"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 2}},
+            "2, is not that of a worker: there are 2",
+        ),
+        ({"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker"}}, "needs a type and an index"),
+        ({"cluster": {"worker": ["a:1", "b"]}, "task": {"type": "worker", "index": 0}}, "'b' is not the address of a worker"),
+        ({"cluster": {"worker": "a:1"}, "task": {"type": "worker", "index": 0}}, "'a:1' is not the address of a worker"),
+        ({"cluster": {"worker": ["a:1", "a:1"]}, "task": {"type": "worker", "index": 0}}, "two workers have the address a:1"),
     ],
 )
 def test_a_wrong_cluster_is_refused(config, message, prepared, tmp_path, monkeypatch):
@@ -193,10 +237,57 @@ def test_a_wrong_cluster_is_refused(config, message, prepared, tmp_path, monkeyp
     assert not (tmp_path / "run").exists()
 
 
-def test_workers_that_nothing_names_are_refused(prepared, tmp_path, monkeypatch):
+def test_one_device_reads_no_variables(monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", "of another program")
+    for strategy in ("none", "mirrored"):
+        assert chosen(strategy) == strategy
+
+
+@pytest.mark.parametrize("config", [None, {"cluster": {"worker": ["localhost:1"]}, "task": {"type": "worker", "index": 0}}])
+def test_less_than_two_workers_are_refused(config, prepared, tmp_path, monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
-    with pytest.raises(sz.InputError, match="needs the variable TF_CONFIG"):
+    if config:
+        monkeypatch.setenv("TF_CONFIG", json.dumps(config))
+    with pytest.raises(sz.InputError, match=r"needs the variable TF_CONFIG, .* \(two or more\).*use strategy='none'"):
         sz.train(prepared, out=tmp_path / "run", strategy="multiworker", **OPTIONS)
+
+
+def test_mirrored_on_one_device_is_training_on_it(prepared, of_one, tmp_path, capsys):
+    run = sz.train(prepared, out=tmp_path / "run", quiet=True, strategy="mirrored", **OPTIONS)
+    assert "sees one device" in capsys.readouterr().err
+    assert difference(run.folder, of_one[0] / "plain", "weight/") == 0
+
+
+def test_a_run_of_one_device_is_not_resumed_by_other_workers(prepared, of_one, tmp_path, monkeypatch):
+    """It was started with strategy none, so each worker would write it."""
+    out = shutil.copytree(of_one[0] / "plain", tmp_path / "run")
+    workers = {"cluster": {"worker": ["localhost:1", "localhost:2"]}, "task": {"type": "worker", "index": 1}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(workers))
+    with hold(out), ThreadPoolExecutor() as pool, pytest.raises(sz.InputError, match="Another process is writing"):
+        pool.submit(sz.train, prepared, out=out, resume=True, epochs=3).result()
+
+
+def test_tasks_of_slurm_have_addresses_in_the_order_of_their_numbers(monkeypatch):
+    for name, value in SLURM.items():
+        monkeypatch.setenv(name, value)
+    assert slurm_tasks() == (["n9:24567", "n9:24568", "n10:24567", "n10:24568"], 3)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"SLURM_STEP_TASKS_PER_NODE": "2"}, "cannot be read from SLURM_STEP_NODELIST='n.9-10.' and SLURM_STEP_TASKS_PER_NODE='2'"),
+        ({"SLURM_STEP_NODELIST": "n[9-"}, "cannot be read"),
+        ({"SLURM_NTASKS": "5"}, "SLURM_NTASKS=5, SLURM_PROCID=3, .* name 4 tasks"),
+        ({"SLURM_PROCID": "4"}, "SLURM_PROCID=4"),
+        ({"SLURM_PROCID": ""}, "SLURM_PROCID of SLURM must be a number"),
+    ],
+)
+def test_variables_of_slurm_that_do_not_agree_are_refused(change, message, monkeypatch):
+    for name, value in {**SLURM, **change}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(sz.InputError, match=message):
+        slurm_tasks()
 
 
 def test_other_workers_of_slurm_write_nothing(monkeypatch):

@@ -164,11 +164,13 @@ def test_a_step_on_drawn_cells_leaves_the_others_and_the_package_has_all(prepare
     assert card.training.hyperparameters["cells_per_step"] == 20
 
 
-def test_a_run_in_parts_of_a_batch_with_warmup_resumes_identically_and_records_both(prepared, tmp_path):
+def test_a_run_in_parts_of_a_batch_with_warmup_resumes_identically_and_records_both(prepared, tmp_path, capsys):
     options = {"accumulate": 3, "warmup": 8, **TINY}
     whole = sz.train(prepared.folder, out=tmp_path / "whole", epochs=2, **options)
     first = sz.train(prepared.folder, out=tmp_path / "run", epochs=1, **options)
     # 5 steps of the 8 of the warmup.
+    said = " ".join(capsys.readouterr().err.split())
+    assert "warmup=8 is more than all 5 steps of epochs=1, so the learning rate reaches 0.0063 of 0.01." in said
     assert weights(first)["optimizer/adam/learning_rate"] == pytest.approx(0.01 * 5 / 8)
     resumed = sz.train(prepared.folder, out=tmp_path / "run", resume=True, epochs=2, quiet=True)
     assert weights(resumed)["optimizer/adam/learning_rate"] == np.float32(0.01)
@@ -521,6 +523,8 @@ def test_a_run_is_not_overwritten_or_resumed_by_mistake(prepared, uninterrupted,
     for width in (0.5, 1.0):
         with pytest.raises(InputError, match="started with width=0.03"):
             sz.train(prepared.folder, out=uninterrupted.folder, resume=True, width=width)
+    with pytest.raises(InputError, match="was started without accumulate, so it cannot be resumed with accumulate=2"):
+        sz.train(prepared.folder, out=uninterrupted.folder, resume=True, accumulate=2)
     with pytest.raises(InputError, match="is or contains the input"):
         sz.train(prepared.folder, out=prepared.folder, overwrite=True)
     (tmp_path / "thesis").mkdir()

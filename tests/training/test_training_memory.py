@@ -23,9 +23,10 @@ from scbasset_zoo.training.training_memory import (  # noqa: E402
 )
 
 
-def check(n_cells, **options):
+def check(n_cells, *, resumed=False, **options):
     prepared = SimpleNamespace(n_cells=n_cells, rows=lambda split: np.arange(1000))
-    return say_and_check_memory(prepared, TrainingOptions(**options), Architecture(n_cells), "float32", on_gpu=False)
+    options = TrainingOptions(**options)
+    return say_and_check_memory(prepared, options, Architecture(n_cells), "float32", on_gpu=False, resumed=resumed)
 
 
 def test_size_and_memory_are_said(monkeypatch, capsys):
@@ -42,6 +43,8 @@ def test_a_run_that_cannot_fit_is_refused_with_advice(monkeypatch):
         check(10_000_000)
     with pytest.raises(InputError, match=r"smaller batch_size, or with a larger accumulate, or with fewer cells"):
         check(1_000, batch_size=1000, accumulate=1)
+    with pytest.raises(InputError, match=r"Resume where more memory is free, or start a new run with a smaller batch_size"):
+        check(1_000, batch_size=1000, accumulate=1, resumed=True)
     with pytest.raises(InputError, match=r"less than 2 peaks of a batch of 2 in a part.*smaller accumulate"):
         check(1_000, batch_size=2, accumulate=2)
 

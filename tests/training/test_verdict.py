@@ -157,5 +157,7 @@ def test_overfitting_is_said_in_words():
         "Epoch 2: training AUROC 0.600, validation AUROC 0.620 (mean over cells, chance 0.500)."
     )
     assert "The validation AUROC was highest at epoch 2 (0.620), so the network has begun" in compare_with_validation(history, 3)
+    later = history.assign(validation_auroc=[0.5, 0.55, 0.6])
+    assert compare_with_validation(later, 2).endswith(" The validation AUROC was highest later, at epoch 3 (0.600).")
     without = history.assign(validation_auroc=np.nan)
     assert compare_with_validation(without, 3).startswith("Epoch 3: training AUROC 0.800, validation AUROC nan")
