@@ -397,6 +397,17 @@ def test_the_report_shows_effects_logos_and_motifs_of_the_top_variants(planted, 
         assert words in page
 
 
+@pytest.mark.parametrize("null", ["none", "random"])
+def test_the_report_names_effects_by_chance_only_where_there_are_any(null, package, genome, rows, tmp_path):
+    options = {"vcf": write_vcf(tmp_path / "v.vcf", rows), "genome": genome, "quiet": True, "n_null": 100, "n_logos": 0}
+    sz.run("variant-effect", package.folder, report=tmp_path / "r.html", null=null, **options)
+    page = (tmp_path / "r.html").read_text()
+    has_scale = null == "random"
+    for words in ("A dot marks an effect", "A percentile is the share", *(f"{n}th percentile (logit)" for n in (50, 90, 95, 99))):
+        assert (words in page) == has_scale
+    assert ("They were not compared with effects by chance." in page) != has_scale
+
+
 def test_memory_does_not_grow_with_the_number_of_variants(package, genome, chromosomes, tmp_path):
     code = (
         "import resource, sys, scbasset_zoo as sz\n"
