@@ -39,9 +39,9 @@ def describe(result: ad.AnnData) -> Description:
     largest = "The variants whose effects are largest in any group"
     if has_scale:
         largest += (
-            ", in units of the 99th percentile of effects by chance. Colours are changes of the logit. A dot marks an effect that is "
-            "larger than 99% of effects by chance in the same group; the lines at the colour bar are the median of this limit over "
-            "groups."
+            ", in units of the 99th percentile of effects by chance. Colours are changes of the logit. A dot marks an effect that "
+            "is larger than 99% of effects by chance in the same group; the lines at the colour bar are the median of this limit "
+            "over groups."
         )
     else:
         largest += ". Colours are changes of the logit. They were not compared with effects by chance."
@@ -71,8 +71,8 @@ def describe(result: ad.AnnData) -> Description:
         f"Score variants in the windows of the peaks that they lie in, as the network was trained: {option('in_peaks', True)}."
     )
     percentile = (
-        "A percentile is the share of effects by chance that are smaller in size, in the same group. A variant with percentile 99 is "
-        "no discovery by itself: of 1,000 random variants, ten have it."
+        "A percentile is the share of effects by chance that are smaller in size, in the same group. A variant with percentile 99 "
+        "is no discovery by itself: of 1,000 random variants, ten have it."
     )
     return Description(
         findings=[verdict(result), counts],

@@ -181,5 +181,7 @@ def readers_of(vcf: Path | None, variants: Any) -> tuple[str, Iterator[Allele]]:
         return "the table of variants", alleles_of_table(variants)
     path = Path(variants if vcf is None else vcf)
     if path.exists() and not path.is_file() and not path.is_dir():
-        raise InputError(f"{path} is a pipe or another special file, and variants are read twice. Write them to a file, and give that.")
+        raise InputError(
+            f"{path} is a pipe or another special file, and variants are read twice. Write them to a file, and give that."
+        )
     return str(path), alleles_of_table(path) if vcf is None else alleles_of_vcf(path)
