@@ -410,11 +410,10 @@ def _clean_errors(path: Path) -> Iterator[None]:
         number = _disk_error(error)
         if number is None:
             raise
-        what = "The largest size of a file is reached" if number == errno.EFBIG else "The disk is full"
-        raise InputError(
-            f"{what}: {path} could not be written, and the incomplete result was removed. Free some space, or write to another "
-            "disk."
-        ) from error
+        what, advice = "The disk is full", "Free some space, or write to another disk."
+        if number == errno.EFBIG:
+            what, advice = "The largest size of a file is reached", "Raise it (`ulimit -f`), or write to another file system."
+        raise InputError(f"{what}: {path} could not be written, and the incomplete result was removed. {advice}") from error
 
 
 def _disk_error(error: BaseException | None) -> int | None:

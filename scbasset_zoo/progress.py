@@ -6,10 +6,12 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 
 from scbasset_zoo.printable import printable, printable_field
 
 SECONDS_BETWEEN_LINES = 15.0
+_silent: ContextVar[bool] = ContextVar("silent", default=False)
 
 
 @contextlib.contextmanager
@@ -36,7 +38,18 @@ def progress(description: str, total: int | None, *, quiet: bool = False) -> Ite
 
 def say(message: str) -> None:
     """Print a line on standard error, so that standard output can be piped. Characters that could forge output are escaped."""
-    print(printable(message), file=sys.stderr, flush=True)
+    if not _silent.get():
+        print(printable(message), file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def silent() -> Iterator[None]:
+    """Let :func:`say` print nothing within the block."""
+    token = _silent.set(True)
+    try:
+        yield
+    finally:
+        _silent.reset(token)
 
 
 @contextlib.contextmanager

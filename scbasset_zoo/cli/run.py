@@ -78,10 +78,29 @@ def _make_command(kind: type[Analysis]) -> Callable[..., None]:
 
 def answer_result(name: str, result: Result, out: Path, *others: Path | None) -> None:
     """Print what a run wrote."""
-    sizes = result.shape if hasattr(result, "shape") else max(result.data_vars.values(), key=lambda values: values.ndim).shape
-    answer(f"{out}: {name}, {' x '.join(f'{n:,}' for n in sizes)}")
+    answer(f"{out}: {name}, {_size(result, out)}")
     for path in filter(None, others):
         answer(f"{path}")
+
+
+def _size(result: Result, out: Path) -> str:
+    """Return the size of what is in the file. Of a table, `result` has only the rows that stand out."""
+    from scbasset_zoo.extend.analysis import TABLE_SUFFIXES
+
+    if out.suffix in TABLE_SUFFIXES:
+        return f"{_n_rows(out):,} rows"
+    sizes = result.shape if hasattr(result, "shape") else max(result.data_vars.values(), key=lambda values: values.ndim).shape
+    return " x ".join(f"{n:,}" for n in sizes)
+
+
+def _n_rows(table: Path) -> int:
+    """Return the number of rows of a .parquet, or of a .tsv: its lines without those after # and the header."""
+    if table.suffix == ".parquet":
+        import pyarrow.parquet as pq
+
+        return int(pq.read_metadata(table).num_rows)
+    with table.open("rb") as lines:
+        return sum(not line.startswith(b"#") for line in lines) - 1
 
 
 app = registered_group(_analyses, _make_command, help="Run an analysis of a model.")

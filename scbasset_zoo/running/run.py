@@ -27,7 +27,7 @@ from scbasset_zoo.running.results import provenance_of, read_result, with_proven
 from scbasset_zoo.running.tracks import StatedTracks
 from scbasset_zoo.runtime.models import Models, members
 from scbasset_zoo.spreading.executors import described
-from scbasset_zoo.spreading.work import Work, require_divided
+from scbasset_zoo.spreading.work import Work, require_divided, require_no_pipes
 from scbasset_zoo.tracks.bigwig import tracks_in
 from scbasset_zoo.wording import option
 from scbasset_zoo.zoo.models import opened
@@ -132,6 +132,7 @@ def run(
     given = list(model) if isinstance(model, Models | list | tuple) else [model]
     spread = None
     if executor is not None or resume:
+        require_no_pipes(checked)
         spread = _spread(require_divided(analysis), given, executor, _place_of_parts(outputs.out) if resume else None)
     combine = analysis.combiner(checked) if len(given) > 1 else None
     with outputs.held(analysis, inputs=[given, *options.values()]):

@@ -22,7 +22,7 @@ from scbasset_zoo.runtime.models import Models, members
 from scbasset_zoo.runtime.options import PredictOptions
 from scbasset_zoo.runtime.several_predictions import require_combinable
 from scbasset_zoo.spreading.part_files import SUFFIX, PartFile, write_parts
-from scbasset_zoo.spreading.work import Work, require_divided
+from scbasset_zoo.spreading.work import Work, require_divided, require_no_pipes
 from scbasset_zoo.wording import option
 from scbasset_zoo.zoo.models import opened
 
@@ -91,6 +91,7 @@ def run_shard(
     if out.suffix != SUFFIX:
         raise InputError(f"{out}: a shard is written as {SUFFIX}. Choose a name that ends so; scbasset-zoo merge makes the result.")
     _require_files(divided, checked)
+    require_no_pipes(checked)
     with destination(out, overwrite=overwrite, inputs=[given, *options.values()]):
         models = members(opened(model, device, common_cells=common_cells, precision=precision))
         prepare_libraries()

@@ -23,7 +23,7 @@ from scbasset_zoo.runtime.output import held_outputs, write_prediction
 from scbasset_zoo.runtime.predictions import Prediction, predicted_anndata
 from scbasset_zoo.runtime.several_predictions import open_prediction
 from scbasset_zoo.spreading.executors import described
-from scbasset_zoo.spreading.work import Work
+from scbasset_zoo.spreading.work import Work, require_no_pipes
 from scbasset_zoo.wording import option
 from scbasset_zoo.zoo.models import opened
 
@@ -101,6 +101,7 @@ def spread_prediction(
     if resume and out is None:
         raise InputError(f"{option('resume')} needs {option('out')}: finished parts are kept beside that file.")
     checked = checked_options("predict", SpreadOptions, options)
+    require_no_pipes(checked)
     given = list(model) if isinstance(model, Models | list | tuple) else [model]
     with _held(out, bigwig, overwrite=overwrite, inputs=[given, *options.values()]):
         models = members(opened(model, device, common_cells=common_cells, precision=precision))

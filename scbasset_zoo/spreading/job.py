@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.extend.parts import DividedAnalysis, checked_arrays
+from scbasset_zoo.progress import silent
 from scbasset_zoo.runtime.models import members
 from scbasset_zoo.zoo.models import is_folder, opened
 
@@ -115,7 +116,8 @@ def parts_of_models(
 def _opened(pickled: bytes) -> tuple[DividedAnalysis, Sequence[Model], Sequence[Any], Any]:
     """Open the models and the inputs of a job."""
     job: Job = pickle.loads(pickled)
-    with contextlib.chdir(job.folder) if Path(job.folder).is_dir() else contextlib.nullcontext():
+    # What is said of models and inputs was said where the work started.
+    with silent(), contextlib.chdir(job.folder) if Path(job.folder).is_dir() else contextlib.nullcontext():
         # Where the work started, models of different cells were refused, unless their common cells were asked for.
         models = members(
             opened(job.models, job.device, threads=job.threads or _share_of_slot(), common_cells=True, precision=job.precision)

@@ -151,11 +151,13 @@ class PartFolder:
     Raises
     ------
     InputError
-        The folder has parts of other work.
+        The folder has parts of other work, or there is a file of its name.
     """
 
     def __init__(self, out: Path, header: Mapping[str, Any]) -> None:
         self.path, self._header = out.with_name(f"{out.name}{SUFFIX}"), header
+        if self.path.exists() and not self.path.is_dir():
+            raise InputError(f"{self.path} is a file, and finished parts are kept in a folder of this name. Move the file away.")
         self._files = dict(self._read_files())
 
     def __contains__(self, number: int) -> bool:

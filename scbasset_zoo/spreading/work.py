@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from scbasset_zoo.spreading.executors import threads_of
 from scbasset_zoo.spreading.job import job_of, locations, parts_of_models
 from scbasset_zoo.spreading.part_files import PartFolder, header_of
 from scbasset_zoo.spreading.results import results_in_order
+from scbasset_zoo.wording import option
 
 if TYPE_CHECKING:
     from scbasset_zoo.extend.analysis import Analysis, Context, Result
@@ -113,3 +115,13 @@ def require_divided(analysis: Analysis) -> DividedAnalysis:
     if not isinstance(analysis, DividedAnalysis):
         raise InputError(f"The work of {analysis.name} does not divide into parts: run it without executor, shards and resume.")
     return analysis
+
+
+def require_no_pipes(options: Any) -> None:
+    """Raise InputError if an option is neither a file nor a folder: a pipe can be read once, and by one process."""
+    for name, value in dict(options).items():
+        if isinstance(value, str | os.PathLike) and os.path.exists(value) and not (os.path.isfile(value) or os.path.isdir(value)):
+            raise InputError(
+                f"{option(name, os.fspath(value))} is a pipe or another special file, and divided work reads it again, in other "
+                "processes or later. Write it to a file, and give that."
+            )

@@ -238,6 +238,18 @@ def test_fimo_matches_are_where_a_plain_scan_finds_them():
     assert (found["end"] - found["start"] == 6).all()
 
 
+@pytest.mark.parametrize("probabilities", [(0.94, 0.02, 0.02, 0.02), (0.47, 0.03, 0.47, 0.03)])
+def test_the_best_match_has_the_p_of_the_best_words_among_all_words(probabilities):
+    pwm = np.vstack([np.roll(np.eye(4), step, axis=1)[0] * 0.92 + 0.02 for step in (0, 1, 2, 3, 1, 2)] + [probabilities])
+    words = np.stack(np.unravel_index(np.arange(4**7), (4,) * 7), axis=1)
+    scores = np.log(pwm)[np.arange(7), words].sum(axis=1)
+    codes = np.full((1, 30), dna.ALPHABET.index("T"), dtype=np.int8)
+    codes[0, 10:17] = pwm.argmax(axis=1)
+    found = find_matches([Motif("M", "M", pwm)], codes, 1e-3)
+    (p,) = found.loc[(found["start"] == 10) & ~found["is_reverse"].astype(bool), "fimo_p"]
+    assert p == pytest.approx((scores >= scores.max() - 1e-9).mean())
+
+
 def test_long_motifs_match_no_run_of_n():
     """FIMO scores an N 0, which is more than almost any sequence has of a motif of 25 sure bases."""
     pwm = np.eye(4)[np.random.default_rng(0).integers(0, 4, 25)] * 0.9 + 0.025

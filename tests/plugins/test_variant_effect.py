@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,8 +16,10 @@ import pytest
 from helpers import toy
 from helpers.gtf import GTF_LINE
 from sklearn.metrics import roc_auc_score
+from typer.testing import CliRunner
 
 import scbasset_zoo as sz
+from scbasset_zoo.cli.main import app
 from scbasset_zoo.inputs import dna
 from scbasset_zoo.inputs.genome import Genome
 
@@ -190,7 +193,7 @@ def test_alleles_that_are_no_sequence_are_counted_and_left_out(package, genome, 
     )
 
 
-def test_a_ref_that_differs_is_listed_and_refused_above_a_share(package, genome, chromosomes, rows, tmp_path):
+def test_a_ref_that_differs_is_listed_and_refused_above_a_share(package, genome, rows, tmp_path, capsys):
     chrom, pos, ref, alt = rows[0]
     third = next(base for base in "ACGT" if base not in (ref, alt))
     swapped = (chrom, pos, alt, ref)
@@ -202,11 +205,30 @@ def test_a_ref_that_differs_is_listed_and_refused_above_a_share(package, genome,
     with pytest.raises(sz.InputError, match="In 2 of them REF and ALT are swapped.* Exchange REF and ALT in the file"):
         sz.run("variant-effect", package.folder, vcf=all_swapped, genome=genome, **FAST)
     result = sz.run("variant-effect", package.folder, vcf=vcf, genome=genome, max_mismatches=0.4, **FAST)
+    assert "The first whose REF differs is in line 6 of" in capsys.readouterr().err
     assert result.n_vars == 3
     listed = result.uns["ref_mismatches"]
     assert listed["line"].tolist() == [6, 7]
     assert listed["genome"].tolist() == [ref, ref]
     assert [reason.split()[-1] for reason in listed["reason"]] == ["ALT", "sequence"]
+
+
+def test_an_alternative_that_is_there_twice_is_counted_twice(package, genome, rows, tmp_path):
+    bed = tmp_path / "peaks.bed"
+    bed.write_text("chr1\t4900\t5400\nchr1\t4500\t5001\n")
+    twice = [(chrom, pos, ref, f"{alt},{alt}") for chrom, pos, ref, alt in rows[:2]]
+    vcf = write_vcf(tmp_path / "v.vcf", twice)
+    result = sz.run("variant-effect", package.folder, vcf=vcf, genome=genome, peaks=bed, in_peaks=True, **FAST)
+    assert result.n_vars == 4
+    assert result.uns["variant_effect"]["n_scored"] == 2
+    assert result.uns["left_out"]["n_alleles"].to_dict() == {"in the window of no peak": 2}
+
+
+@pytest.mark.parametrize("option", ["vcf", "variants"])
+def test_a_pipe_is_refused_because_variants_are_read_twice(option, package, genome, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(sz.InputError, match="pipe is a pipe or another special file.* Write them to a file"):
+        sz.run("variant-effect", package.folder, genome=genome, **{option: tmp_path / "pipe"}, **FAST)
 
 
 def test_tables_bcf_and_vcf_give_the_same(package, genome, rows, tmp_path):
@@ -271,6 +293,15 @@ def test_tables_of_results_equal_the_anndata_and_carry_the_provenance(package, g
     provenance = json.loads(pq.read_schema(tmp_path / "v.parquet").metadata[b"scbasset_zoo"])
     assert provenance["analysis"] == "variant-effect"
     assert '"analysis": "variant-effect"' in (tmp_path / "v.tsv").read_text().splitlines()[0]
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".tsv"])
+def test_the_command_line_says_how_many_rows_a_table_has(suffix, package, genome, rows, tmp_path):
+    vcf, out = write_vcf(tmp_path / "v.vcf", rows), tmp_path / f"v{suffix}"
+    words = ["run", "variant-effect", package.folder, "--vcf", vcf, "--genome", genome, "--null", "none", "--n-logos", 0]
+    done = CliRunner().invoke(app, [str(word) for word in [*words, "--n-top", 2, "--device", "cpu", "--out", out]])
+    assert done.exit_code == 0, done.output
+    assert f"{out}: variant-effect, {3 * len(rows)} rows" in done.output
 
 
 def test_percentiles_are_shares_of_random_snvs_that_are_computed_once(model, genome, rows, tmp_path):
@@ -395,6 +426,17 @@ def test_the_report_shows_effects_logos_and_motifs_of_the_top_variants(planted, 
     page = (tmp_path / "r.html").read_text()
     for words in ("have a larger effect than 99% of random SNVs", "shows where the effect comes from", "Motif changes"):
         assert words in page
+
+
+@pytest.mark.parametrize("null", ["none", "random"])
+def test_the_report_names_effects_by_chance_only_where_there_are_any(null, package, genome, rows, tmp_path):
+    options = {"vcf": write_vcf(tmp_path / "v.vcf", rows), "genome": genome, "quiet": True, "n_null": 100, "n_logos": 0}
+    sz.run("variant-effect", package.folder, report=tmp_path / "r.html", null=null, **options)
+    page = (tmp_path / "r.html").read_text()
+    has_scale = null == "random"
+    for words in ("A dot marks an effect", "A percentile is the share", *(f"{n}th percentile (logit)" for n in (50, 90, 95, 99))):
+        assert (words in page) == has_scale
+    assert ("They were not compared with effects by chance." in page) != has_scale
 
 
 def test_memory_does_not_grow_with_the_number_of_variants(package, genome, chromosomes, tmp_path):

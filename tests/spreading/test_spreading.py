@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from dataclasses import replace
+from functools import partial
 
 import anndata as ad
 import numpy as np
@@ -261,6 +262,9 @@ def test_what_cannot_be_spread_is_refused_before_any_work(files, tmp_path):
     options = files[1]["denoise"]
     with pytest.raises(InputError, match="resume"):
         sz.run("denoise", files[0], resume=True, **options)
+    (tmp_path / "r.h5ad.parts").touch()
+    with pytest.raises(InputError, match="r.h5ad.parts is a file, and finished parts are kept in a folder"):
+        sz.run("denoise", files[0], resume=True, out=tmp_path / "r.h5ad", device="cpu", **options)
     with pytest.raises(InputError, match="denoise takes one model"):
         sz.run_shard("denoise", [files[0], files[0]], shard="1/2", out=tmp_path / "x.parts", **options)
     with pytest.raises(InputError, match="peak_embedding' takes one model"):
@@ -271,6 +275,25 @@ def test_what_cannot_be_spread_is_refused_before_any_work(files, tmp_path):
         sz.run_shard("denoise", files[0], shard="1/2", out=tmp_path / "x.h5ad", **options)
     with pytest.raises(InputError, match="workers"):
         sz.LocalProcesses(0)
+
+
+@pytest.mark.parametrize("name", ["denoise", "predict"])
+def test_a_pipe_is_refused_in_divided_work(name, files, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    given = {**inputs(files), "peaks": tmp_path / "pipe", "device": "cpu"}
+    run = sz.predict if name == "predict" else partial(sz.run, name)
+    with pytest.raises(InputError, match="pipe' is a pipe or another special file, and divided work reads it again"):
+        run(files[0], out=tmp_path / "r.h5ad", resume=True, **given)
+    with pytest.raises(InputError, match="pipe' is a pipe"):
+        sz.run_shard(name, files[0], shard="1/2", out=tmp_path / "1.parts", **given)
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
+
+
+def test_workers_do_not_repeat_what_was_said_where_the_work_started(files, capfd):
+    given = inputs(files)
+    with sz.LocalProcesses(2) as executor:
+        sz.run("denoise", files[0], device="cpu", executor=executor, **given)
+    assert capfd.readouterr().err.count("Running on cpu") <= 1
 
 
 @pytest.mark.parametrize("address", ["local:", "local:0", "local:two"])

@@ -230,7 +230,7 @@ def find_matches(motifs: list[Motif], codes: dna.Codes, threshold: float) -> pd.
     -------
     DataFrame
         region and motif (numbers), start, end (0-based, half-open), is_reverse and fimo_p, by region and start. No match
-        overlaps an N.
+        overlaps an N. A p is at least the chance of the motif's best sequence.
     """
     from memelite import fimo
 
@@ -249,10 +249,19 @@ def find_matches(motifs: list[Motif], codes: dna.Codes, threshold: float) -> pd.
             "fimo_p": hits["p-value"].to_numpy(np.float64),
         }
     )
+    # memelite rounds scores to bins, and the best sequence may lie beyond the last bin, with a p of 0.
+    least = np.array([_chance_of_best(motif.pwm) for motif in motifs])
+    table["fimo_p"] = np.maximum(table["fimo_p"], least[table["motif"]])
     # FIMO scores an N as 0, which is more than most sequences score for a long motif.
     n_before = np.pad((codes == dna.N).cumsum(axis=1), ((0, 0), (1, 0)))
     table = table[n_before[table["region"], table["start"]] == n_before[table["region"], table["end"]]]
     return table.sort_values(["region", "start", "motif"], kind="stable", ignore_index=True)
+
+
+def _chance_of_best(pwm: NDArray[np.float64]) -> float:
+    """Return the chance that random bases are a sequence with the highest score of a PWM."""
+    n_best = np.isclose(pwm, pwm.max(axis=1, keepdims=True)).sum(axis=1)
+    return float(np.prod(n_best / 4))
 
 
 def window_scores(pwms: NDArray[np.float64], scores: Array, measure: Measure) -> Array:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from scbasset_zoo.extend.console import option
 from scbasset_zoo.extend.description import Description
-from scbasset_zoo_plugins.variant_effect.top_variants import BEYOND, figure_name
+from scbasset_zoo_plugins.variant_effect.top_variants import figure_name
 
 if TYPE_CHECKING:
     import anndata as ad
@@ -35,9 +35,18 @@ def describe(result: ad.AnnData) -> Description:
     if len(left_out):
         reasons = "; ".join(f"{int(n):,} {reason}" for reason, n in left_out["n_alleles"].items())
         counts += f" The others are left out: {reasons}."
+    has_scale = about["null"] != "none"
+    largest = "The variants whose effects are largest in any group"
+    if has_scale:
+        largest += (
+            ", in units of the 99th percentile of effects by chance. Colours are changes of the logit. A dot marks an effect that "
+            "is larger than 99% of effects by chance in the same group; the lines at the colour bar are the median of this limit "
+            "over groups."
+        )
+    else:
+        largest += ". Colours are changes of the logit. They were not compared with effects by chance."
     captions = {
-        "effects": "The variants with the largest effects, in units of the effects by chance. A dot marks an effect that is larger "
-        "than 99% of effects by chance in the same group; the lines at the colour bar are the median of this limit over groups.",
+        "effects": largest,
         "top_variants": "The variants with the largest effects, each with the group in which its effect is largest.",
         "null_scale": "The size of effects by chance in each group: percentiles of the absolute change of the logit.",
         "left_out": "Alternative alleles that were not scored.",
@@ -61,19 +70,22 @@ def describe(result: ad.AnnData) -> Description:
     in_peaks = (
         f"Score variants in the windows of the peaks that they lie in, as the network was trained: {option('in_peaks', True)}."
     )
+    percentile = (
+        "A percentile is the share of effects by chance that are smaller in size, in the same group. A variant with percentile 99 "
+        "is no discovery by itself: of 1,000 random variants, ten have it."
+    )
     return Description(
         findings=[verdict(result), counts],
         captions=captions,
         how_to_read=[
             "An effect is the logit of the alternative minus the logit of the reference, averaged over the cells of a group. "
             "Above 0, the alternative opens the chromatin. An effect on the logit says nothing about how open the region is.",
-            "A percentile is the share of effects by chance that are smaller in size, in the same group. A variant with percentile "
-            "99 is no discovery by itself: of 1,000 random variants, ten have it.",
+            *([percentile] if has_scale else []),
         ],
         next_steps=[
             *([] if about["in_peaks"] else [in_peaks]),
             "Average over several fits of the data, which shows how far they agree: give several models.",
         ],
         key_columns={"top_variants": ("largest_in", "effect", "percentile")},
-        units={"effect": "logit", "tss_distance": "bp", BEYOND: "logit"},
+        units={"effect": "logit", "tss_distance": "bp"} | dict.fromkeys(result.uns.get("null_scale", ()), "logit"),
     )

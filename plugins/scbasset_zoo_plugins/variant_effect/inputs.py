@@ -178,7 +178,8 @@ def open_inputs(model: Model, options: VariantEffectOptions) -> VariantEffectInp
         sample.add(block)
         if options.in_peaks and peaks is not None and finder is not None and len(block):
             rows = in_windows_of_peaks(block, peaks, finder, model.sequence_length)
-            tally.leave_out_of_peaks(len(block) - len(rows.drop_duplicates(["line", "alt"])))
+            keys, keys_in_peaks = (pd.MultiIndex.from_frame(each[["line", "alt"]]) for each in (block, rows))
+            tally.leave_out_of_peaks(int((~keys.isin(keys_in_peaks)).sum()))
             n_rows += len(rows)
         else:
             n_rows += len(block)
@@ -288,4 +289,5 @@ def _require_variants(source: str, tally: Tally, genome: Genome, options: Varian
         raise InputError(f"{source} has no variant that can be scored: of {tally.n_alleles:,} alleles, {reasons}.")
     if reasons:
         n_out = tally.left_out.total()
-        say(f"{n_out:,} of {tally.n_alleles:,} alleles are not scored: {reasons}.")
+        first = f" The first whose REF differs is in line {tally.mismatches[0][0]:,} of {source}." if tally.mismatches else ""
+        say(f"{n_out:,} of {tally.n_alleles:,} alleles are not scored: {reasons}.{first}")

@@ -170,8 +170,18 @@ def _places(header: list[str], where: str) -> dict[str, int]:
 
 
 def readers_of(vcf: Path | None, variants: Any) -> tuple[str, Iterator[Allele]]:
-    """Return the name of the source, for messages, and a new iterator over its alleles."""
-    if vcf is not None:
-        return str(vcf), alleles_of_vcf(vcf)
-    source = variants if isinstance(variants, pd.DataFrame) else Path(variants)
-    return "the table of variants" if isinstance(source, pd.DataFrame) else str(source), alleles_of_table(source)
+    """Return the name of the source, for messages, and a new iterator over its alleles.
+
+    Raises
+    ------
+    InputError
+        The source is a pipe, which can be read only once.
+    """
+    if vcf is None and isinstance(variants, pd.DataFrame):
+        return "the table of variants", alleles_of_table(variants)
+    path = Path(variants if vcf is None else vcf)
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise InputError(
+            f"{path} is a pipe or another special file, and variants are read twice. Write them to a file, and give that."
+        )
+    return str(path), alleles_of_table(path) if vcf is None else alleles_of_vcf(path)
