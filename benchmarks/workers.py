@@ -19,7 +19,7 @@ import pandas as pd
 import scbasset_zoo as sz
 from benchmarks.table import machine, markdown, median, write_section
 
-N_CELLS, N_PEAKS, BATCH_SIZE, N_EPOCHS, REPETITIONS = 2_034, 600, 128, 3, 3
+N_CELLS, N_PEAKS, BATCH_SIZE, N_EPOCHS, REPETITIONS = 2_034, 420, 128, 2, 3
 TRAIN = """
 import json, os, sys
 prepared, out, core, options = sys.argv[1:]

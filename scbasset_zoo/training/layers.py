@@ -120,17 +120,17 @@ class NormPoolGelu(BatchNormalization):
 
     def _together(self, x: tf.Tensor) -> bool:
         has_gpu = bool(tf.config.list_logical_devices("GPU"))
-        return not has_gpu and tf.distribute.get_strategy().num_replicas_in_sync == 1 and x.shape[1] % self.pool == 0
+        return not has_gpu and x.shape[1] % self.pool == 0
 
 
 def norm_pool_gelu(
     x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, *, pool: int, epsilon: float
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Compute GELU of the max pool of the batch normalisation of `x`, by its own statistics, in few passes over memory.
+    """Compute GELU of the max pool of the batch normalisation of `x`, by the statistics of its batch, in few passes over memory.
 
     The scale and shift of batch normalisation are monotonic, so the max pool can come before them: it takes the largest value of a
     channel whose scale is positive, and the smallest one of a channel whose scale is negative. Scale, shift and GELU then run on
-    the pooled values, which are two or three times fewer.
+    the pooled values, which are two or three times fewer. Where replicas share a batch, the statistics are those of all shares.
 
     Parameters
     ----------
@@ -144,14 +144,15 @@ def norm_pool_gelu(
     -------
     y : tensor of shape (n, length / pool, channels), of the type of `x`
     mean, variance : float32 tensors of shape (channels,)
-        Statistics of `x`, the variance over n. They have no gradient.
+        Statistics of the batch, the variance over n. They have no gradient.
     """
 
     @tf.custom_gradient
     def compute(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor):  # type: ignore[no-untyped-def]
         wide = tf.cast(x, tf.float32)
-        mean = tf.reduce_mean(wide, (0, 1))
-        variance = tf.reduce_mean(tf.math.squared_difference(wide, mean), (0, 1))
+        sums, n = summed([tf.reduce_sum(wide, (0, 1)), tf.cast(tf.size(x) // x.shape[-1], tf.float32)])
+        mean = sums / n
+        variance = summed(tf.reduce_sum(tf.math.squared_difference(wide, mean), (0, 1))) / n
         inverse_deviation = tf.math.rsqrt(variance + epsilon)
         scale = gamma * inverse_deviation
         shift = beta - mean * scale
@@ -164,14 +165,16 @@ def norm_pool_gelu(
             upstream = tf.cast(upstream, tf.float32)
             # Of GELU, at the pooled values.
             slope = upstream * sigmoid + tf.raw_ops.SigmoidGrad(y=sigmoid, dy=upstream * z)
-            of_beta = tf.reduce_sum(slope, (0, 1))
-            of_scale = tf.reduce_sum(slope * tf.cast(pooled, tf.float32), (0, 1))
+            here = [tf.reduce_sum(slope, (0, 1)), tf.reduce_sum(slope * tf.cast(pooled, tf.float32), (0, 1))]
+            of_beta, of_scale = summed(here)
             of_gamma = (of_scale - mean * of_beta) * inverse_deviation
             # Ioffe & Szegedy 2015, section 3: scale * (slope - mean(slope) - normalised x * mean(slope * normalised x)).
-            n = tf.cast(tf.size(x) // x.shape[-1], tf.float32)
             of_square = -scale * inverse_deviation * of_gamma / n
             of_mean = -scale * of_beta / n - of_square * mean
             of_x = _unpool(x, pooled, slope * scale, pool) + (tf.cast(x, tf.float32) * of_square + of_mean)
+            # Gradients of parameters are those of this replica; all replicas' are added up later.
+            of_beta, of_scale = here
+            of_gamma = (of_scale - mean * of_beta) * inverse_deviation
             return tf.cast(of_x, x.dtype), of_gamma, of_beta
 
         return (y, mean, variance), gradient

@@ -193,6 +193,18 @@ def test_alleles_that_are_no_sequence_are_counted_and_left_out(package, genome, 
     )
 
 
+@pytest.mark.parametrize(("shift", "words"), [(-1, "one base after these positions: they count from 0"), (1, "count from 2")])
+def test_positions_that_count_from_elsewhere_are_named(shift, words, package, genome, chromosomes, tmp_path):
+    sequence = chromosomes["chr1"]
+    places = [at for at in range(3_000, 3_200) if sequence[at] in OTHER]
+    shifted = [("chr1", at + 1 + shift, sequence[at], OTHER[sequence[at]]) for at in places]
+    with pytest.raises(sz.InputError, match=words):
+        sz.run("variant-effect", package.folder, vcf=write_vcf(tmp_path / "v.vcf", shifted), genome=genome, **FAST)
+    moved = [("chr1", at + 1_000, base, alt) for (_, _, base, alt), at in zip(shifted, places, strict=True)]
+    with pytest.raises(sz.InputError, match="model's assembly, and do their positions count from 1"):
+        sz.run("variant-effect", package.folder, vcf=write_vcf(tmp_path / "m.vcf", moved), genome=genome, **FAST)
+
+
 def test_a_ref_that_differs_is_listed_and_refused_above_a_share(package, genome, rows, tmp_path, capsys):
     chrom, pos, ref, alt = rows[0]
     third = next(base for base in "ACGT" if base not in (ref, alt))

@@ -51,6 +51,16 @@ class Tally:
             self.n_scored -= n
             self.left_out[NO_PEAK] += n
 
+    def share_of_mismatches_at(self, offset: int, genome: Genome) -> float:
+        """Return for which share of the listed mismatches the genome has REF so many bases after their place."""
+        if not self.mismatches:
+            return 0.0
+        _, chrom, pos, ref, *_ = zip(*self.mismatches, strict=True)
+        on = np.array([genome.other_names.get(name, name) for name in chrom], dtype=object)
+        width = max(map(len, ref))
+        text = decode(genome.windows(on, np.array(pos) - 1 + offset, width).ravel())
+        return float(np.mean([text.startswith(bases, row * width) for row, bases in enumerate(ref)]))
+
     def mismatch_table(self) -> pd.DataFrame:
         """Return the alleles whose REF is not the genome's sequence, a row each."""
         columns = ["line", "chrom", "pos", "ref", "alt", "genome", "reason"]

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float32]
 
+# The share of mismatches that one cause explains, and how many there must be: SNVs agree with any other base by chance in a quarter.
+_NEARLY_ALL, _FEWEST = 0.9, 6
+
 
 class VariantEffectOptions(Options):
     """The variants, the cells, and what the effects are compared with."""
@@ -263,19 +266,11 @@ def _require_variants(source: str, tally: Tally, genome: Genome, options: Varian
     n_compared = tally.n_scored + tally.left_out[NO_PEAK] + tally.n_mismatches
     if tally.n_mismatches > options.max_mismatches * n_compared:
         line, chrom, pos, ref, alt, bases, _ = tally.mismatches[0]
-        n_swapped = tally.left_out[SWAPPED]
-        swapped = f" In {n_swapped:,} of them REF and ALT are swapped: the genome has ALT." if n_swapped else ""
-        # Of alleles at wrong places, a third have the genome's base as ALT by chance.
-        are_swapped = n_swapped > 0.9 * tally.n_mismatches
-        advice = (
-            "Exchange REF and ALT in the file."
-            if are_swapped
-            else "Are the variants of the model's assembly, and do their positions count from 1?"
-        )
+        advice = _advice(tally, genome)
         raise InputError(
             f"{source}, line {line}: REF is {ref}, ALT is {alt}, but {genome.path} has {bases} at {chrom}:{pos:,}. REF differs in "
             f"{tally.n_mismatches:,} of {n_compared:,} alleles; at most a share of {options.max_mismatches:g} may "
-            f"({option('max_mismatches')}).{swapped} {advice}"
+            f"({option('max_mismatches')}). {advice}"
         )
     reasons = "; ".join(f"{n:,} {reason}" for reason, n in tally.left_out.most_common())
     if not tally.n_scored:
@@ -291,3 +286,16 @@ def _require_variants(source: str, tally: Tally, genome: Genome, options: Varian
         n_out = tally.left_out.total()
         first = f" The first whose REF differs is in line {tally.mismatches[0][0]:,} of {source}." if tally.mismatches else ""
         say(f"{n_out:,} of {tally.n_alleles:,} alleles are not scored: {reasons}.{first}")
+
+
+def _advice(tally: Tally, genome: Genome) -> str:
+    """Return what is wrong with variants whose REF differs, as far as the genome tells."""
+    n_swapped = tally.left_out[SWAPPED]
+    swapped = f"In {n_swapped:,} of them REF and ALT are swapped: the genome has ALT. " if n_swapped else ""
+    # Of alleles at wrong places, a third have the genome's base as ALT by chance.
+    if n_swapped > _NEARLY_ALL * tally.n_mismatches:
+        return f"{swapped}Exchange REF and ALT in the file."
+    for offset, where, first in ((1, "after", 0), (-1, "before", 2)):
+        if len(tally.mismatches) >= _FEWEST and tally.share_of_mismatches_at(offset, genome) > _NEARLY_ALL:
+            return f"The genome has REF one base {where} these positions: they count from {first}, and must count from 1."
+    return f"{swapped}Are the variants of the model's assembly, and do their positions count from 1?"
