@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float32]
 
-# The share of mismatches that one cause explains, and how many there must be: SNVs agree with any other base by chance in a quarter.
+# The share of mismatches that one cause explains, and how many there must be: a quarter of SNVs agree with any base by chance.
 _NEARLY_ALL, _FEWEST = 0.9, 6
 
 
