@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from dataclasses import replace
+from unittest import mock
 from functools import partial
 
 import anndata as ad
@@ -27,6 +28,13 @@ from scbasset_zoo.spreading.job import compute, job_of
 
 N_REGIONS = 20
 MEME = "MEME version 4\nALPHABET= ACGT\nstrands: + -\nBackground letter frequencies\nA 0.25 C 0.25 G 0.25 T 0.25\n"
+
+
+@pytest.fixture(autouse=True)
+def _variables():
+    """Restore the variables of the process: a local cluster of Dask leaves OMP_NUM_THREADS=1 there."""
+    with mock.patch.dict(os.environ):
+        yield
 
 
 @pytest.fixture(scope="module")
