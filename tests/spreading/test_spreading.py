@@ -7,8 +7,8 @@ import signal
 import threading
 import time
 from dataclasses import replace
-from unittest import mock
 from functools import partial
+from unittest import mock
 
 import anndata as ad
 import numpy as np
