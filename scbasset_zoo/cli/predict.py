@@ -68,7 +68,6 @@ def predict(
         raise InputError(
             "--peaks needs the genome of the model's assembly: add --genome, a FASTA or .2bit file or a name such as hg38."
         )
-    check_destination(out, overwrite=overwrite, inputs=[model, peaks or sequences, genome])
     where: dict[str, Any] = {"device": device, "precision": precision, "common_cells": common_cells, "overwrite": overwrite}
     if workers is None and dask is None and shard is None and not resume:
         with held_outputs(out, bigwig, overwrite=overwrite, inputs=[model, peaks or sequences, genome]):
@@ -81,6 +80,7 @@ def predict(
     from scbasset_zoo.running.spread_prediction import spread_prediction
     from scbasset_zoo.spreading.executors import chosen_executor
 
+    check_destination(out, overwrite=overwrite, inputs=[model, peaks or sequences, genome])
     inputs: dict[str, Any] = {"peaks": peaks, "genome": genome, "sequences": sequences}
     with chosen_executor(workers, dask) as executor:
         where |= {"executor": executor, "resume": resume}
