@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,9 @@ from scbasset_zoo.errors import InputError
 from scbasset_zoo.inputs import dna
 
 Index = NDArray[np.int64]
+
+# Successive edits of a base, 3 or 4, are not cut apart.
+_NOT_CUT = 12
 
 
 @dataclass(frozen=True)
@@ -46,9 +48,12 @@ class Edits:
 
     def parts(self, size: int) -> Iterator[tuple[slice, Edits]]:
         """Yield the edits in parts of about the same size, at most `size`, each with its slice."""
-        bounds = np.linspace(0, len(self), -(-len(self) // size) + 1).astype(int).tolist()
-        for first, end in itertools.pairwise(bounds):
-            yield slice(first, end), self.take(slice(first, end))
+        if len(self) == 0:
+            return
+        n_parts = -(-len(self) // size)
+        step = min(size, -(-len(self) // (n_parts * _NOT_CUT)) * _NOT_CUT)
+        for first in range(0, len(self), step):
+            yield slice(first, first + step), self.take(slice(first, first + step))
 
     def windows(self, codes: dna.Codes, width: int) -> tuple[Index, dna.Codes, dna.Codes]:
         """Return a window of `width` bases around each edit. Edits may be narrower than the window.

@@ -10,15 +10,18 @@ each block therefore
 How many windows change depends on where an edit lies in the windows of the first pools: six positions cover five windows of two
 if they start with a window, and six otherwise. So edits of one width have several plans, each for some starts. The edits of a
 plan have the same number of changed windows, but these start at different positions, and at any phase of the pooling. Tensors
-are (positions, edits, channels), so that the transforms of step 1 are matrix products from the left. Step 2 gathers rows by
-index, which handles the phase: row `position * n_edits + edit` of the change, and row `reference * (length + 2) + 1 + position`
-of the reference. The change has one more position, of zeros, for positions that did not change.
+are (positions, places, edits of a place, channels), so that the transforms of step 1 are matrix products from the left. A place is
+a start in a reference; where all have as many edits, such as the three substitutions of a base, these share the rows of the
+reference. Step 2 gathers rows by index, which handles the phase: row `position * n_edits + edit` of the change, and row
+`reference * (length + 2) + 1 + position` of the reference. The change has one more position, of zeros, for positions that did not
+change.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx
@@ -99,7 +102,7 @@ class EditPlan:
     def multiplications(self) -> int:
         """Multiplications of one edit."""
         first, *rest = self.levels
-        total = first.n_outputs * first.block.kernel.size + self.layers.dense_kernel.size
+        total = first.n_windows * first.block.pool * first.block.kernel.size + self.layers.dense_kernel.size
         for level in rest:
             _, n_in, n_out = level.block.kernel.shape
             total += len(level.convolution.signal) * (n_in * n_out + level.n_changed * n_in + level.n_outputs * n_out)
@@ -109,7 +112,7 @@ class EditPlan:
     def bytes_per_edit(self) -> int:
         """Working memory of one edit, in bytes."""
         first, *rest = self.levels
-        sizes = [first.n_outputs * (4 * len(first.block.kernel) + 3 * first.block.kernel.shape[2])]
+        sizes = [first.n_windows * first.block.pool * (4 * len(first.block.kernel) + 3 * first.block.kernel.shape[2])]
         for level in rest:
             _, n_in, n_out = level.block.kernel.shape
             sizes.append(len(level.convolution.signal) * (n_in + n_out) + 5 * level.n_outputs * n_out)
@@ -202,47 +205,56 @@ def reference_graph(layers: TrunkLayers) -> onnx.ModelProto:
 def edit_graph(plan: EditPlan) -> onnx.ModelProto:
     """Return the graph that computes `peak_embedding` (n_edits, embedding size) of edits.
 
-    Its inputs are the results of :func:`changes` and :func:`indices`, and the outputs of :func:`reference_graph`. There is also an
-    input `kernels_i` for each block i of :attr:`EditPlan.n_changed`, the result of :func:`kernels`, so that graphs share them.
+    Its inputs are the results of :func:`edit_inputs` and the outputs of :func:`reference_graph`. There is also an input `kernels_i`
+    for each block i of :attr:`EditPlan.n_changed`, the result of :func:`kernels`, so that graphs share them.
     """
     layers = plan.layers
     graph, inputs = GraphBuilder(layers.gelu_slope), []
 
-    def index(name: str, n_windows: int) -> str:
-        inputs.append(value_info(name, [n_windows, None], TensorProto.INT64))
+    def input_of(name: str, *shape: int | None, kind: int = TensorProto.INT64) -> str:
+        inputs.append(value_info(name, list(shape), kind))
         return name
 
-    inputs += [value_info("change", [None, 4 * len(layers.blocks[0].kernel)]), value_info("dense", [None, layers.dense_bias.size])]
-    inputs.append(value_info("reference", [None], TensorProto.INT64))
-    x = ""
+    def change_of_phase(number: int, phase: int) -> str:
+        """Return the change of the convolution's output at the positions of one phase, (windows, places, edits, channels)."""
+        level = plan.levels[number]
+        if number == 0:
+            read = input_of(f"change_{phase}", level.n_windows, None, None, len(first_kernel), kind=TensorProto.FLOAT)
+            return graph.node("MatMul", read, first)
+        if number not in plan.n_changed:
+            return graph.node("MatMul", x, graph.constant(level.block.kernel[0]))
+        return graph.node("Gather", convolved, input_of(f"placed_{number}_{phase}", level.n_windows, None, None), axis=0)
+
+    first_kernel = layers.blocks[0].kernel.reshape(-1, layers.blocks[0].bias.size)
+    first = graph.constant(first_kernel)
+    x = convolved = ""
     for number, level in enumerate(plan.levels):
         channels = level.block.bias.size
-        if number == 0:
-            changed = graph.node("MatMul", "change", graph.constant(level.block.kernel.reshape(-1, channels)))
-        elif number not in plan.n_changed:
-            changed = graph.node("MatMul", _rows(graph, x, level.block.kernel.shape[1]), graph.constant(level.block.kernel[0]))
-        else:
-            inputs.append(value_info(f"kernels_{number}", [level.convolution.n_products, *level.block.kernel.shape[1:]]))
-            changed = _convolve(graph, x, f"kernels_{number}", level)
+        if number in plan.n_changed:
+            kernels = input_of(
+                f"kernels_{number}", level.convolution.n_products, *level.block.kernel.shape[1:], kind=TensorProto.FLOAT
+            )
+            convolved = _convolve(graph, x, kernels, level)
+        tables = [input_of(f"{table}_{number}", None, channels, kind=TensorProto.FLOAT) for table in ("convolved", "active")]
         phases = []
         for phase in range(level.block.pool):
-            before = graph.node("Gather", f"convolved_{number}", index(f"kept_{number}_{phase}", level.n_windows), axis=0)
-            if level.pointwise:
-                change = graph.node("Reshape", changed, graph.constant([level.n_windows, -1, channels]))
-            else:
-                change = graph.node("Gather", changed, index(f"placed_{number}_{phase}", level.n_windows), axis=0)
-            phases.append(graph.node("Add", before, change))
+            kept = input_of(f"kept_{number}_{phase}", level.n_windows, None, 1)
+            phases.append(graph.node("Add", graph.node("Gather", tables[0], kept, axis=0), change_of_phase(number, phase)))
         pooled = graph.node("Max", *phases) if len(phases) > 1 else phases[0]
-        active = graph.node("Gather", f"active_{number}", index(f"active_index_{number}", level.n_windows), axis=0)
+        active = graph.node("Gather", tables[1], input_of(f"active_index_{number}", level.n_windows, None, 1), axis=0)
         x = graph.node("Sub", graph.gelu(pooled), active)
-        inputs += [value_info(f"{table}_{number}", [None, channels]) for table in ("convolved", "active")]
     if level.n_windows < level.next_length:
         with_zeros = graph.node("Concat", _rows(graph, x, channels), graph.constant(np.zeros((1, channels))), axis=0)
-        x = graph.node("Gather", with_zeros, index("placed_dense", level.next_length), axis=0)
+        x = graph.node("Gather", with_zeros, input_of("placed_dense", level.next_length, None), axis=0)
+    else:
+        x = graph.node("Reshape", x, graph.constant([level.next_length, -1, channels]))
     kernel = layers.dense_kernel.reshape(layers.lengths[-1], -1, layers.dense_bias.size)
     products = graph.node("MatMul", x, graph.constant(kernel))
     change = graph.node("ReduceSum", products, graph.constant([0]), keepdims=0)
-    dense = graph.node("Add", graph.node("Gather", "dense", "reference", axis=0), change)
+    before = graph.node(
+        "Gather", input_of("dense", None, layers.dense_bias.size, kind=TensorProto.FLOAT), input_of("reference", None), axis=0
+    )
+    dense = graph.node("Add", before, change)
     graph.gelu(dense, name="peak_embedding")
     return graph.model("edits", inputs, [value_info("peak_embedding", [None, layers.dense_bias.size])])
 
@@ -254,35 +266,8 @@ def kernels(block: Block, n_changed: int) -> Array:
     return np.tensordot(short_convolution(n_changed, len(block.kernel)).kernel, flipped, 1).astype(np.float32)
 
 
-def changes(layers: TrunkLayers, before: dna.Codes, after: dna.Codes) -> Array:
-    """Return what the first convolution reads of the change of its input, one row for each of its outputs.
-
-    Parameters
-    ----------
-    layers : TrunkLayers
-    before, after : int8 codes of shape (n_edits, width)
-        Bases of each window before and after the edit.
-
-    Returns
-    -------
-    float32 array of shape ((changed outputs + 1) * n_edits, kernel width * 4)
-        The last `n_edits` rows are zero.
-    """
-    reach = len(layers.blocks[0].kernel) - 1
-    inputs = dna.one_hot(np.arange(dna.N + 1, dtype=np.int8)).astype(np.float64)
-    active = inputs / (1 + np.exp(-layers.gelu_slope * inputs))
-    n_edits, width = before.shape
-    change = np.zeros((n_edits, width + 2 * reach, 4), np.float32)
-    change[:, reach : reach + width] = active[after] - active[before]
-    n_outputs = width + reach
-    read = np.lib.stride_tricks.sliding_window_view(change.reshape(n_edits, -1), 4 * (reach + 1), axis=1)[:, ::4]
-    rows = np.zeros((n_outputs + 1, n_edits, 4 * (reach + 1)), np.float32)
-    rows[:n_outputs] = read.transpose(1, 0, 2)
-    return rows.reshape(-1, rows.shape[2])
-
-
-def indices(plan: EditPlan, starts: Index, reference: Index) -> dict[str, Index]:
-    """Return the rows that the graph of edits gathers, by the name of its input.
+def edit_inputs(plan: EditPlan, starts: Index, reference: Index, before: dna.Codes, after: dna.Codes) -> dict[str, NDArray[Any]]:
+    """Return what the graph of edits reads of the edits, by the name of its input: changed bases, and rows to gather.
 
     Parameters
     ----------
@@ -291,12 +276,18 @@ def indices(plan: EditPlan, starts: Index, reference: Index) -> dict[str, Index]
         First base of each edit, in 0 .. length - width.
     reference : int64 array of shape (n_edits,)
         Position of its reference among the references.
+    before, after : int8 codes of shape (n_edits, width)
+        Bases of each window before and after the edit.
     """
     n_edits = len(starts)
-    edit = np.arange(n_edits)
-    gathered = {"reference": reference}
+    size = _edits_of_a_place(starts, reference)
+    # Arrays are (windows, places, edits of a place).
+    edit = np.arange(n_edits).reshape(-1, size)
+    read = _read_by_first_convolution(plan.layers, before, after)
+    inputs: dict[str, NDArray[Any]] = {"reference": reference}
+    of_place = reference[::size, None]
     # The first position that changes, which may lie beyond the ends, and the first of the positions that are computed.
-    first, start = starts, starts
+    first = start = starts[::size, None]
     for number, level in enumerate(plan.levels):
         block = level.block
         first_output = start - len(block.kernel) // 2
@@ -304,18 +295,42 @@ def indices(plan: EditPlan, starts: Index, reference: Index) -> dict[str, Index]
         first = np.zeros_like(first) if whole else (first - len(block.kernel) // 2 + block.pool_padding) // block.pool
         # A window that is moved back into the sequence still covers all changes inside the sequence.
         start = first.clip(0, level.next_length - level.n_windows)
-        windows = start + np.arange(level.n_windows)[:, None]
+        windows = start + np.arange(level.n_windows)[:, None, None]
         for phase in range(block.pool):
             position = windows * block.pool - block.pool_padding + phase
-            gathered[f"kept_{number}_{phase}"] = reference * (level.length + 2) + 1 + position.clip(-1, level.length)
-            if not level.pointwise:
-                row = position - first_output
-                row[(row < 0) | (row >= level.n_outputs)] = level.n_outputs
-                gathered[f"placed_{number}_{phase}"] = row * n_edits + edit
-        gathered[f"active_index_{number}"] = reference * level.next_length + windows
-    row = np.arange(level.next_length)[:, None] - start
-    gathered["placed_dense"] = np.where((row >= 0) & (row < level.n_windows), row * n_edits + edit, level.n_windows * n_edits)
-    return gathered
+            inputs[f"kept_{number}_{phase}"] = of_place * (level.length + 2) + 1 + position.clip(-1, level.length)
+            row = position - first_output
+            row[(row < 0) | (row >= level.n_outputs)] = level.n_outputs
+            if number == 0:
+                inputs[f"change_{phase}"] = read[edit, row]
+            elif number in plan.n_changed:
+                inputs[f"placed_{number}_{phase}"] = row * n_edits + edit
+        inputs[f"active_index_{number}"] = of_place * level.next_length + windows
+    row = np.arange(level.next_length)[:, None, None] - start
+    placed = np.where((row >= 0) & (row < level.n_windows), row * n_edits + edit, level.n_windows * n_edits)
+    inputs["placed_dense"] = placed.reshape(level.next_length, n_edits)
+    return inputs
+
+
+def _read_by_first_convolution(layers: TrunkLayers, before: dna.Codes, after: dna.Codes) -> Array:
+    """Return what the first convolution reads of the change of its input, (n_edits, changed outputs + 1, kernel width * 4).
+
+    The last row of each edit is zero.
+    """
+    reach = len(layers.blocks[0].kernel) - 1
+    inputs = dna.one_hot(np.arange(dna.N + 1, dtype=np.int8)).astype(np.float64)
+    active = inputs / (1 + np.exp(-layers.gelu_slope * inputs))
+    n_edits, width = before.shape
+    change = np.zeros((n_edits, width + 2 * reach + 1, 4), np.float32)
+    change[:, reach : reach + width] = active[after] - active[before]
+    return np.lib.stride_tricks.sliding_window_view(change.reshape(n_edits, -1), 4 * (reach + 1), axis=1)[:, ::4]
+
+
+def _edits_of_a_place(starts: Index, reference: Index) -> int:
+    """Return how many successive edits have the same start and reference, or 1 if this is not the same number for all places."""
+    begins = np.flatnonzero(np.append(True, (np.diff(starts) != 0) | (np.diff(reference) != 0)))
+    sizes = np.unique(np.diff(np.append(begins, len(starts))))
+    return int(sizes[0]) if len(sizes) == 1 else 1
 
 
 def _convolve(graph: GraphBuilder, x: str, kernels: str, level: Level) -> str:

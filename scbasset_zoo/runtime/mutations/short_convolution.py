@@ -3,9 +3,9 @@
 A convolution is a product of two polynomials. A polynomial is determined by its values at as many points as it has
 coefficients. So both factors are evaluated at points, the values are multiplied, and the product is interpolated. In a network
 each of these multiplications is a product of matrices of channels, which takes nearly all the time: six positions and a kernel
-of five need 11 of them instead of 30. The points lie near the unit circle and include i and -i. This keeps the rounding error
-of float32 within a few times that of the direct sum. See Blahut, Fast Algorithms for Signal Processing (2010), chapter 5;
-Winograd, Arithmetic Complexity of Computations (1980).
+of five need 10 of them instead of 30. The points are chosen so that the rounding error of float32 stays within some times that of
+the direct sum. See Blahut, Fast Algorithms for Signal Processing (2010), chapter 5; Winograd, Arithmetic Complexity of
+Computations (1980).
 """
 
 from __future__ import annotations
@@ -18,11 +18,19 @@ from numpy.typing import NDArray
 
 Matrix = NDArray[np.float64]
 
-_REAL_POINTS = (0.0, np.inf, 1.0, -1.0, 2.0, -0.5, -2.0, 0.5, 1.5)
-_MAX_COEFFICIENTS = len(_REAL_POINTS) + 2
-# With this many coefficients or more, the points i and -i are used. They need three real products for two coefficients, but
-# rounding errors become smaller.
-_FIRST_COEFFICIENTS_WITH_PAIR = 9
+_FEW_POINTS = (0.0, np.inf, 1.0, -1.0, 2.0, -0.5, -2.0, 0.5)
+# Of more coefficients: the points beside 0 and infinity. They minimise the sum of squares, over outputs and products, of what a
+# rounding error of a product adds to an output (Nelder-Mead; to two decimals). Where two are missing, the points are also i and
+# -i, which need three real products for two coefficients, but round less.
+_MANY_POINTS = {
+    9: (-2.9, -1.29, -0.78, -0.345, 0.59, 1.0, 1.68),
+    10: (-2.4, -1.25, -0.8, -0.42, 0.42, 0.8, 1.25, 2.4),
+    11: (-2.6, -1.24, -0.81, -0.38, 0.64, 1.0, 1.57),
+    12: (-2.2, -1.21, -0.83, -0.46, 0.46, 0.83, 1.21, 2.2),
+    13: (-3.1, -1.45, -1.0, -0.69, -0.32, 0.54, 0.85, 1.18, 1.85),
+    14: (-2.6, -1.4, -1.0, -0.72, -0.39, 0.39, 0.72, 1.0, 1.4, 2.6),
+}
+_MAX_COEFFICIENTS = max(_MANY_POINTS)
 
 
 @dataclass(frozen=True)
@@ -83,15 +91,22 @@ def short_convolution(n: int, k: int) -> ShortConvolution:
     return ShortConvolution(all_signal[:, :, :n].reshape(-1, n), kernel, all_output[: n + k - 1].reshape(n + k - 1, -1))
 
 
+def _points(n_coefficients: int) -> tuple[tuple[float, ...], bool]:
+    """Return the real points, and whether i and -i are used as well."""
+    if n_coefficients <= len(_FEW_POINTS):
+        return _FEW_POINTS[:n_coefficients], False
+    points = (0.0, np.inf, *_MANY_POINTS[n_coefficients])
+    return points, len(points) < n_coefficients
+
+
 def _n_products(n_coefficients: int) -> int:
-    return n_coefficients + (n_coefficients >= _FIRST_COEFFICIENTS_WITH_PAIR)
+    return n_coefficients + _points(n_coefficients)[1]
 
 
 def _toom_cook(n: int, k: int) -> tuple[Matrix, Matrix, Matrix]:
     """Return the matrices for one block: (products, n), (products, k), (n + k - 1, products)."""
     n_coefficients = n + k - 1
-    pair = n_coefficients >= _FIRST_COEFFICIENTS_WITH_PAIR
-    points = _REAL_POINTS[: n_coefficients - 2 * pair]
+    points, pair = _points(n_coefficients)
     evaluations = [_at_points(points, degree) for degree in (n, k, n_coefficients)]
     values_from_products = np.eye(len(points))
     if pair:

@@ -67,13 +67,13 @@ def edited(references, starts, bases, reference):
     return sequences
 
 
-def random_edits(rng, n_edits, width, length, n_references=2, n_codes=5):
-    """References, and edits of them of which two lie at the ends; N among the bases."""
+def random_edits(rng, n_places, width, length, n_references=2, n_codes=5, n_at_each=1):
+    """References, and edits of them, two of them at the ends; N among the bases."""
     references = rng.integers(0, n_codes, (n_references, length), dtype=np.int8)
-    starts = rng.integers(0, length - width + 1, n_edits)
+    starts = rng.integers(0, length - width + 1, n_places)
     starts[:2] = 0, length - width
-    bases = rng.integers(0, 5, (n_edits, width), dtype=np.int8)
-    return references, starts, bases, rng.integers(0, n_references, n_edits)
+    bases = rng.integers(0, 5, (n_places * n_at_each, width), dtype=np.int8)
+    return references, np.repeat(starts, n_at_each), bases, np.repeat(rng.integers(0, n_references, n_places), n_at_each)
 
 
 @pytest.mark.parametrize("many_edits", [1, 10**6], ids=["a graph for each phase", "one graph"])
@@ -99,12 +99,13 @@ def test_edits_of_every_position_agree_with_full_passes(small, monkeypatch, widt
         {"length": 40, "blocks": ((3, 5, 2),)},
     ],
 )
-def test_other_kernels_pools_and_lengths_agree_with_full_passes(monkeypatch, drawing):
+@pytest.mark.parametrize("n_at_each", [1, 3, 4])
+def test_other_kernels_pools_and_lengths_agree_with_full_passes(monkeypatch, n_at_each, drawing):
     monkeypatch.setattr(engine_module, "_MANY_EDITS", 150)
     engine, embed = make_engine(draw_trunk(**drawing))
     rng = np.random.default_rng(0)
     for width, n_edits in ((1, 200), (1, 100), (4, 200), (12, 200), (12, 100)):
-        references, starts, bases, reference = random_edits(rng, n_edits, width, drawing["length"])
+        references, starts, bases, reference = random_edits(rng, n_edits, width, drawing["length"], n_at_each=n_at_each)
         got = engine.mutate(references, starts, bases, reference=reference)
         np.testing.assert_allclose(got, embed(edited(references, starts, bases, reference)), rtol=0, atol=ROUNDING)
 
@@ -262,8 +263,8 @@ def test_a_trunk_of_another_structure_takes_full_passes_and_one_line_says_so(cap
 
 
 def test_kernels_too_wide_take_full_passes(capsys):
-    engine, embed = make_engine(draw_trunk(blocks=((3, 5, 2), (3, 13, 2))))
-    assert "Convolution 1 spans 13 positions" in capsys.readouterr().err
+    engine, embed = make_engine(draw_trunk(blocks=((3, 5, 2), (3, 15, 2))))
+    assert "Convolution 1 spans 15 positions" in capsys.readouterr().err
     reference = np.random.default_rng(0).integers(0, 4, (1, 61), dtype=np.int8)
     got = engine.mutate(reference, [3, 4, 5], "ACG")
     expected = embed(edited(reference, [3, 4, 5], [dna.encode("ACG")] * 3, np.zeros(3, int)))
