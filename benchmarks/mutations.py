@@ -181,11 +181,11 @@ class Benchmark:
 
     def fastism(self, python: str) -> str:
         """Measure ISM by fastISM and by the engine, in turn."""
-        n_sequences = 8
+        n_sequences = 4
         codes = self.sequences(1)
         rates: dict[str, list[float]] = {"fastISM": [], "mutation engine": []}
         with Worker(python, "fastism_worker", n_sequences) as worker:
-            for _ in range(6):
+            for _ in range(4):
                 seconds, substitutions = worker.run()
                 rates["fastISM"].append(substitutions / seconds)
                 start = time.perf_counter()

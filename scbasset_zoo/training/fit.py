@@ -95,8 +95,9 @@ class Fit:
             sequence_length=prepared.sequence_length,
         )
         self.n_parts = say_and_check_memory(
-            prepared, options, architecture, self.precision, on_gpu=self.device == "cuda", resumed=resumed
-        )
+            prepared, options, architecture, self.precision, on_gpu=self.device == "cuda", resumed=resumed,
+            n_shares=self.replicas.n if self.device == "cuda" else self.replicas.n_workers,
+        )  # fmt: skip
         self.replicas.require_same(
             {
                 **{

@@ -85,6 +85,10 @@ def train(
     """
     out = Path(out)
     settings = checked_options("train", TrainingOptions, options)
+    if resume and overwrite:
+        raise InputError(
+            f"Give either {option('resume', True)}, which goes on with a run, or {option('overwrite', True)}, not both."
+        )
     peaks = open_prepared(prepared)
     resumes_as = checked_record(out)["options"]["strategy"] if resume and "strategy" not in options else settings.strategy
     if is_other_worker(resumes_as):

@@ -27,6 +27,7 @@ def say_and_check_memory(
     *,
     on_gpu: bool,
     resumed: bool = False,
+    n_shares: int = 1,
 ) -> int:
     """Say how large a run is and what memory a step takes, and return in how many parts its batches are computed.
 
@@ -42,6 +43,8 @@ def say_and_check_memory(
         The step is on a GPU, whose memory is not that of this machine: it is said, and not checked.
     resumed : bool
         The run keeps the size of its batches, the number of their parts and the number of cells in a step.
+    n_shares : int
+        Devices or workers with memory of their own, each of which computes a share of a batch.
 
     Returns
     -------
@@ -62,11 +65,12 @@ def say_and_check_memory(
             f"{option('accumulate', n_parts)} would leave less than 2 peaks of a batch of {n_peaks // n_steps} in a part, too few "
             f"for batch normalisation. Choose a smaller {option('accumulate')}."
         )
-    memory = step_memory(architecture, batch_size, in_step, precision, n_parts)
+    share = -(-batch_size // n_shares)
+    memory = step_memory(architecture, share, in_step, precision, n_parts)
     available = None if on_gpu or options.accumulate else available_memory()
     if available is not None and memory.total > SHARE * available:
         for more in range(2, n_peaks // n_steps // _FEWEST_PEAKS + 1):
-            smaller = step_memory(architecture, batch_size, in_step, precision, more)
+            smaller = step_memory(architecture, share, in_step, precision, more)
             if smaller.total <= SHARE * available:
                 say(
                     f"A batch of {batch_size:,} peaks takes {_size(memory.total)}; {_size(available)} are free. So each batch is "
@@ -76,9 +80,10 @@ def say_and_check_memory(
                 break
     drawn = f", of which each step draws {in_step:,}" if in_step < n_cells else ""
     parts = f" Each batch is computed in {n_parts} parts." if n_parts > 1 else ""
+    where = f" on each {'GPU' if on_gpu else 'worker'}" if n_shares > 1 else ""
     say(
         f"{n_peaks:,} training peaks x {n_cells:,} cells{drawn}; {n_steps:,} steps an epoch.{parts} A step takes about "
-        f"{_size(memory.total)} of memory: activations {_size(memory.trunk)}, logits {_size(memory.logits)}, head "
+        f"{_size(memory.total)} of memory{where}: activations {_size(memory.trunk)}, logits {_size(memory.logits)}, head "
         f"{_size(memory.weights)}, its optimiser {_size(memory.optimiser)} and gradients {_size(memory.gradients)}."
     )
     if on_gpu:

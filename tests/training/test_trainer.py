@@ -520,6 +520,8 @@ def test_a_run_is_not_overwritten_or_resumed_by_mistake(prepared, uninterrupted,
         sz.train(prepared.folder, out=uninterrupted.folder)
     with pytest.raises(InputError, match="not the folder of a training run"):
         sz.train(prepared.folder, out=tmp_path / "nothing", resume=True)
+    with pytest.raises(InputError, match="either resume=True, which goes on with a run, or overwrite=True"):
+        sz.train(prepared.folder, out=uninterrupted.folder, resume=True, overwrite=True)
     for width in (0.5, 1.0):
         with pytest.raises(InputError, match="started with width=0.03"):
             sz.train(prepared.folder, out=uninterrupted.folder, resume=True, width=width)

@@ -1,5 +1,6 @@
 """The memory of a training run is said and checked before the run starts."""
 
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -23,10 +24,12 @@ from scbasset_zoo.training.training_memory import (  # noqa: E402
 )
 
 
-def check(n_cells, *, resumed=False, **options):
+def check(n_cells, *, resumed=False, n_shares=1, **options):
     prepared = SimpleNamespace(n_cells=n_cells, rows=lambda split: np.arange(1000))
     options = TrainingOptions(**options)
-    return say_and_check_memory(prepared, options, Architecture(n_cells), "float32", on_gpu=False, resumed=resumed)
+    return say_and_check_memory(
+        prepared, options, Architecture(n_cells), "float32", on_gpu=False, resumed=resumed, n_shares=n_shares
+    )
 
 
 def test_size_and_memory_are_said(monkeypatch, capsys):
@@ -35,6 +38,17 @@ def test_size_and_memory_are_said(monkeypatch, capsys):
     said = capsys.readouterr().err
     assert "1,000 training peaks x 1,000,000 cells, of which each step draws 50,000; 8 steps an epoch" in said
     assert "head 125.9 MiB, its optimiser 251.8 MiB" in said
+
+
+def test_each_worker_takes_memory_for_its_share_of_a_batch(monkeypatch, capsys):
+    monkeypatch.setattr(memory, "available_memory", lambda: 64 * 2**30)
+    activations = {}
+    for n_shares in (1, 2):
+        check(10_000, batch_size=1000, n_shares=n_shares)
+        said = capsys.readouterr().err
+        assert ("of memory on each worker:" in said) == (n_shares == 2)
+        activations[n_shares] = float(re.search(r"activations ([\d.]+) GiB", said)[1])
+    assert activations[1] == pytest.approx(2 * activations[2], rel=0.02)
 
 
 def test_a_run_that_cannot_fit_is_refused_with_advice(monkeypatch):

@@ -32,9 +32,10 @@ _Groups = list[tuple[NDArray[np.intp], graphs.EditPlan | None]]
 # in each of some ten layers. For embeddings of up to 10, 1e-4 is 80 units in the last place; it grows with larger embeddings.
 TOLERANCE = 1e-4
 LARGE_EMBEDDING = 10
-# Edits that run at once in a thread if they fit in memory. On CPUs, from 168 to 672 are about as fast.
-_CHUNK_SIZE = {"cpu": 336, "cuda": 2016}
-# Fewer edits than this are not divided among threads. Each run packs all kernels, which takes as long as some 50 edits.
+# Edits of a run, if they fit in memory. On CPUs, 168 to 672 are about as fast.
+_CHUNK_SIZE = {"cpu": 168, "cuda": 2016}
+# Edits of a run at least, where fewer would keep more threads busy. Each run packs all kernels, which takes as long as some 50
+# edits.
 _SMALLEST_CHUNK = {"cpu": 48, "cuda": 2016}
 # From this number of edits of a width on, they are grouped by their start, each group with a graph of its own.
 _MANY_EDITS = 1_000
