@@ -14,7 +14,7 @@ from scbasset_zoo.inputs import dna
 
 Index = NDArray[np.int64]
 
-# Successive edits of a base, 3 or 4, are not cut apart.
+# Successive edits of a place are not cut apart, if each place has 3, or each has 4.
 _NOT_CUT = 12
 
 

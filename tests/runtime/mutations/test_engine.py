@@ -1,5 +1,7 @@
 """The mutation engine gives what full passes of the edited sequences give."""
 
+import threading
+
 import numpy as np
 import pytest
 from helpers import toy
@@ -217,6 +219,36 @@ def test_motifs_of_different_widths_go_into_many_references_at_one_place(narrow)
     new = [dna.encode(bases[i]) for i in order]
     expected = embed(edited(backgrounds, np.full(len(bases), 667), new, reference[order]))
     np.testing.assert_allclose(got, expected, rtol=0, atol=ROUNDING)
+
+
+def test_activations_of_references_are_computed_once_for_all_widths(monkeypatch):
+    engine, _ = make_engine(extract_trunk(toy.toy_model()))
+    computed, compute = [], engine._compute_activations
+    monkeypatch.setattr(engine, "_compute_activations", lambda codes: computed.append(codes) or compute(codes))
+    references = np.random.default_rng(6).integers(0, 4, (3, 1344), dtype=np.int8)
+    engine.mutate(references, 600, ["A", "ACGT", "ACGTACGTAC", "A" * 40] * 3, reference=np.repeat([0, 1, 2], 4), quiet=True)
+    assert sum(np.array_equal(codes, references) for codes in computed) == 1
+    assert len(computed) == 1 + 4  # each width is compared with full passes when it is first used
+
+
+def test_an_error_in_a_run_reaches_the_caller_and_leaves_no_threads(monkeypatch):
+    engine, embed = make_engine(extract_trunk(toy.toy_model()))
+    references, starts, bases, reference = random_edits(np.random.default_rng(5), 800, 9, 1344)
+    expected = engine.mutate(references, starts, bases, reference=reference, quiet=True)
+    before, run = threading.active_count(), engine._run_edits
+    calls = []
+
+    def fails(*arguments):
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise RuntimeError("broken")
+        return run(*arguments)
+
+    monkeypatch.setattr(engine, "_run_edits", fails)
+    with pytest.raises(RuntimeError, match="broken"):
+        engine.mutate(references, starts, bases, reference=reference, quiet=True)
+    assert threading.active_count() == before
+    np.testing.assert_array_equal(engine.mutate(references, starts, bases, reference=reference, quiet=True), expected)
 
 
 def test_one_motif_goes_to_many_places_of_one_sequence_given_as_letters(narrow):
