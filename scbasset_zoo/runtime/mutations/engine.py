@@ -298,10 +298,11 @@ class MutationEngine:
         return 1 if self._device.is_gpu else self._device.threads or usable_cores()
 
     def _chunk_size(self, plan: graphs.EditPlan, n_edits: int) -> int:
-        """Return how many edits run at once in a thread."""
-        name = self._device.name
-        size = min(_CHUNK_SIZE[name], max(_SMALLEST_CHUNK[name], -(-n_edits // self._n_threads)))
-        return n_that_fit(size, plan.bytes_per_edit * self._n_threads, _MEMORY_SHARE)
+        """Return how many edits run at once in a thread, so that all threads have as many runs, if there are edits enough."""
+        name, n_threads = self._device.name, self._n_threads
+        most = n_that_fit(_CHUNK_SIZE[name], plan.bytes_per_edit * n_threads, _MEMORY_SHARE)
+        n_runs = -(-n_edits // (most * n_threads)) * n_threads
+        return max(min(most, _SMALLEST_CHUNK[name]), -(-n_edits // n_runs))
 
     def _run_edits(self, session: Any, plan: graphs.EditPlan, activations: _Activations, edits: Edits) -> Array:
         """Return the peak embeddings of edits, computed from the activations of their references."""
