@@ -47,11 +47,9 @@ class Edits:
         return Edits(self.reference[rows], self.start[rows], self.width[rows], self.bases[rows])
 
     def parts(self, size: int) -> Iterator[tuple[slice, Edits]]:
-        """Yield the edits in parts of about the same size, at most `size`, each with its slice."""
-        if len(self) == 0:
-            return
-        n_parts = -(-len(self) // size)
-        step = min(size, -(-len(self) // (n_parts * _NOT_CUT)) * _NOT_CUT)
+        """Yield the edits in parts of about the same size, at most `size` rounded up to a multiple of 12, each with its slice."""
+        n_parts = max(1, -(-len(self) // size))
+        step = max(1, -(-len(self) // (n_parts * _NOT_CUT))) * _NOT_CUT
         for first in range(0, len(self), step):
             yield slice(first, first + step), self.take(slice(first, first + step))
 

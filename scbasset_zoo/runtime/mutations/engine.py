@@ -326,6 +326,7 @@ class MutationEngine:
         return activations
 
     def _compute_activations(self, codes: dna.Codes) -> _Activations:
+        """Run the graph of references."""
         tables = _run(self._reference_session, {"sequence": dna.one_hot(codes)}, self._device.name)
         embedding = tables.pop("peak_embedding").numpy()
         return _Activations(codes, tables, embedding)
