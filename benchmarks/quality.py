@@ -92,9 +92,28 @@ def main() -> None:
         f"bp (`sz.simulate`, motifs {SIZE['signal']:g} times as strong). The numbers are means over seeds, with their "
         "standard errors: the share of cells of the same type among the 10 nearest in the canonical space; the AUROC over held-out "
         "peaks, mean over cells; the correlation over cells of `depth` with the logarithm of the number of open peaks. The head is "
-        f"in blocks of {CELLS_IN_BLOCK} cells. All but bfloat16 are in float32.\n\n{machine('tensorflow', 'keras')}\n\n{table}\n",
+        f"in blocks of {CELLS_IN_BLOCK} cells. All but bfloat16 are in float32.\n\n{machine('tensorflow', 'keras')}\n\n{table}\n\n"
+        f"{differences(measured)}\n",
     )
     print(table)
+
+
+def differences(measured: dict[str, list[dict[str, float]]]) -> str:
+    """Say which means differ from those of the published recipe by more than two standard errors of the difference."""
+    published_scores, found = pd.DataFrame(measured[PUBLISHED]), []
+    for name, values in measured.items():
+        ours = pd.DataFrame(values)
+        if name == PUBLISHED or len(ours) < 2:
+            continue
+        error = np.sqrt(ours.var() / len(ours) + published_scores.var() / len(published_scores))
+        difference = ours.mean() - published_scores.mean()
+        found += [
+            f"{column} of {name} ({difference[column]:+.3f}, standard error {error[column]:.3f})"
+            for column in ours
+            if abs(difference[column]) > 2 * error[column]
+        ]
+    said = "; ".join(found) if found else "none"
+    return f"Differences from the published recipe of more than two standard errors: {said}."
 
 
 def own_fit(prepared: Any, folder: Path, name: str, number: int, seed: int) -> dict[str, NDArray[np.float32]]:
