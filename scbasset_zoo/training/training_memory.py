@@ -66,6 +66,7 @@ def say_and_check_memory(
             f"for batch normalisation. Choose a smaller {option('accumulate')}."
         )
     share = -(-batch_size // n_shares)
+    where = f" on each {'GPU' if on_gpu else 'worker'}" if n_shares > 1 else ""
     memory = step_memory(architecture, share, in_step, precision, n_parts)
     available = None if on_gpu or options.accumulate else available_memory()
     if available is not None and memory.total > SHARE * available:
@@ -73,14 +74,13 @@ def say_and_check_memory(
             smaller = step_memory(architecture, share, in_step, precision, more)
             if smaller.total <= SHARE * available:
                 say(
-                    f"A batch of {batch_size:,} peaks takes {_size(memory.total)}; {_size(available)} are free. So each batch is "
-                    f"computed in {more} parts, one after another, and batch normalisation uses the statistics of each part."
+                    f"A batch of {batch_size:,} peaks takes {_size(memory.total)}{where}; {_size(available)} are free. So each "
+                    f"batch is computed in {more} parts, one after another, and batch normalisation uses the statistics of each part."
                 )
                 n_parts, memory = more, smaller
                 break
     drawn = f", of which each step draws {in_step:,}" if in_step < n_cells else ""
     parts = f" Each batch is computed in {n_parts} parts." if n_parts > 1 else ""
-    where = f" on each {'GPU' if on_gpu else 'worker'}" if n_shares > 1 else ""
     say(
         f"{n_peaks:,} training peaks x {n_cells:,} cells{drawn}; {n_steps:,} steps an epoch.{parts} A step takes about "
         f"{_size(memory.total)} of memory{where}: activations {_size(memory.trunk)}, logits {_size(memory.logits)}, head "

@@ -27,8 +27,9 @@ from scbasset_zoo.training.replicas import chosen  # noqa: E402
 
 OPTIONS = {"width": 0.05, "batch_size": 21, "epochs": 2, "precision": "float32", "embedding_size": 8, "learning_rate": 3e-3}
 # Of the mean gradients in Adam's state after two epochs, as a norm relative to theirs. Measured: 4e-5 to 3e-4; after one step 8e-4
-# to 5e-3. It is more than rounding, because in a window of a max pool with two nearly equal values the other one may be taken.
-TOLERANCE = 0.15
+# to 5e-3, because in a window of a max pool with two nearly equal values the other one may be taken. With batches in parts it was
+# 0.09; statistics of half a batch give 1.3.
+TOLERANCE, TOLERANCE_IN_PARTS = 0.02, 0.15
 SLURM = {
     "SLURM_NTASKS": "4", "SLURM_PROCID": "3", "SLURM_STEP_NODELIST": "n[9-10]", "SLURM_STEP_TASKS_PER_NODE": "2(x2)",
     "SLURM_JOB_ID": "1234567",
@@ -116,8 +117,8 @@ def difference(out, expected, kind):
     return np.linalg.norm(ours - theirs) / np.linalg.norm(theirs)
 
 
-def assert_same_run(out, expected):
-    assert difference(out, expected, "_momentum") < TOLERANCE
+def assert_same_run(out, expected, tolerance=TOLERANCE):
+    assert difference(out, expected, "_momentum") < tolerance
     assert difference(out, expected, "weight/") < 5e-3
     assert difference(out, expected, "moving") < 2e-3
     history = [np.genfromtxt(path / "history.csv", delimiter=",", names=True) for path in (out, expected)]
@@ -129,14 +130,14 @@ def assert_same_run(out, expected):
 
 def test_statistics_of_half_a_batch_would_be_noticed(of_one):
     folder, _ = of_one
-    assert difference(folder / "parts", folder / "plain", "_momentum") > 5 * TOLERANCE
+    assert difference(folder / "parts", folder / "plain", "_momentum") > 5 * TOLERANCE_IN_PARTS
 
 
 @pytest.mark.parametrize("name", ["plain", "drawn", "parts", "batches"])
 def test_two_mirrored_devices_end_with_the_weights_of_one(name, prepared, of_one, tmp_path):
     folder, variants = of_one
     end(start(prepared, tmp_path / "run", n_devices=2, strategy="mirrored", **variants[name]))
-    assert_same_run(tmp_path / "run", folder / name)
+    assert_same_run(tmp_path / "run", folder / name, TOLERANCE_IN_PARTS if name == "parts" else TOLERANCE)
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     assert record["device"]["strategy"] == "mirrored"
     assert record["device"]["devices_of_worker"] == ["device:CPU:0", "device:CPU:1"]
