@@ -75,7 +75,8 @@ def say_and_check_memory(
             if smaller.total <= SHARE * available:
                 say(
                     f"A batch of {batch_size:,} peaks takes {_size(memory.total)}{where}; {_size(available)} are free. So each "
-                    f"batch is computed in {more} parts, one after another, and batch normalisation uses the statistics of each part."
+                    f"batch is computed in {more} parts, one after another, and batch normalisation uses the statistics of "
+                    "each part."
                 )
                 n_parts, memory = more, smaller
                 break
