@@ -28,8 +28,9 @@ from scbasset_zoo.training.replicas import chosen  # noqa: E402
 OPTIONS = {"width": 0.05, "batch_size": 21, "epochs": 2, "precision": "float32", "embedding_size": 8, "learning_rate": 3e-3}
 # Of the mean gradients in Adam's state after two epochs, as a norm relative to theirs. Measured: 4e-5 to 3e-4; after one step 8e-4
 # to 5e-3, because in a window of a max pool with two nearly equal values the other one may be taken. With batches in parts it was
-# 0.09; statistics of half a batch give 1.3.
-TOLERANCE, TOLERANCE_IN_PARTS = 0.02, 0.15
+# 0.09. Rounding explains these: on one device, initial weights that differ by 3e-7 of their size change them by 0.01 to 0.03, and by
+# 0.09 to 0.10 with batches in parts. Statistics of half a batch give 1.3.
+TOLERANCE, TOLERANCE_IN_PARTS = 0.05, 0.2
 SLURM = {
     "SLURM_NTASKS": "4", "SLURM_PROCID": "3", "SLURM_STEP_NODELIST": "n[9-10]", "SLURM_STEP_TASKS_PER_NODE": "2(x2)",
     "SLURM_JOB_ID": "1234567",
