@@ -18,16 +18,21 @@ def is_other_worker(strategy: str) -> bool:
     """Return whether this process is a worker that writes no files: any but the first one."""
     if strategy in ("none", "mirrored") or not names_workers():
         return False
-    if "TF_CONFIG" in os.environ:
-        return int(_tf_config()["task"]["index"]) != 0
+    if has_tf_config():
+        return _tf_config()["task"]["index"] != 0
     return _slurm_number("SLURM_PROCID") != 0
 
 
 def names_workers() -> bool:
     """Return whether variables name several workers."""
-    if "TF_CONFIG" in os.environ:
+    if has_tf_config():
         return len(_tf_config().get("cluster", {}).get("worker", [])) > 1
     return "SLURM_STEP_NODELIST" in os.environ and _slurm_number("SLURM_NTASKS", "1") > 1
+
+
+def has_tf_config() -> bool:
+    """Return whether TF_CONFIG is set, and not empty."""
+    return bool(os.environ.get("TF_CONFIG", "").strip())
 
 
 def slurm_tasks() -> tuple[list[str], int]:
@@ -62,35 +67,46 @@ def slurm_tasks() -> tuple[list[str], int]:
     return addresses, number
 
 
-def _slurm_number(name: str, default: str = "") -> int:
+def _slurm_number(name: str, default: str | None = None) -> int:
     text = os.environ.get(name, default)
-    if not text.isdecimal():
-        raise InputError(f"The variable {name} of SLURM must be a number; found {text!r}. Start all tasks by one srun.")
+    if text is None or not text.isdecimal():
+        found = "it is not set" if text is None else f"found {text!r}"
+        raise InputError(
+            f"The variable {name} of SLURM must be a number; {found}. Start all tasks by one srun, or train on this machine alone "
+            f"with {option('strategy', 'none')}."
+        )
     return int(text)
 
 
 def _tf_config() -> dict[str, Any]:
     try:
-        config = json.loads(os.environ["TF_CONFIG"])
-        cluster, task = config.get("cluster", {}), config.get("task", {})
+        try:
+            config = json.loads(os.environ["TF_CONFIG"])
+        except json.JSONDecodeError as error:
+            raise ValueError(f"it is no JSON ({error})") from error
+        cluster, task = (_object(_object(config, "the whole").get(key, {}), key) for key in ("cluster", "task"))
         if set(cluster) - {"worker"} or task.get("type", "worker") != "worker":
             raise ValueError("only workers can train, and worker 0 writes the files")
         if cluster:
             _check_workers(cluster["worker"], task)
-    except (ValueError, AttributeError, TypeError) as error:
+    except ValueError as error:
         raise InputError(
             f"The variable TF_CONFIG is not valid: {error}. Expected "
             '{"cluster": {"worker": ["host1:port", "host2:port"]}, "task": {"type": "worker", "index": 0}}, with the index of this '
             f"worker; or train on this machine alone with {option('strategy', 'none')}."
         ) from error
-    return config
+    return dict(config)
+
+
+def _object(value: Any, what: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{what} must be an object in braces; found {json.dumps(value)}")
+    return value
 
 
 def _check_workers(workers: Any, task: dict[str, Any]) -> None:
     """Raise ValueError unless the workers are a list of addresses and the task is one of them."""
-    wrong = (
-        [worker for worker in workers if not re.fullmatch(r".+:\d{1,5}", str(worker))] if isinstance(workers, list) else [workers]
-    )
+    wrong = [worker for worker in workers if not _is_address(worker)] if isinstance(workers, list) else [workers]
     if wrong:
         raise ValueError(f"{wrong[0]!r} is not the address of a worker, host:port")
     if repeated := [worker for worker in workers if workers.count(worker) > 1]:
@@ -98,5 +114,12 @@ def _check_workers(workers: Any, task: dict[str, Any]) -> None:
     if len(workers) > 1 and not {"type", "index"} <= set(task):
         raise ValueError("the task needs a type and an index")
     index = task.get("index", 0)
-    if not 0 <= int(index) < len(workers):
+    if type(index) is not int:
+        raise ValueError(f"the index of the task must be a whole number; found {json.dumps(index)}")
+    if not 0 <= index < len(workers):
         raise ValueError(f"the index of the task, {index}, is not that of a worker: there are {len(workers)}, from 0")
+
+
+def _is_address(worker: Any) -> bool:
+    host, _, port = str(worker).rpartition(":")
+    return bool(host) and re.fullmatch(r"\d{1,5}", port, re.ASCII) is not None and 1 <= int(port) < 1 << 16

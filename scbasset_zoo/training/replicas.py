@@ -15,13 +15,16 @@ from numpy.typing import NDArray
 
 from scbasset_zoo.errors import InputError, TrainingError
 from scbasset_zoo.progress import say
-from scbasset_zoo.training.cluster import names_workers, slurm_tasks
+from scbasset_zoo.training.cluster import has_tf_config, names_workers, slurm_tasks
 from scbasset_zoo.training.interrupts import ended_by_signals
 from scbasset_zoo.wording import option
 
 Strategy: TypeAlias = Literal["auto", "none", "mirrored", "multiworker"]
 # So many seconds the other workers wait for the first one to start.
 _LONGEST_WAIT = 600.0
+# So many workers a line names.
+_MOST_NAMED = 8
+_PORT_IN_USE = "Another program may use this port, such as a worker of an earlier run. End it, or give the workers other ports."
 
 
 class Share(NamedTuple):
@@ -168,7 +171,8 @@ class Replicas:
         if differ:
             raise InputError(
                 f"The {self.n_workers} workers differ in {', '.join(differ)}. Start all with the same data and options. Where they "
-                f"choose for themselves, give {option('precision')} and {option('accumulate')}."
+                f"choose for themselves, give {option('precision')} and {option('accumulate')}. To train runs of their own, start "
+                f"each with {option('strategy', 'none')}."
             )
 
     def wait(self) -> None:
@@ -227,7 +231,7 @@ def chosen(strategy: Strategy) -> str:
 
 
 def _multiworker() -> Any:
-    if "TF_CONFIG" in os.environ:
+    if has_tf_config():
         resolver: Any = tf.distribute.cluster_resolver.TFConfigClusterResolver()
     else:
         # Not SlurmClusterResolver: it needs nvidia-smi, fails without GPUs, and takes n10 for the first of the nodes n9 and n10.
@@ -236,7 +240,7 @@ def _multiworker() -> Any:
             tf.train.ClusterSpec({"worker": addresses}), task_type="worker", task_id=number, rpc_layer="grpc",
             num_accelerators={"GPU": len(tf.config.get_visible_devices("GPU"))},
         )  # fmt: skip
-    _await_first_worker(resolver)
+    _meet(resolver)
     try:
         with ended_by_signals():
             return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
@@ -248,26 +252,58 @@ def _multiworker() -> Any:
         address = resolver.cluster_spec().task_address("worker", resolver.task_id)
         why = "Another worker ended or cannot be reached."
         if isinstance(error, tf.errors.UnknownError):
-            why = "Another program may use this port, such as a worker of an earlier run. End it, or give the workers other ports."
+            why = _PORT_IN_USE
         raise TrainingError(f"Worker {resolver.task_id} cannot start at {address}: {error.message}. {why}") from error
 
 
-def _await_first_worker(resolver: Any) -> None:
-    """Wait until the first worker can be reached: it may have refused to start, and TensorFlow would wait for an hour."""
-    if resolver.task_id == 0:
-        say("Waiting for the other workers.")
-        return
-    address = resolver.cluster_spec().task_address("worker", 0)
-    host, _, port = address.rpartition(":")
-    until = time.monotonic() + _LONGEST_WAIT
+def _meet(resolver: Any) -> None:
+    """Wait until the first worker and the others can reach each other: TensorFlow would wait for an hour, deaf to SIGTERM.
+
+    The others listen at their addresses until the first worker, which waits for them all, listens as well.
+    """
+    addresses, number = resolver.cluster_spec().job_tasks("worker"), resolver.task_id
+    port = int(addresses[number].rpartition(":")[2])
+    try:
+        listener = _listen(port)
+    except OSError as error:
+        why = os.strerror(error.errno) if error.errno else str(error)
+        raise TrainingError(f"Worker {number} cannot start at {addresses[number]}: {why}. {_PORT_IN_USE}") from error
+    with listener:
+        if number == 0:
+            listener.close()
+            _await(addresses[1:], float("inf"))
+        elif not _await(addresses[:1], _LONGEST_WAIT):
+            raise TrainingError(
+                f"Worker 0 at {addresses[0]} could not be reached in {_LONGEST_WAIT:,.0f} seconds. Its own message says whether it "
+                "refused to start."
+            )
+
+
+def _listen(port: int) -> socket.socket:
+    if socket.has_dualstack_ipv6():
+        return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
+    return socket.create_server(("", port))
+
+
+def _await(addresses: Sequence[str], seconds: float) -> bool:
+    """Wait until all addresses can be reached, and return whether they can; name those that are missing every minute."""
+    missing, begin, minutes = list(addresses), time.monotonic(), 0
     while True:
-        try:
-            socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
-            return
-        except OSError as error:
-            if time.monotonic() > until:
-                raise TrainingError(
-                    f"Worker 0 at {address} could not be reached in {_LONGEST_WAIT:,.0f} seconds ({error}). Its own message says "
-                    "whether it refused to start."
-                ) from error
-            time.sleep(1)
+        missing = [address for address in missing if not _answers(address)]
+        waited = time.monotonic() - begin
+        if not missing or waited > seconds:
+            return not missing
+        if waited >= 60 * minutes:
+            more = f" and {len(missing) - _MOST_NAMED} more" if len(missing) > _MOST_NAMED else ""
+            say(f"Waiting for the workers at {', '.join(missing[:_MOST_NAMED])}{more}. Ctrl-C ends this one.")
+            minutes += 1
+        time.sleep(1)
+
+
+def _answers(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
+    except OSError:
+        return False
+    return True

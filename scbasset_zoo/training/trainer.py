@@ -104,7 +104,7 @@ def _start(out: Path, peaks: PreparedPeaks, options: TrainingOptions, overwrite:
     batches = read_batches(peaks.cells, options.batch_key, peaks.folder)
     options = options.for_cells(peaks.n_cells)
     _check_shift(peaks, options)
-    replicas = _replicas(options)
+    replicas = _replicas(options, out)
     from scbasset_zoo.training.fit import Fit
     from scbasset_zoo.training.process_settings import standard_settings
 
@@ -127,7 +127,7 @@ def _resume(out: Path, peaks: PreparedPeaks, options: TrainingOptions, given: Tr
         return open_run(out)
     batches = read_batches(peaks.cells, options.batch_key, peaks.folder)
     _check_shift(peaks, options)
-    replicas = _replicas(options)
+    replicas = _replicas(options, out)
     from scbasset_zoo.training.fit import Fit
     from scbasset_zoo.training.process_settings import standard_settings
 
@@ -154,7 +154,7 @@ def _follow(out: Path, peaks: PreparedPeaks, options: TrainingOptions, given: Tr
         if record["status"] == "finished" and state["epoch"] >= options.epochs:
             return open_run(out)
     _check_shift(peaks, options)
-    replicas = _replicas(options)
+    replicas = _replicas(options, out)
     from scbasset_zoo.training.fit import Fit
     from scbasset_zoo.training.process_settings import standard_settings
 
@@ -166,12 +166,14 @@ def _follow(out: Path, peaks: PreparedPeaks, options: TrainingOptions, given: Tr
         return TrainingLoop(out, fit, options, record, quiet=True).run()
 
 
-def _replicas(options: TrainingOptions) -> Replicas:
+def _replicas(options: TrainingOptions, out: Path) -> Replicas:
     """Open the devices that share each batch. Several workers must do so before TensorFlow does anything else."""
     require_tensorflow()
     from scbasset_zoo.training.replicas import Replicas
 
-    return Replicas(options.strategy)
+    replicas = Replicas(options.strategy)
+    replicas.require_same({option("out"): str(out.absolute())})
+    return replicas
 
 
 def _in_run(options: TrainingOptions, record: dict[str, Any]) -> TrainingOptions:
