@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +12,9 @@ from scbasset_zoo.cli.options import Threads, from_model
 from scbasset_zoo.cli.output import answer
 from scbasset_zoo.progress import say
 from scbasset_zoo.training.train_options import TrainingOptions
+
+# After so many steps, fits have left the plateau at the start (docs/training.md).
+_STEPS_OF_PLATEAU = 300
 
 
 @from_model(TrainingOptions)
@@ -37,10 +41,17 @@ def train(
     if run.verdict is not None:
         answer(run.verdict["statement"])
         if run.verdict["learnt"] != "sequence":
-            more = 2 * int(run.history["epoch"].iloc[-1])
+            more = _epochs_to_train_on(run)
             answer(
-                "Train on before you use it, since training begins with a plateau that may last tens of epochs: "
+                "Train on before you use it, since training begins with a plateau that may last hundreds of steps: "
                 f"scbasset-zoo train {prepared} --out {out} --resume --epochs {more}. If that does not help, prepare more peaks "
                 "and cells, and check that genome and peaks are of one assembly."
             )
     answer(f"run in {out}; next: scbasset-zoo export {out} --out PACKAGE")
+
+
+def _epochs_to_train_on(run: Any) -> int:
+    """Return how many epochs to train in all: twice those that were done, and so many steps that the plateau should be over."""
+    record = json.loads((run.folder / "run.json").read_text())
+    steps = -(-record["data"]["manifest"]["splits"]["train"] // record["options"]["batch_size"])
+    return max(2 * int(run.history["epoch"].iloc[-1]), -(-_STEPS_OF_PLATEAU // steps))

@@ -121,7 +121,8 @@ def _requested(device: str, precision: Precision) -> Device:
     if precision not in PRECISIONS[device]:
         having = [name for name, precisions in PRECISIONS.items() if precision in precisions]
         raise DeviceError(
-            f"device {device!r} computes in {' or '.join(PRECISIONS[device])}, not in {precision}; {' and '.join(having)} can."
+            f"device {device!r} computes in {' or '.join(PRECISIONS[device])}, not in {precision}. Choose one of these by "
+            f"{option('precision')}, or for {precision} the device {' or '.join(having)}."
         )
     if problem := _problem(device, precision):
         setting = "" if precision == "float32" else f" in {precision}"

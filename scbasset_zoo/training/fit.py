@@ -77,6 +77,10 @@ class Fit:
                 f"{option('warmup', options.warmup)} is more than all {n_all:,} steps of {option('epochs', options.epochs)}, so "
                 f"the learning rate reaches {options.learning_rate * n_all / options.warmup:.2g} of {options.learning_rate:g}."
             )
+        if (drawn := options.cells_per_step) and drawn >= prepared.n_cells:
+            say(
+                f"{option('cells_per_step', drawn)} is not fewer than the {prepared.n_cells:,} cells, so each step has all of them."
+            )
         self._counted = MeanAuroc(prepared.n_cells).cells
         self.n_auroc_cells = {
             "train": self._count_auroc_cells("training", self.train_rows),

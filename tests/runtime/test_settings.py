@@ -134,8 +134,8 @@ def test_a_setting_that_is_far_off_is_refused(package):
 
 def test_impossible_settings_are_refused_with_what_can_be_done(monkeypatch):
     for device, precision, message in (
-        ("cpu", "bfloat16", "device 'cpu' computes in float32, not in bfloat16; openvino and tensorrt can"),
-        ("openvino", "float16", "computes in float32 or bfloat16, not in float16; cuda and tensorrt can"),
+        ("cpu", "bfloat16", "precision, or for bfloat16 the device openvino or tensorrt"),
+        ("openvino", "float16", "or for float16 the device cuda or tensorrt"),
         ("tensorrt", "float32", "tf32 or float16 or bfloat16"),
     ):
         with pytest.raises(DeviceError, match=message):
