@@ -18,6 +18,8 @@ from scbasset_zoo.wording import install_command
 
 # Parameters of glibc's mallopt (malloc.h).
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
+# TensorFlow's allocator for GPUs, on CPUs as well, for up to 16 TiB, which is no limit.
+_ALLOCATOR_VARIABLES = {"TF_CPU_ALLOCATOR_USE_BFC": "true", "TF_CPU_BFC_MEM_LIMIT_IN_MB": str(1 << 24)}
 # The end of the text that the import of TensorFlow printed, if it succeeded.
 _DONE = b"\0"
 _PRINT_UNLESS_DONE = f"import sys; text = sys.stdin.buffer.read(); text.endswith({_DONE!r}) or sys.stderr.buffer.write(text)"
@@ -82,12 +84,17 @@ def _keras_variables() -> Iterator[None]:
 
 
 def keep_freed_memory() -> None:
-    """Let the process keep the memory that TensorFlow frees, for the next training step.
+    """Let the process keep the memory that TensorFlow and NumPy free, for the next training step.
 
     On a CPU every step frees and allocates the same large buffers. By default, glibc returns such buffers to the kernel at
-    once, and the kernel then clears their pages again in every step. Results do not change. Nothing is done where the C
-    library is not glibc, or where the user has set glibc's own environment variables.
+    once, and the kernel then clears their pages again in every step. Results do not change. What the user has set in the
+    environment stays.
+
+    TensorFlow's own allocator keeps tensors. The batches that NumPy makes are glibc's; it is told to keep them, too, but returns
+    heaps of other threads than the first one whenever they are empty, so it would not do for tensors.
     """
+    for name, value in _ALLOCATOR_VARIABLES.items():
+        os.environ.setdefault(name, value)
     is_set_by_user = any(name.startswith("MALLOC_") for name in os.environ) or "GLIBC_TUNABLES" in os.environ
     if platform.libc_ver()[0] != "glibc" or is_set_by_user:
         return

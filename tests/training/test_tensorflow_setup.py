@@ -47,6 +47,46 @@ def test_other_c_libraries_are_left_alone(monkeypatch):
     tensorflow_setup.keep_freed_memory()
 
 
+COUNT_FAULTS_OF_TENSORS = """
+import resource
+from scbasset_zoo.training.tensorflow_setup import require_tensorflow
+
+require_tensorflow()
+import tensorflow as tf
+
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+step = tf.function(lambda x: tf.reduce_sum(tf.exp(x)) + tf.reduce_sum(tf.sigmoid(x)), autograph=False)
+# Buffers of 2 MiB, which glibc takes from heaps of threads, and of 80 MiB, which do not fit into these.
+for size in (512 << 10, 20 << 20):
+    x = tf.zeros(size)
+    for _ in range(5):
+        step(x)
+    before = faults()
+    for _ in range(20):
+        step(x)
+    print(faults() - before)
+"""
+
+
+def page_faults_of_tensors(**environment):
+    done = subprocess.run(
+        [sys.executable, "-c", COUNT_FAULTS_OF_TENSORS], env=os.environ | environment, capture_output=True, text=True, check=True
+    )
+    return [int(line) for line in done.stdout.split()]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="page faults are counted on Linux")
+def test_memory_of_tensors_is_reused_without_page_faults_unless_the_user_chose_otherwise():
+    kept, by_user = (
+        page_faults_of_tensors(),
+        page_faults_of_tensors(TF_CPU_ALLOCATOR_USE_BFC="false", MALLOC_TRIM_THRESHOLD_="131072"),
+    )
+    assert max(kept) < 2_000
+    assert by_user[1] > 20_000
+
+
 HELD = """
 import os
 from scbasset_zoo.training.tensorflow_setup import _stderr_on_failure_only
