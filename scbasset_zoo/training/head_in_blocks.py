@@ -110,8 +110,9 @@ def head_gradients(
         state["of_embedding"] = tf.zeros_like(peak_embedding)
         if batch_logits is not None:
             state["of_batches"] = tf.zeros_like(batch_logits)
-        state["of_kernel"] = tf.TensorArray(tf.float32, n_blocks, infer_shape=False, element_shape=(None, size))
-        state["of_bias"] = tf.TensorArray(tf.float32, n_blocks, infer_shape=False, element_shape=(None,))
+        # Blocks are written in place; a list of them would take as much memory again when they are joined.
+        state["of_kernel"] = tf.raw_ops.Empty(shape=(n_blocks, block, size), dtype=tf.float32)
+        state["of_bias"] = tf.raw_ops.Empty(shape=(n_blocks, block), dtype=tf.float32)
 
     def step(now: dict[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor]]:
         number, then = now["number"], dict(now)
@@ -136,8 +137,12 @@ def head_gradients(
             if batch_by_cell is not None:
                 then["of_batches"] += tf.matmul(residual, batch_by_cell, transpose_b=True)
             of_kernel = tf.matmul(residual, scaled_embedding, transpose_a=True)
-            then["of_kernel"] = now["of_kernel"].write(number, of_kernel + 2 * l2 * kernel if l2 else of_kernel)
-            then["of_bias"] = now["of_bias"].write(number, tf.reduce_sum(residual, axis=0) / count)
+            of_bias = tf.reduce_sum(residual, axis=0) / count
+            # The last block may be smaller.
+            missing = first + block - last
+            of_kernel = tf.pad(of_kernel + 2 * l2 * kernel if l2 else of_kernel, [[0, missing], [0, 0]])
+            then["of_kernel"] = tf.raw_ops.InplaceUpdate(x=now["of_kernel"], i=[number], v=of_kernel[None])
+            then["of_bias"] = tf.raw_ops.InplaceUpdate(x=now["of_bias"], i=[number], v=tf.pad(of_bias, [[0, missing]])[None])
         return (then,)
 
     # One block at a time: blocks side by side would all be in memory.
@@ -148,7 +153,8 @@ def head_gradients(
         loss += l2 * end["squares"]
     if not gradients:
         return HeadGradients(loss)
-    kernel, bias = end["of_kernel"].concat(), end["of_bias"].concat()
+    kernel = tf.reshape(end["of_kernel"], (-1, size))[:n_cells]
+    bias = tf.reshape(end["of_bias"], [-1])[:n_cells]
     kernel.set_shape(cells.kernel.shape)
     bias.set_shape(cells.bias.shape)
     of_batches = None if batch_logits is None else end["of_batches"] / count

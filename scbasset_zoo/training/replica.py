@@ -173,7 +173,9 @@ class Replica:
         outputs, upstream = [peak_embedding, penalty], [fraction * head.peak_embedding, fraction]
         if batch_logits is not None:
             outputs, upstream = [*outputs, batch_logits], [*upstream, fraction * head.batch_logits]
-        kernel, bias = fraction * head.kernel, fraction * head.bias
+        kernel, bias = head.kernel, head.bias
+        if not self.is_alone:
+            kernel, bias = fraction * kernel, fraction * bias
         of_cells = {id(network.cell_head.kernel): kernel, id(network.cell_head.bias): bias}
         others = [variable for variable in self.trained if id(variable) not in of_cells]
         of_others = dict(zip(map(id, others), tape.gradient(outputs, others, upstream), strict=True))

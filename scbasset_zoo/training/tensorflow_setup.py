@@ -102,9 +102,9 @@ def keep_freed_memory() -> None:
     # Take buffers of up to 1 GiB from the heap, not from a map of their own. Older versions of glibc allow at most 32 MiB.
     if not libc.mallopt(M_MMAP_THRESHOLD, 1 << 30):
         libc.mallopt(M_MMAP_THRESHOLD, 32 << 20)
-    # Return memory at the end of the heap only beyond 2 GiB (mallopt takes an int), and grow the heap in steps of 256 MiB.
+    # Return memory at the end of the heap only beyond 2 GiB (mallopt takes an int), and grow the heap in steps of 16 MiB.
     libc.mallopt(M_TRIM_THRESHOLD, (1 << 31) - 1)
-    libc.mallopt(M_TOP_PAD, 256 << 20)
+    libc.mallopt(M_TOP_PAD, 16 << 20)
 
 
 @contextmanager
