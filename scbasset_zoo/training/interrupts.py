@@ -35,7 +35,10 @@ def interruptible() -> Iterator[threading.Event]:
 
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM end the process at once within the block, for a wait in C++, during which Python handles no signal."""
+    """Let Ctrl-C and SIGTERM end the process at once within the block, for a wait in C++, during which Python handles no signal.
+
+    TensorFlow may take SIGTERM for itself meanwhile, so the wait should be short.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
