@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -52,6 +51,8 @@ def train(
 
 def _epochs_to_train_on(run: Any) -> int:
     """Return how many epochs to train in all: twice those that were done, and so many steps that the plateau should be over."""
-    record = json.loads((run.folder / "run.json").read_text())
+    from scbasset_zoo.training.run_folder import checked_record
+
+    record = checked_record(run.folder)
     steps = -(-record["data"]["manifest"]["splits"]["train"] // record["options"]["batch_size"])
     return max(2 * int(run.history["epoch"].iloc[-1]), -(-_STEPS_OF_PLATEAU // steps))

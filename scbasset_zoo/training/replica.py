@@ -174,6 +174,7 @@ class Replica:
         if batch_logits is not None:
             outputs, upstream = [*outputs, batch_logits], [*upstream, fraction * head.batch_logits]
         kernel, bias = head.kernel, head.bias
+        # The product would be a pass over the gradients of all cells; alone, the fraction is 1.
         if not self.is_alone:
             kernel, bias = fraction * kernel, fraction * bias
         of_cells = {id(network.cell_head.kernel): kernel, id(network.cell_head.bias): bias}

@@ -90,8 +90,8 @@ def keep_freed_memory() -> None:
     once, and the kernel then clears their pages again in every step. Results do not change. What the user has set in the
     environment stays.
 
-    TensorFlow's own allocator keeps tensors. The batches that NumPy makes are glibc's; it is told to keep them, too, but returns
-    heaps of other threads than the first one whenever they are empty, so it would not do for tensors.
+    TensorFlow's own allocator keeps tensors. Other buffers, such as the batches that NumPy makes, are glibc's, which is told to
+    keep them. Neither does alone: glibc returns the heaps of other threads than the first one whenever they are empty.
     """
     for name, value in _ALLOCATOR_VARIABLES.items():
         os.environ.setdefault(name, value)
