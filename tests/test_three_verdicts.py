@@ -1,5 +1,8 @@
 """Three models, at chance, of depth alone and of sequence, each with the right verdict from training to the reports."""
 
+import json
+import re
+
 import anndata as ad
 import numpy as np
 import pandas as pd
@@ -92,6 +95,11 @@ def test_training_export_card_readme_and_info_give_the_verdict(fitted):
     assert run.verdict["statement"] in trained
     assert all("chance" in row.baselines for row in card.evaluation)
     assert ("Train on before you use it" in trained) == (learnt != "sequence")
+    if learnt != "sequence":
+        epochs = int(re.search(r"--resume --epochs (\d+)\.", trained)[1])
+        n_train = json.loads((folder / "prepared" / "manifest.json").read_text())["splits"]["train"]
+        assert epochs >= 2 * len(run.history)
+        assert epochs * n_train / int(TINY[TINY.index("--batch-size") + 1]) >= 290
     texts = [trained, exported, (folder / "package/README.md").read_text(), said("info", folder / "package")]
     assert [verdicts_in(text) for text in texts] == [[learnt]] * 4
     assert [card.verdict.statement in text for text in texts[1:]] == [True] * 3
