@@ -110,9 +110,11 @@ def head_gradients(
         state["of_embedding"] = tf.zeros_like(peak_embedding)
         if batch_logits is not None:
             state["of_batches"] = tf.zeros_like(batch_logits)
-        # Blocks are written in place; a list of them would take as much memory again when they are joined.
-        state["of_kernel"] = tf.raw_ops.Empty(shape=(n_blocks, block, size), dtype=tf.float32)
-        state["of_bias"] = tf.raw_ops.Empty(shape=(n_blocks, block), dtype=tf.float32)
+        # Blocks are written in place; a list of them would take as much memory again when they are joined. Without the
+        # dependency, TensorFlow allocates them when the step begins.
+        with tf.control_dependencies([peak_embedding]):
+            state["of_kernel"] = tf.raw_ops.Empty(shape=(n_blocks, block, size), dtype=tf.float32)
+            state["of_bias"] = tf.raw_ops.Empty(shape=(n_blocks, block), dtype=tf.float32)
 
     def step(now: dict[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor]]:
         number, then = now["number"], dict(now)

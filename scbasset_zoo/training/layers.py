@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -10,6 +11,8 @@ import tensorflow as tf
 from scbasset_zoo.training.replicas import Share, summed
 
 GELU_SLOPE = 1.702
+# Float32 values of a slice of a batch: of some eight peaks in the first layer of the published network.
+SLICE_BYTES = 8 << 20
 
 
 @tf.custom_gradient
@@ -157,13 +160,19 @@ def norm_pool_gelu(
         scale = gamma * inverse_deviation
         shift = beta - mean * scale
         pooled = _pool_by_sign(x, scale, pool)
-        z = tf.cast(pooled, tf.float32) * (GELU_SLOPE * scale) + GELU_SLOPE * shift
+
+        def scaled() -> tf.Tensor:
+            return tf.cast(pooled, tf.float32) * (GELU_SLOPE * scale) + GELU_SLOPE * shift
+
+        z = scaled()
         sigmoid = tf.sigmoid(z)
         y = tf.cast(z * sigmoid / GELU_SLOPE, x.dtype)
 
         def gradient(upstream: tf.Tensor, *_: Any) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
             upstream = tf.cast(upstream, tf.float32)
-            # Of GELU, at the pooled values.
+            # Of GELU, at the pooled values. They are scaled again, which takes less than keeping them takes of memory.
+            with tf.control_dependencies([upstream]):
+                z = scaled()
             slope = upstream * sigmoid + tf.raw_ops.SigmoidGrad(y=sigmoid, dy=upstream * z)
             here = [tf.reduce_sum(slope, (0, 1)), tf.reduce_sum(slope * tf.cast(pooled, tf.float32), (0, 1))]
             of_beta, of_scale = summed(here)
@@ -171,15 +180,45 @@ def norm_pool_gelu(
             # Ioffe & Szegedy 2015, section 3: scale * (slope - mean(slope) - normalised x * mean(slope * normalised x)).
             of_square = -scale * inverse_deviation * of_gamma / n
             of_mean = -scale * of_beta / n - of_square * mean
-            of_x = _unpool(x, pooled, slope * scale, pool) + (tf.cast(x, tf.float32) * of_square + of_mean)
+            slope *= scale
+
+            def of_rows(rows: slice) -> tf.Tensor:
+                part = x[rows]
+                of_part = _unpool(part, pooled[rows], slope[rows], pool)
+                return tf.cast(of_part + (tf.cast(part, tf.float32) * of_square + of_mean), x.dtype)
+
+            # Otherwise TensorFlow allocates the result when the step begins.
+            with tf.control_dependencies([slope]):
+                of_x = in_slices(of_rows, x)
             # Gradients of parameters are those of this replica; all replicas' are added up later.
             of_beta, of_scale = here
             of_gamma = (of_scale - mean * of_beta) * inverse_deviation
-            return tf.cast(of_x, x.dtype), of_gamma, of_beta
+            return of_x, of_gamma, of_beta
 
         return (y, mean, variance), gradient
 
     return compute(x, gamma, beta)
+
+
+def in_slices(compute: Callable[[slice], tf.Tensor], x: tf.Tensor) -> tf.Tensor:
+    """Compute a tensor of the shape and type of `x` in slices of its rows, so that what is between takes the memory of a slice.
+
+    Parameters
+    ----------
+    compute : callable
+        Takes a slice of the rows, and returns these rows of the result.
+    x : tensor of shape (n, length, channels)
+    """
+    n = tf.shape(x)[0]
+    n_in_slice = max(1, SLICE_BYTES // (4 * x.shape[1] * x.shape[2]))
+    result = tf.raw_ops.Empty(shape=tf.shape(x), dtype=x.dtype)
+
+    def step(first: tf.Tensor, result: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        last = tf.minimum(first + n_in_slice, n)
+        return last, tf.raw_ops.InplaceUpdate(x=result, i=tf.range(first, last), v=compute(slice(first, last)))
+
+    _, result = tf.while_loop(lambda first, _: first < n, step, (tf.constant(0), result), parallel_iterations=1)
+    return tf.ensure_shape(result, x.shape)
 
 
 def _max_pool(x: tf.Tensor, pool: int) -> tf.Tensor:
