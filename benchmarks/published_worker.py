@@ -66,6 +66,16 @@ def network(n_cells):
     return model
 
 
+def without_waiting():
+    """Options without the tuning of buffers, whose thread may keep an epoch from ending for as long as the epoch took.
+
+    Epochs of many steps hardly suffer from this, since the thread sleeps for a minute at most. Here it would be counted.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return options
+
+
 def main():
     folder, batch_size = Path(sys.argv[1]), int(sys.argv[2])
     # TensorFlow may print; standard output is for the results alone.
@@ -79,6 +89,7 @@ def main():
 
     signature = tuple(tf.TensorSpec(shape, tf.float32) for shape in ((LENGTH, 4), labels.shape[1:]))
     data = tf.data.Dataset.from_generator(peaks, output_signature=signature).batch(batch_size).prefetch(tf.data.AUTOTUNE)
+    data = data.with_options(without_waiting())
     model = network(labels.shape[1])
     for _ in sys.stdin:
         start = time.perf_counter()

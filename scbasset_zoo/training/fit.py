@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from scbasset_zoo.errors import InputError
 from scbasset_zoo.files import sha256
 from scbasset_zoo.progress import say
+from scbasset_zoo.read_ahead import read_ahead
 from scbasset_zoo.training.architecture import Architecture, Network, n_trainable
 from scbasset_zoo.training.augmentation import centre, one_hot
 from scbasset_zoo.training.auroc import MeanAuroc, mean_auroc
@@ -29,6 +31,9 @@ from scbasset_zoo.training.train_options import TrainingOptions
 from scbasset_zoo.training.training_device import training_device
 from scbasset_zoo.training.training_memory import say_and_check_memory
 from scbasset_zoo.wording import option
+
+# The arrays of each batch, in the order of the signature of a step.
+Stream = Iterator[tuple[Any, ...]]
 
 
 class Fit:
@@ -147,13 +152,13 @@ class Fit:
         order = np.random.default_rng([options.seed, state["epoch"]]).permutation(self.train_rows)
         # Batches have nearly equal sizes, because a last batch of one or two peaks would spoil batch normalisation.
         batches = np.array_split(order, self.n_steps)[state["step"] :]
-        stream = iter(self._training_stream(batches, state["epoch"], state["step"]))
-        for batch in batches:
-            step = state["step"]
-            loss = self._trained_on(batch, stream, state["epoch"] * self.n_steps + step)
-            state["step"] = step + 1
-            state["loss_sum"] += loss
-            yield step, loss
+        with self._training_stream(batches, state["epoch"], state["step"]) as stream:
+            for batch in batches:
+                step = state["step"]
+                loss = self._trained_on(batch, stream, state["epoch"] * self.n_steps + step)
+                state["step"] = step + 1
+                state["loss_sum"] += loss
+                yield step, loss
 
     def end_epoch(self) -> dict[str, Any]:
         """Score the validation peaks, move to the next epoch, and return the row of the history for this one."""
@@ -221,7 +226,7 @@ class Fit:
 
         return _function(call, (*self._signature * n, *common))
 
-    def _trained_on(self, batch: NDArray[np.intp], stream: Iterator[Any], step: int) -> float:
+    def _trained_on(self, batch: NDArray[np.intp], stream: Stream, step: int) -> float:
         """Take a step, at once or in parts of its batch, and return its loss."""
         number = tf.constant(step, tf.int64)
         if self.n_parts == 1:
@@ -240,7 +245,8 @@ class Fit:
     def _validation(self) -> dict[str, float]:
         rows = self.validation_rows
         batches = np.array_split(rows, -(-len(rows) // self.options.batch_size))
-        losses = [float(self._validation_step(*batch)) for batch in self._validation_stream(batches)]
+        with self._validation_stream(batches) as stream:
+            losses = [float(self._validation_step(*batch)) for batch in stream]
         loss = float(np.average(losses, weights=[len(batch) for batch in batches]))
         return {"validation_loss": loss, "validation_auroc": self._auroc([copy.validation_auroc for copy in self.copies])}
 
@@ -277,7 +283,7 @@ class Fit:
         """Return the cells that the validation peaks are scored on: all, or those that AUROCs count where cells are drawn."""
         return self._counted if self.many_cells is not None and self.many_cells.draws else slice(None)
 
-    def _training_stream(self, batches: list[NDArray[np.intp]], epoch: int, first_step: int) -> tf.data.Dataset:
+    def _training_stream(self, batches: list[NDArray[np.intp]], epoch: int, first_step: int) -> AbstractContextManager[Stream]:
         """Read the batches of an epoch, from a step on, part after part."""
         many_cells = self.many_cells
         steps = range(first_step, first_step + len(batches))
@@ -286,24 +292,26 @@ class Fit:
             return self._stream((rows, self.prepared.batch) for rows, _ in parts)
         return self._stream((rows, functools.partial(many_cells.training_batch, epoch=epoch, step=step)) for rows, step in parts)
 
-    def _validation_stream(self, batches: list[NDArray[np.intp]]) -> tf.data.Dataset:
+    def _validation_stream(self, batches: list[NDArray[np.intp]]) -> AbstractContextManager[Stream]:
         many_cells = self.many_cells
         if many_cells is None:
             return self._stream((rows, self.prepared.batch) for rows in batches)
         return self._stream((rows, functools.partial(many_cells.validation_batch, counted=self._counted)) for rows in batches)
 
-    def _stream(self, batches: Iterable[tuple[NDArray[np.intp], Callable[..., Any]]]) -> tf.data.Dataset:
-        """Read batches from the memory map, two ahead of the training step. Each is given by its rows and what reads rows."""
-        listed = list(batches)
+    def _stream(self, batches: Iterable[tuple[NDArray[np.intp], Callable[..., Any]]]) -> AbstractContextManager[Stream]:
+        """Read batches from the memory map, two ahead of the training step. Each is given by its rows and what reads rows.
 
-        def read() -> Iterator[tuple[Any, ...]]:
-            for rows, read_rows in listed:
+        `tf.data` would do the same, but at the end of an epoch it may wait for as long as the epoch took, for up to a minute.
+        """
+
+        def read() -> Stream:
+            for rows, read_rows in batches:
                 if self.replicas.n == 1:
                     yield tuple(read_rows(rows))
                 else:
                     yield tuple(value for part, share in self.replicas.shares(rows) for value in (*read_rows(part), *share))
 
-        return tf.data.Dataset.from_generator(read, output_signature=self._signature * len(self.copies)).prefetch(2)
+        return read_ahead(read(), 2)
 
     def _saved(self, name: str, variable: Any) -> NDArray[Any]:
         """Return a variable as files have it: the head with a column for each cell."""

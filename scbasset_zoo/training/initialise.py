@@ -25,7 +25,7 @@ from scbasset_zoo.training.dataset import PreparedPeaks
 from scbasset_zoo.wording import option
 from scbasset_zoo.zoo.models import find_package
 
-CALIBRATION_PEAKS = 256
+CALIBRATION_PEAKS, CALIBRATION_BATCH = 256, 32
 
 
 def start_from(
@@ -106,10 +106,16 @@ def _start_trunk(
     flank = prepared.flank
     codes = prepared.sequences[np.sort(rows)][:, flank : flank + prepared.sequence_length]
     outputs = keras.Model(trunk.inputs, [trunk.get_layer(name).output for name in names])
-    for name, (_, bias), output in zip(names, weights, outputs.predict(dna.one_hot(codes), batch_size=32, verbose=0), strict=True):
+    # In float64, where the square of the mean may be taken from the mean of the squares.
+    sums = [np.zeros((2, len(bias))) for _, bias in weights]
+    for batch in np.array_split(codes, -(-len(codes) // CALIBRATION_BATCH)):
+        for of_layer, output in zip(sums, outputs.predict_on_batch(dna.one_hot(batch)), strict=True):
+            values = output.reshape(-1, output.shape[-1]).astype(np.float64)
+            of_layer += len(batch) * np.array([values.mean(axis=0), np.square(values).mean(axis=0)])
+    for name, (_, bias), of_layer in zip(names, weights, sums, strict=True):
         norm = trunk.get_layer(f"{name}_norm")
-        values = output.reshape(-1, output.shape[-1]).astype(np.float64)
-        mean, variance = values.mean(axis=0), values.var(axis=0)
+        mean, square = of_layer / len(codes)
+        variance = square - np.square(mean)
         norm.moving_mean.assign(mean)
         norm.moving_variance.assign(variance)
         norm.gamma.assign(np.sqrt(variance + norm.epsilon))
