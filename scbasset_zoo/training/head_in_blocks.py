@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from scbasset_zoo.training.sequential_loop import sequential_loop
+
 # The logits of a batch and a block. They fit into the cache of a core, which larger blocks do not.
 BLOCK_BYTES = 2 << 20
 # Smaller logits are computed at once.
@@ -148,7 +150,7 @@ def head_gradients(
         return (then,)
 
     # One block at a time: blocks side by side would all be in memory.
-    (end,) = tf.while_loop(lambda now: now["number"] < n_blocks, step, (state,), parallel_iterations=1)
+    (end,) = sequential_loop(lambda now: now["number"] < n_blocks, step, (state,))
     # The mean of row means, because a flat sum of 1e8 terms loses digits in float32.
     loss = tf.reduce_mean(end["softplus"] / tf.cast(n_cells, tf.float32)) - end["open"] / count
     if l2:

@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from scbasset_zoo.training.replicas import Share, summed
+from scbasset_zoo.training.sequential_loop import sequential_loop
 
 GELU_SLOPE = 1.702
 # Float32 values of a slice of a batch: of some eight peaks in the first layer of the published network.
@@ -217,7 +218,7 @@ def in_slices(compute: Callable[[slice], tf.Tensor], x: tf.Tensor) -> tf.Tensor:
         last = tf.minimum(first + n_in_slice, n)
         return last, tf.raw_ops.InplaceUpdate(x=result, i=tf.range(first, last), v=compute(slice(first, last)))
 
-    _, result = tf.while_loop(lambda first, _: first < n, step, (tf.constant(0), result), parallel_iterations=1)
+    _, result = sequential_loop(lambda first, _: first < n, step, (tf.constant(0), result))
     return tf.ensure_shape(result, x.shape)
 
 

@@ -107,7 +107,8 @@ def test_a_run_under_other_settings_ends_identical_and_draws_no_random_number_of
     assert_same_weights(run.folder, plain_run.folder)
 
 
-def test_a_run_with_variables_and_a_settings_file_of_other_projects_ends_identical(prepared, plain_run, tmp_path):
+@pytest.mark.parametrize("more", [{}, {"cells_per_step": 15}], ids=["all cells", "drawn cells"])
+def test_a_run_with_variables_and_a_settings_file_of_other_projects_ends_identical(prepared, plain_run, tmp_path, more):
     settings = {"floatx": "float16", "epsilon": 0.1, "backend": "torch", "image_data_format": "channels_first"}
     (tmp_path / "keras").mkdir()
     (tmp_path / "keras" / "keras.json").write_text(json.dumps(settings))
@@ -120,7 +121,7 @@ def test_a_run_with_variables_and_a_settings_file_of_other_projects_ends_identic
         "TF_XLA_FLAGS": "--tf_xla_auto_jit=2 --tf_xla_cpu_global_jit",
         "CUDA_VISIBLE_DEVICES": "",
     }
-    options = [f"--{name.replace('_', '-')}={value}" for name, value in TINY.items() if name != "quiet"]
+    options = [f"--{name.replace('_', '-')}={value}" for name, value in (TINY | more).items() if name != "quiet"]
     command = [sys.executable, "-W", "error", "-m", "scbasset_zoo.cli.main", "train", prepared, "--epochs=1", *options]
     done = subprocess.run(
         [*map(str, command), f"--out={tmp_path / 'run'}"], env=os.environ | others, capture_output=True, text=True, check=False
@@ -128,7 +129,8 @@ def test_a_run_with_variables_and_a_settings_file_of_other_projects_ends_identic
     assert done.returncode == 0, done.stderr
     assert "KERAS_BACKEND=jax is not used" in done.stderr
     assert "Training on cpu (TensorFlow sees no GPU: CUDA_VISIBLE_DEVICES='' hides all of them)." in done.stderr
-    assert_same_weights(tmp_path / "run", plain_run.folder)
+    expected = sz.train(prepared, out=tmp_path / "plain", epochs=1, **TINY, **more) if more else plain_run
+    assert_same_weights(tmp_path / "run", expected.folder)
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     assert record["device"]["name"] == "cpu"
     assert record["environment"]["TF_XLA_FLAGS"] == others["TF_XLA_FLAGS"]
