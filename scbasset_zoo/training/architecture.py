@@ -15,6 +15,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from scbasset_zoo.training.cell_rows import CellRows
+from scbasset_zoo.training.convolution import Convolution
 from scbasset_zoo.training.layers import BatchNormalization, Dropout, NormPoolGelu, gelu
 from scbasset_zoo.training.replicas import Share
 
@@ -161,10 +162,8 @@ def _trunk(architecture: Architecture, precision: str, seed: int) -> keras.Model
     sequence = keras.Input((architecture.sequence_length, 4), dtype="float32", name="sequence")
     x = keras.layers.Activation(gelu, dtype=policy, name="gelu")(sequence)
     for block, (filters, kernel, pool) in enumerate(architecture.blocks):
-        x = keras.layers.Conv1D(
-            filters, kernel, padding="same", use_bias=False, dtype=policy, name=f"conv_{block}", **_ORDER,
-            kernel_initializer=keras.initializers.HeNormal(seed=seed + block),
-        )(x)  # fmt: skip
+        initializer = keras.initializers.HeNormal(seed=seed + block)
+        x = Convolution(filters, kernel, dtype=policy, name=f"conv_{block}", kernel_initializer=initializer)(x)
         # The GELU is that of the next block, or of the dense layer.
         x = NormPoolGelu(f"conv_{block}_norm", pool)(x)
     x = keras.layers.Flatten(dtype=policy, name="flatten", **_ORDER)(x)

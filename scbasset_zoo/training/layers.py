@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from scbasset_zoo.training.replicas import Share, summed
-from scbasset_zoo.training.sequential_loop import sequential_loop
+from scbasset_zoo.training.slices import in_slices
 
 GELU_SLOPE = 1.702
-# Float32 values of a slice of a batch: of some eight peaks in the first layer of the published network.
-SLICE_BYTES = 8 << 20
 
 
 @tf.custom_gradient
@@ -183,14 +180,14 @@ def norm_pool_gelu(
             of_mean = -scale * of_beta / n - of_square * mean
             slope *= scale
 
-            def of_rows(rows: slice) -> tf.Tensor:
+            def of_rows(rows: slice) -> tuple[tf.Tensor]:
                 part = x[rows]
                 of_part = _unpool(part, pooled[rows], slope[rows], pool)
-                return tf.cast(of_part + (tf.cast(part, tf.float32) * of_square + of_mean), x.dtype)
+                return (tf.cast(of_part + (tf.cast(part, tf.float32) * of_square + of_mean), x.dtype),)
 
             # Otherwise TensorFlow allocates the result when the step begins.
             with tf.control_dependencies([slope]):
-                of_x = in_slices(of_rows, x)
+                (of_x,) = in_slices(of_rows, tf.shape(x)[0], *x.shape[1:], x.dtype)
             # Gradients of parameters are those of this replica; all replicas' are added up later.
             of_beta, of_scale = here
             of_gamma = (of_scale - mean * of_beta) * inverse_deviation
@@ -199,27 +196,6 @@ def norm_pool_gelu(
         return (y, mean, variance), gradient
 
     return compute(x, gamma, beta)
-
-
-def in_slices(compute: Callable[[slice], tf.Tensor], x: tf.Tensor) -> tf.Tensor:
-    """Compute a tensor of the shape and type of `x` in slices of its rows, so that what is between takes the memory of a slice.
-
-    Parameters
-    ----------
-    compute : callable
-        Takes a slice of the rows, and returns these rows of the result.
-    x : tensor of shape (n, length, channels)
-    """
-    n = tf.shape(x)[0]
-    n_in_slice = max(1, SLICE_BYTES // (4 * x.shape[1] * x.shape[2]))
-    result = tf.raw_ops.Empty(shape=tf.shape(x), dtype=x.dtype)
-
-    def step(first: tf.Tensor, result: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        last = tf.minimum(first + n_in_slice, n)
-        return last, tf.raw_ops.InplaceUpdate(x=result, i=tf.range(first, last), v=compute(slice(first, last)))
-
-    _, result = sequential_loop(lambda first, _: first < n, step, (tf.constant(0), result))
-    return tf.ensure_shape(result, x.shape)
 
 
 def _max_pool(x: tf.Tensor, pool: int) -> tf.Tensor:

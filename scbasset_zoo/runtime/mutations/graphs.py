@@ -3,7 +3,7 @@
 A convolution is linear: the change of its output is the convolution of the change of its input. For an edit of `width` bases,
 each block therefore
 
-1. convolves the change of its input, at the few positions that changed, by :mod:`short_convolution`;
+1. convolves the change of its input, at the few positions that changed, by :mod:`~scbasset_zoo.short_convolution`;
 2. adds the result to the convolution of the reference, at the positions of the pooling windows that changed;
 3. takes the maximum of each window, applies GELU and subtracts the reference's value: this is the change for the next block.
 
@@ -31,7 +31,7 @@ from onnx import TensorProto
 from scbasset_zoo.graph.graph_builder import GraphBuilder, value_info
 from scbasset_zoo.graph.layers import Block, TrunkLayers, UnsupportedTrunk
 from scbasset_zoo.inputs import dna
-from scbasset_zoo.runtime.mutations.short_convolution import ShortConvolution, short_convolution, supports
+from scbasset_zoo.short_convolution import ShortConvolution, short_convolution, supports
 
 Array = NDArray[np.float32]
 Index = NDArray[np.int64]
@@ -149,7 +149,7 @@ def plan_edits(layers: TrunkLayers, width: int, start: int | None = None) -> Edi
     Raises
     ------
     UnsupportedTrunk
-        A convolution after the first one is too wide for :mod:`short_convolution`.
+        A convolution after the first one is too wide for :mod:`~scbasset_zoo.short_convolution`.
     """
     lengths, windows = layers.lengths, [width]
     for number, (block, next_length) in enumerate(zip(layers.blocks, lengths[1:], strict=True)):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from scbasset_zoo.runtime.mutations.short_convolution import short_convolution, supports
+from scbasset_zoo.short_convolution import short_convolution, supports
 
 
 @pytest.mark.parametrize("k", range(1, 15))
