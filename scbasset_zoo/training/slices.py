@@ -8,8 +8,8 @@ import tensorflow as tf
 
 from scbasset_zoo.training.sequential_loop import sequential_loop
 
-# Float32 values of a slice of a batch: of some eight peaks in the second layer of the published network.
-SLICE_BYTES = 4 << 20
+# Float32 values of a slice of a batch: of some sixteen peaks in the second layer of the published network.
+SLICE_BYTES = 8 << 20
 
 
 def in_slices(
