@@ -42,7 +42,7 @@ def main() -> None:
     write_section(
         "training many cells",
         f"## Training many cells\n\nNetworks of full width in `auto` precision, {BATCH_SIZE} peaks a step, about {OPEN:.0%} of the "
-        f"entries open, random labels. Each case runs in a process of its own; rounds: {REPETITIONS}, in turn. Seconds are the median "
+        f"entries open, random labels. Each case runs in a process of its own; rounds: {REPETITIONS}. Seconds are the median "
         f"over the runs of the median of {2 * N_STEPS} steps, after four that are not counted. Memory is the largest of the whole "
         "process, with Python and TensorFlow. A step of 50,000 drawn cells of 1,000,000 takes "
         f"{ratio:.2f} times as long as one of 50,000 cells in all.\n\n{machine('tensorflow', 'keras')}\n\n{table}\n",
