@@ -81,9 +81,10 @@ def say_and_check_memory(
                 n_parts, memory = more, smaller
                 break
     drawn = f", of which each step draws {in_step:,}" if in_step < n_cells else ""
+    steps = "1 step" if n_steps == 1 else f"{n_steps:,} steps"
     parts = f" Each batch is computed in {n_parts} parts." if n_parts > 1 else ""
     say(
-        f"{n_peaks:,} training peaks x {n_cells:,} cells{drawn}; {n_steps:,} steps an epoch.{parts} A step takes about "
+        f"{n_peaks:,} training peaks x {n_cells:,} cells{drawn}; {steps} an epoch.{parts} A step takes about "
         f"{_size(memory.total)} of memory{where}: activations {_size(memory.trunk)}, logits {_size(memory.logits)}, head "
         f"{_size(memory.weights)}, its optimiser {_size(memory.optimiser)} and gradients {_size(memory.gradients)}."
     )
