@@ -7,10 +7,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from scbasset_zoo.training.norm_pool_gelu import GELU_SLOPE, norm_pool_gelu
 from scbasset_zoo.training.replicas import Share, summed
-from scbasset_zoo.training.slices import in_slices
-
-GELU_SLOPE = 1.702
 
 
 @tf.custom_gradient
@@ -124,106 +122,5 @@ class NormPoolGelu(BatchNormalization):
         return not has_gpu and x.shape[1] % self.pool == 0
 
 
-def norm_pool_gelu(
-    x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, *, pool: int, epsilon: float
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Compute GELU of the max pool of the batch normalisation of `x`, by the statistics of its batch, in few passes over memory.
-
-    The scale and shift of batch normalisation are monotonic, so the max pool can come before them: it takes the largest value of a
-    channel whose scale is positive, and the smallest one of a channel whose scale is negative. Scale, shift and GELU then run on
-    the pooled values, which are two or three times fewer. Where replicas share a batch, the statistics are those of all shares.
-
-    Parameters
-    ----------
-    x : float32 or bfloat16 tensor of shape (n, length, channels)
-    gamma, beta : float32 tensors of shape (channels,)
-    pool : int
-        Divides the length.
-    epsilon : float
-
-    Returns
-    -------
-    y : tensor of shape (n, length / pool, channels), of the type of `x`
-    mean, variance : float32 tensors of shape (channels,)
-        Statistics of the batch, the variance over n. They have no gradient.
-    """
-
-    @tf.custom_gradient
-    def compute(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor):  # type: ignore[no-untyped-def]
-        wide = tf.cast(x, tf.float32)
-        sums, n = summed([tf.reduce_sum(wide, (0, 1)), tf.cast(tf.size(x) // x.shape[-1], tf.float32)])
-        mean = sums / n
-        variance = summed(tf.reduce_sum(tf.math.squared_difference(wide, mean), (0, 1))) / n
-        inverse_deviation = tf.math.rsqrt(variance + epsilon)
-        scale = gamma * inverse_deviation
-        shift = beta - mean * scale
-        pooled = _pool_by_sign(x, scale, pool)
-
-        def scaled() -> tf.Tensor:
-            return tf.cast(pooled, tf.float32) * (GELU_SLOPE * scale) + GELU_SLOPE * shift
-
-        z = scaled()
-        sigmoid = tf.sigmoid(z)
-        y = tf.cast(z * sigmoid / GELU_SLOPE, x.dtype)
-
-        def gradient(upstream: tf.Tensor, *_: Any) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-            upstream = tf.cast(upstream, tf.float32)
-            # Of GELU, at the pooled values. They are scaled again, which takes less than keeping them takes of memory.
-            with tf.control_dependencies([upstream]):
-                z = scaled()
-            slope = upstream * sigmoid + tf.raw_ops.SigmoidGrad(y=sigmoid, dy=upstream * z)
-            here = [tf.reduce_sum(slope, (0, 1)), tf.reduce_sum(slope * tf.cast(pooled, tf.float32), (0, 1))]
-            of_beta, of_scale = summed(here)
-            of_gamma = (of_scale - mean * of_beta) * inverse_deviation
-            # Ioffe & Szegedy 2015, section 3: scale * (slope - mean(slope) - normalised x * mean(slope * normalised x)).
-            of_square = -scale * inverse_deviation * of_gamma / n
-            of_mean = -scale * of_beta / n - of_square * mean
-            slope *= scale
-
-            def of_rows(rows: slice) -> tuple[tf.Tensor]:
-                part = x[rows]
-                of_part = _unpool(part, pooled[rows], slope[rows], pool)
-                return (tf.cast(of_part + (tf.cast(part, tf.float32) * of_square + of_mean), x.dtype),)
-
-            # Otherwise TensorFlow allocates the result when the step begins.
-            with tf.control_dependencies([slope]):
-                (of_x,) = in_slices(of_rows, tf.shape(x)[0], *x.shape[1:], x.dtype)
-            # Gradients of parameters are those of this replica; all replicas' are added up later.
-            of_beta, of_scale = here
-            of_gamma = (of_scale - mean * of_beta) * inverse_deviation
-            return of_x, of_gamma, of_beta
-
-        return (y, mean, variance), gradient
-
-    return compute(x, gamma, beta)
-
-
 def _max_pool(x: tf.Tensor, pool: int) -> tf.Tensor:
     return x if pool == 1 else tf.nn.max_pool1d(x, pool, pool, "SAME")
-
-
-def _pool_by_sign(x: tf.Tensor, scale: tf.Tensor, pool: int) -> tf.Tensor:
-    """Return the largest value of each window where the scale is positive, and the smallest one where it is negative."""
-    if pool == 1:
-        return x
-    is_negative = scale < 0
-    largest = _max_pool(x, pool)
-    return tf.cond(tf.reduce_any(is_negative), lambda: tf.where(is_negative, -_max_pool(-x, pool), largest), lambda: largest)
-
-
-def _unpool(x: tf.Tensor, pooled: tf.Tensor, values: tf.Tensor, pool: int) -> tf.Tensor:
-    """Put the values of windows where `x` has the pooled value first, and zeros elsewhere.
-
-    This is the gradient of a max pool, in a third of the time that TensorFlow's kernel takes on a CPU.
-    """
-    if pool == 1:
-        return values
-    shape = tf.shape(x)
-    windows = tf.reshape(x, (shape[0], x.shape[1] // pool, pool, x.shape[2]))
-    is_pooled = tf.unstack(windows == pooled[:, :, None], axis=2)
-    is_first, seen = [is_pooled[0]], is_pooled[0]
-    for equal in is_pooled[1:]:
-        is_first.append(tf.logical_and(equal, tf.logical_not(seen)))
-        seen = tf.logical_or(seen, equal)
-    placed = tf.where(tf.stack(is_first, axis=2), values[:, :, None], tf.zeros((), values.dtype))
-    return tf.reshape(placed, shape)
