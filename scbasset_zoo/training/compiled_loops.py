@@ -64,14 +64,19 @@ def loop_operation(
         The outputs. They have no gradient.
     """
 
-    def run(*arrays: NDArray[Any]) -> list[NDArray[Any]]:
-        n = len(arrays[0])
-        filled = [_empty((n, *shape), dtype.as_numpy_dtype) for shape, dtype in outputs]
-        _on_all_cores(loop, n, *map(_as_bits, (*arrays, *filled)), *numbers)
-        return filled
+    n = tf.shape(inputs[0])[0]
+    # TensorFlow's allocator keeps the memory from step to step. Without the dependency, it allocates it when the step begins.
+    with tf.control_dependencies([inputs[-1]]):
+        empty = [tf.raw_ops.Empty(shape=(n, *shape), dtype=dtype) for shape, dtype in outputs]
 
-    results = tf.numpy_function(run, inputs, [dtype for _, dtype in outputs], stateful=False)
-    return [tf.ensure_shape(result, (None, *shape)) for result, (shape, _) in zip(tf.nest.flatten(results), outputs, strict=True)]
+    def run(*arrays: NDArray[Any]) -> tuple[NDArray[Any], ...]:
+        _on_all_cores(loop, len(arrays[0]), *map(_as_bits, arrays), *numbers)
+        return arrays[len(inputs) :]
+
+    results = tf.numpy_function(run, [*inputs, *empty], [dtype for _, dtype in outputs], stateful=False)
+    return [
+        tf.ensure_shape(result, (None, *shape)) for result, (shape, _) in zip(tf.nest.flatten(results), outputs, strict=True)
+    ]
 
 
 def _on_all_cores(loop: Callable[..., None], n: int, *arguments: Any) -> None:
@@ -89,14 +94,6 @@ def _on_all_cores(loop: Callable[..., None], n: int, *arguments: Any) -> None:
 @cache
 def _threads(n: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(n, thread_name_prefix="training")
-
-
-def _empty(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
-    """Return an array that TensorFlow does not need to copy."""
-    n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
-    memory = np.empty(n_bytes + _ALIGNMENT, np.uint8)
-    first = -memory.ctypes.data % _ALIGNMENT
-    return memory[first : first + n_bytes].view(dtype).reshape(shape)
 
 
 def _as_bits(array: NDArray[Any]) -> NDArray[Any]:
