@@ -16,7 +16,7 @@ import numba
 import numpy as np
 import tensorflow as tf
 from numba.extending import overload, register_jitable
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from scbasset_zoo.runtime.devices import usable_cores
 
@@ -42,41 +42,41 @@ def compiled(loop: Callable[..., None]) -> Callable[..., None]:
 
 def loop_operation(
     loop: Callable[..., None],
+    n: tf.Tensor,
     inputs: Sequence[tf.Tensor],
-    outputs: Sequence[tuple[Any, tf.DType]],
-    *numbers: int,
+    outputs: Sequence[tuple[Sequence[Any], tf.DType]],
+    *numbers: float,
 ) -> list[tf.Tensor]:
     """Run a loop on all cores as an operation of TensorFlow.
 
     Parameters
     ----------
     loop : callable
-        A :func:`compiled` loop. It takes the first peak and the one after the last, then the inputs, the outputs that it fills
-        and the numbers.
+        A :func:`compiled` loop. It takes the first number of a range and the one after the last, then the inputs, the outputs
+        that it fills, and the numbers.
+    n : int tensor
+        The loop runs over all numbers below it, several ranges at once.
     inputs : sequence of tensors
     outputs : sequence of (shape, type)
-        Shapes without the first axis, which is that of the first input.
-    *numbers : int
+        Shapes of int and of int tensors.
+    *numbers : int or float
 
     Returns
     -------
     list of tensors
         The outputs. They have no gradient.
     """
-
-    n = tf.shape(inputs[0])[0]
     # TensorFlow's allocator keeps the memory from step to step. Without the dependency, it allocates it when the step begins.
     with tf.control_dependencies([inputs[-1]]):
-        empty = [tf.raw_ops.Empty(shape=(n, *shape), dtype=dtype) for shape, dtype in outputs]
+        empty = [tf.raw_ops.Empty(shape=shape, dtype=dtype) for shape, dtype in outputs]
 
-    def run(*arrays: NDArray[Any]) -> tuple[NDArray[Any], ...]:
-        _on_all_cores(loop, len(arrays[0]), *map(_as_bits, arrays), *numbers)
+    def run(n: NDArray[Any], *arrays: NDArray[Any]) -> tuple[NDArray[Any], ...]:
+        _on_all_cores(loop, int(n), *map(_as_bits, arrays), *numbers)
         return arrays[len(inputs) :]
 
-    results = tf.numpy_function(run, [*inputs, *empty], [dtype for _, dtype in outputs], stateful=False)
-    return [
-        tf.ensure_shape(result, (None, *shape)) for result, (shape, _) in zip(tf.nest.flatten(results), outputs, strict=True)
-    ]
+    results = tf.numpy_function(run, [n, *inputs, *empty], [dtype for _, dtype in outputs], stateful=False)
+    # One output is not in a list when TensorFlow runs eagerly.
+    return [tf.reshape(result, shape) for result, (shape, _) in zip(tf.nest.flatten(results), outputs, strict=True)]
 
 
 def _on_all_cores(loop: Callable[..., None], n: int, *arguments: Any) -> None:
@@ -132,15 +132,20 @@ def _as_stored(value, like):  # type: ignore[no-untyped-def]
 
 
 @register_jitable
-def sigmoid(x: Any) -> Any:
-    """Within a loop: return the sigmoid of a float32 to a few units in the last place.
+def exponential(x):  # type: ignore[no-untyped-def]
+    """Within a loop: return e^x of a float32 to a few units in the last place, between 2^-126 and 2^126.
 
     The exponential of Numba is computed for one value at a time; this one for all values of a register of the processor.
     """
-    power = min(max(-_LOG2_E * x, np.float32(-126)), np.float32(126))
+    power = min(max(_LOG2_E * x, np.float32(-126)), np.float32(126))
     whole = np.floor(power + np.float32(0.5))
-    fraction, exponential = power - whole, _OF_POWER_OF_2[7]
+    fraction, result = power - whole, _OF_POWER_OF_2[7]
     for k in range(6, -1, -1):
-        exponential = exponential * fraction + _OF_POWER_OF_2[k]
-    scale = np.uint32((np.int32(whole) + np.int32(127)) << np.int32(23)).view(np.float32)
-    return np.float32(1) / (np.float32(1) + exponential * scale)
+        result = result * fraction + _OF_POWER_OF_2[k]
+    return result * np.uint32((np.int32(whole) + np.int32(127)) << np.int32(23)).view(np.float32)
+
+
+@register_jitable
+def sigmoid(x):  # type: ignore[no-untyped-def]
+    """Within a loop: return the sigmoid of a float32 to a few units in the last place."""
+    return np.float32(1) / (np.float32(1) + exponential(-x))

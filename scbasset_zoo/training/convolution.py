@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from scbasset_zoo.short_convolution import short_convolution, supports
 from scbasset_zoo.training.slices import in_slices
+from scbasset_zoo.training.training_device import sees_gpu
 
 # Outputs of a tile. All lengths of the published network are multiples of it, and rounding errors stay small (see the tests).
 _TILE = 7
@@ -33,7 +34,7 @@ class Convolution(keras.layers.Conv1D):
         super().__init__(filters, kernel_size, padding="same", use_bias=False, data_format="channels_last", **options)
 
     def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
-        if training and self._has_few_products() and not tf.config.list_logical_devices("GPU"):
+        if training and self._has_few_products() and not sees_gpu():
             return convolve(x, tf.convert_to_tensor(self.kernel))
         return super().call(x)
 

@@ -6,10 +6,13 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from scbasset_zoo.training.head_loops import head_sums
 from scbasset_zoo.training.sequential_loop import sequential_loop
+from scbasset_zoo.training.training_device import sees_gpu
 
-# The logits of a batch and a block. They fit into the cache of a core, which larger blocks do not.
+# The logits of a batch and a block, in TensorFlow's operations, and in compiled loops, where they stay in the cache of a core.
 BLOCK_BYTES = 2 << 20
+_BLOCK_BYTES_OF_LOOPS = 512 << 10
 # Smaller logits are computed at once.
 WHOLE_BYTES = 32 << 20
 
@@ -54,9 +57,9 @@ class HeadGradients(NamedTuple):
     bias: tf.Tensor | None = None
 
 
-def cells_in_block(n_peaks: int, n_cells: int, block_bytes: int = BLOCK_BYTES) -> int:
-    """Return how many cells a block has for batches of `n_peaks`: blocks of equal size whose logits take about 2 MiB."""
-    n_blocks = -(-4 * n_peaks * n_cells // block_bytes)
+def cells_in_block(n_peaks: int, n_cells: int) -> int:
+    """Return how many cells a block has for batches of `n_peaks`: blocks of equal size whose logits take 2 MiB at most."""
+    n_blocks = -(-4 * n_peaks * n_cells // (BLOCK_BYTES if sees_gpu() else _BLOCK_BYTES_OF_LOOPS))
     return max(1, -(-n_cells // n_blocks))
 
 
@@ -97,6 +100,8 @@ def head_gradients(
     -------
     HeadGradients
     """
+    if gradients and not sees_gpu():
+        return _by_loops(peak_embedding, batch_logits, cells, entries, block, l2)
     n_cells = tf.shape(cells.kernel)[0]
     n_blocks = tf.shape(entries.ends)[0] - 1
     count = tf.cast(tf.shape(peak_embedding)[0], tf.float32) * tf.cast(n_cells, tf.float32)
@@ -162,6 +167,28 @@ def head_gradients(
     kernel, bias = tf.ensure_shape(end["of_kernel"], cells.kernel.shape), tf.ensure_shape(end["of_bias"], cells.bias.shape)
     of_batches = None if batch_logits is None else end["of_batches"] / count
     return HeadGradients(loss, end["of_embedding"] / count, of_batches, kernel, bias)
+
+
+def _by_loops(
+    peak_embedding: tf.Tensor, batch_logits: tf.Tensor | None, cells: Cells, entries: Entries, block: int, l2: float
+) -> HeadGradients:
+    n, n_cells = tf.shape(peak_embedding)[0], tf.shape(cells.kernel)[0]
+    count = tf.cast(n, tf.float32) * tf.cast(n_cells, tf.float32)
+    softplus, opened, squares, of_embedding, of_batches, of_kernel, of_bias = head_sums(
+        peak_embedding,
+        tf.zeros((n, 1)) if batch_logits is None else batch_logits,
+        cells.kernel,
+        cells.bias,
+        tf.zeros(n_cells, tf.int32) if batch_logits is None else cells.batch_of_cell,
+        entries,
+        block=block,
+        l2=l2,
+    )
+    loss = tf.reduce_mean(softplus / tf.cast(n_cells, tf.float32)) - opened / count + l2 * squares
+    return HeadGradients(
+        loss, of_embedding / count, None if batch_logits is None else of_batches / count,
+        tf.ensure_shape(of_kernel, cells.kernel.shape), tf.ensure_shape(of_bias, cells.bias.shape),
+    )  # fmt: skip
 
 
 def _dense(where: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from scbasset_zoo.training.norm_pool_gelu import GELU_SLOPE, norm_pool_gelu
 from scbasset_zoo.training.replicas import Share, summed
+from scbasset_zoo.training.training_device import sees_gpu
 
 
 @tf.custom_gradient
@@ -118,8 +119,7 @@ class NormPoolGelu(BatchNormalization):
         return n, -(-length // self.pool), channels
 
     def _together(self, x: tf.Tensor) -> bool:
-        has_gpu = bool(tf.config.list_logical_devices("GPU"))
-        return not has_gpu and x.shape[1] % self.pool == 0
+        return not sees_gpu() and x.shape[1] % self.pool == 0
 
 
 def _max_pool(x: tf.Tensor, pool: int) -> tf.Tensor:

@@ -44,23 +44,26 @@ def norm_pool_gelu(
         Statistics of the batch, the variance over n. They have no gradient.
     """
     length, n_channels = x.shape[1:]
-    pooled_values = ((length // pool, n_channels), x.dtype)
-    of_channels = ((n_channels,), tf.float32)
+    n_peaks = tf.shape(x)[0]
+    all_values, pooled_values = (((n_peaks, n_positions, n_channels), x.dtype) for n_positions in (length, length // pool))
+    of_channels = ((n_peaks, n_channels), tf.float32)
 
     @tf.custom_gradient
     def compute(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor):  # type: ignore[no-untyped-def]
-        pooled, means, squares = loop_operation(pool_and_moments, [x, gamma], [pooled_values, of_channels, of_channels], pool)
-        n_positions = tf.cast(tf.shape(x)[0] * length, tf.float32)
+        pooled, means, squares = loop_operation(
+            pool_and_moments, n_peaks, [x, gamma], [pooled_values, of_channels, of_channels], pool
+        )
+        n_positions = tf.cast(n_peaks * length, tf.float32)
         sums, n = summed([length * tf.reduce_sum(means, 0), n_positions])
         mean = sums / n
         variance = summed(tf.reduce_sum(squares + length * tf.math.squared_difference(means, mean), 0)) / n
         inverse_deviation = tf.math.rsqrt(variance + epsilon)
         scale = gamma * inverse_deviation
         shift = beta - mean * scale
-        (y,) = loop_operation(scaled_gelu, [pooled, scale, shift], [pooled_values])
+        (y,) = loop_operation(scaled_gelu, n_peaks, [pooled, scale, shift], [pooled_values])
 
         def gradient(upstream: tf.Tensor, *_: Any) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-            slope_sums = loop_operation(sum_slopes, [pooled, scale, shift, upstream], [of_channels, of_channels])
+            slope_sums = loop_operation(sum_slopes, n_peaks, [pooled, scale, shift, upstream], [of_channels, of_channels])
             # Gradients of parameters are those of this replica; all replicas' are added up later.
             of_beta, of_scale = (tf.reduce_sum(of_peaks, 0) for of_peaks in slope_sums)
             of_gamma = (of_scale - mean * of_beta) * inverse_deviation
@@ -70,7 +73,7 @@ def norm_pool_gelu(
             of_square = -scale * inverse_deviation * of_all_gamma / n
             of_mean = -scale * of_all_beta / n - of_square * mean
             inputs = [x, pooled, scale, shift, upstream, of_square, of_mean]
-            (of_x,) = loop_operation(unpool_slopes, inputs, [((length, n_channels), x.dtype)], pool)
+            (of_x,) = loop_operation(unpool_slopes, n_peaks, inputs, [all_values], pool)
             return of_x, of_gamma, of_beta
 
         return (y, mean, variance), gradient

@@ -13,6 +13,7 @@ import tensorflow as tf
 from tensorflow.python.framework import config as tensorflow_config  # the public API has no way to disable determinism
 
 from scbasset_zoo.errors import TrainingError
+from scbasset_zoo.training.training_device import sees_gpu
 
 
 @contextmanager
@@ -32,14 +33,13 @@ def standard_settings() -> Iterator[None]:
             "TensorFlow runs as version 1 in this process (disable_eager_execution or disable_v2_behavior was called). Use a "
             "Python process that has not called it."
         )
-    has_gpu = bool(tf.config.list_logical_devices("GPU"))
     settings: tuple[tuple[Callable[[], Any], Callable[[Any], None], Any], ...] = (
         (keras.config.floatx, keras.config.set_floatx, "float32"),
         (keras.config.dtype_policy, keras.config.set_dtype_policy, "float32"),
         (keras.config.epsilon, keras.config.set_epsilon, 1e-7),
         (keras.config.image_data_format, keras.config.set_image_data_format, "channels_last"),
         (tf.config.functions_run_eagerly, tf.config.run_functions_eagerly, False),
-        (tensorflow_config.is_op_determinism_enabled, _set_determinism, not has_gpu),
+        (tensorflow_config.is_op_determinism_enabled, _set_determinism, not sees_gpu()),
     )
     with ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings())

@@ -28,6 +28,11 @@ def training_device(n_used: int = 1) -> tuple[str, str]:
     return "cuda", gpu_name() + (f", {n} of {n_gpus} GPUs" if n_gpus > 1 else "")
 
 
+def sees_gpu() -> bool:
+    """Return whether TensorFlow computes on a GPU unless it is told otherwise."""
+    return bool(tf.config.list_logical_devices("GPU"))
+
+
 def gpu_name() -> str:
     """Return the name of the first GPU that TensorFlow may use."""
     return str(tf.config.experimental.get_device_details(tf.config.get_visible_devices("GPU")[0]).get("device_name", "a GPU"))
