@@ -22,8 +22,6 @@ from scbasset_zoo.training.replicas import Share
 SEQUENCE_LENGTH = 1344
 # filters, kernel width, pool width of each block
 BLOCKS = ((288, 17, 3), (288, 5, 2), (323, 5, 2), (363, 5, 2), (407, 5, 2), (456, 5, 2), (512, 5, 2), (256, 1, 1))
-# Keras takes the order of axes from the user's settings unless a layer states it.
-_ORDER = {"data_format": "channels_last"}
 
 
 @dataclass(frozen=True)
@@ -166,7 +164,8 @@ def _trunk(architecture: Architecture, precision: str, seed: int) -> keras.Model
         x = Convolution(filters, kernel, dtype=policy, name=f"conv_{block}", kernel_initializer=initializer)(x)
         # The GELU is that of the next block, or of the dense layer.
         x = NormPoolGelu(f"conv_{block}_norm", pool)(x)
-    x = keras.layers.Flatten(dtype=policy, name="flatten", **_ORDER)(x)
+    # Keras takes the order of axes from the user's settings unless a layer states it.
+    x = keras.layers.Flatten(dtype=policy, name="flatten", data_format="channels_last")(x)
     x = keras.layers.Dense(
         architecture.embedding_size, use_bias=False, dtype=policy, name="bottleneck",
         kernel_initializer=keras.initializers.HeNormal(seed=seed + len(BLOCKS)),

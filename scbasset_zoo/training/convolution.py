@@ -30,8 +30,11 @@ class Convolution(keras.layers.Conv1D):
     In training in float32 on a CPU, :func:`convolve` computes it if it is large. Otherwise Keras does.
     """
 
-    def __init__(self, filters: int, kernel_size: int, **options: Any):
-        super().__init__(filters, kernel_size, padding="same", use_bias=False, data_format="channels_last", **options)
+    def __init__(self, filters: int, kernel_size: int, *, name: str, dtype: Any, kernel_initializer: keras.Initializer):
+        super().__init__(
+            filters, kernel_size, padding="same", use_bias=False, data_format="channels_last", name=name, dtype=dtype,
+            kernel_initializer=kernel_initializer,
+        )  # fmt: skip
 
     def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
         if training and self._has_few_products() and not sees_gpu():
@@ -45,7 +48,7 @@ class Convolution(keras.layers.Conv1D):
 
 
 def convolve(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    """Convolve with few multiplications, some peaks at a time.
+    """Convolve with few multiplications, some peaks at a time. This is slower than the direct sum for fewer than some eight peaks.
 
     Parameters
     ----------

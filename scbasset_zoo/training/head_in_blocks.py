@@ -138,12 +138,13 @@ def head_gradients(
         then["number"] = number + 1
         # exp(80) does not overflow yet. The loss of larger logits of closed peaks counts as 80.
         odds = tf.exp(tf.minimum(logits, 80.0))
-        then["softplus"] += tf.reduce_sum(tf.math.log(1 + odds), axis=1)
+        grown = 1 + odds
+        then["softplus"] += tf.reduce_sum(tf.math.log(grown), axis=1)
         then["open"] += tf.reduce_sum(tf.gather_nd(logits, where))
         if l2:
             then["squares"] += tf.reduce_sum(tf.square(kernel))
         if gradients:
-            residual = odds / (1 + odds) - _dense(where, tf.shape(logits))
+            residual = odds / grown - _dense(where, tf.shape(logits))
             then["of_embedding"] += tf.matmul(residual, kernel)
             if batch_by_cell is not None:
                 then["of_batches"] += tf.matmul(residual, batch_by_cell, transpose_b=True)

@@ -9,7 +9,6 @@ require_tensorflow()
 import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
-from scbasset_zoo.training import slices  # noqa: E402
 from scbasset_zoo.training.layers import NormPoolGelu  # noqa: E402
 
 
@@ -35,14 +34,9 @@ def inputs(n=6, length=24, n_channels=7):
     return tf.constant(rng.normal(0.7, 2, (n, length, n_channels)).astype(np.float32))
 
 
-BYTES_OF_A_PEAK = 4 * 24 * 7
-
-
-@pytest.mark.parametrize("slice_bytes", [slices.SLICE_BYTES, 4 * BYTES_OF_A_PEAK, 1], ids=["one slice", "4 and 2 peaks", "1 each"])
 @pytest.mark.parametrize("pool", [1, 2, 3, 5])
-def test_values_gradients_and_statistics_are_those_of_the_plain_formulation(pool, slice_bytes, monkeypatch):
+def test_values_gradients_and_statistics_are_those_of_the_plain_formulation(pool):
     """With pool 5 the last window is not whole, so the three follow each other."""
-    monkeypatch.setattr(slices, "SLICE_BYTES", slice_bytes)
     x, ours = inputs(), layer(pool)
     upstream = tf.constant(np.random.default_rng(2).normal(size=(6, -(-24 // pool), 7)).astype(np.float32))
     gamma, beta = tf.constant(np.asarray(ours.gamma)), tf.constant(np.asarray(ours.beta))
