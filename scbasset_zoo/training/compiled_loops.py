@@ -7,6 +7,7 @@ Values may be float32, or bfloat16, which loops see as the upper half of a float
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -26,18 +27,22 @@ _ALIGNMENT = 64
 _TASKS_OF_A_CORE = 8
 # Numba knows neither bfloat16 nor how to return several types from one function, so bfloat16 passes as its bits.
 _BITS = {"bfloat16": np.uint16}
-_OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
 _LOG2_E = np.float32(math.log2(math.e))
 # Taylor's series of 2^x, to 6e-9 between -1/2 and 1/2.
 _OF_POWER_OF_2 = tuple(np.float32(math.log(2) ** k / math.factorial(k)) for k in range(8))
 
 
 def compiled(loop: Callable[..., None]) -> Callable[..., None]:
-    """Compile a loop, and keep the machine code for other processes where a folder can be written."""
+    """Compile a loop when it is first called, for each type of its arrays.
+
+    The machine code is not kept in files, which may be damaged, and which Numba does not renew when a function within the loop
+    changes. NUMBA_DISABLE_JIT, with which people find faults in loops of their own, is not heeded here.
+    """
+    by_user, numba.config.DISABLE_JIT = numba.config.DISABLE_JIT, 0
     try:
-        return numba.njit(loop, cache=True, **_OPTIONS)
-    except RuntimeError:  # Numba finds no such folder.
-        return numba.njit(loop, **_OPTIONS)
+        return numba.njit(loop, nogil=True, error_model="numpy", fastmath={"contract"})
+    finally:
+        numba.config.DISABLE_JIT = by_user
 
 
 def loop_operation(
@@ -74,7 +79,10 @@ def loop_operation(
         _on_all_cores(loop, int(n), *map(_as_bits, arrays), *numbers)
         return arrays[len(inputs) :]
 
-    results = tf.numpy_function(run, [n, *inputs, *empty], [dtype for _, dtype in outputs], stateful=False)
+    with warnings.catch_warnings():
+        # TensorFlow passes its arrays to NumPy in a deprecated way when it runs eagerly.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        results = tf.numpy_function(run, [n, *inputs, *empty], [dtype for _, dtype in outputs], stateful=False)
     # One output is not in a list when TensorFlow runs eagerly.
     return [tf.reshape(result, shape) for result, (shape, _) in zip(tf.nest.flatten(results), outputs, strict=True)]
 
@@ -82,7 +90,7 @@ def loop_operation(
 def _on_all_cores(loop: Callable[..., None], n: int, *arguments: Any) -> None:
     n_cores = usable_cores()
     n_tasks = min(n, n_cores * _TASKS_OF_A_CORE)
-    if n_cores == 1 or n_tasks == 1:
+    if n_cores == 1 or n_tasks <= 1:
         loop(0, n, *arguments)
         return
     ends = [task * n // n_tasks for task in range(n_tasks + 1)]

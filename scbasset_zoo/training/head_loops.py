@@ -92,7 +92,9 @@ def sum_blocks(  # type: ignore[no-untyped-def]
                     grown = _ONE + odds
                     values[row, peak] = odds / grown
                     bits = np.float32(product[peak] * grown).view(np.uint32)
-                    exponent[peak] += np.float32(np.int32(bits >> np.uint32(23)) - np.int32(127))
+                    power = np.float32(np.int32(bits >> np.uint32(23)) - np.int32(127))
+                    # What is not a number stays so.
+                    exponent[peak] += power if grown == grown else grown
                     product[peak] = np.uint32((bits & np.uint32(0x7FFFFF)) | np.uint32(0x3F800000)).view(np.float32)
             for peak in range(n):
                 softplus[group, peak] += exponent[peak] * _LOG_2 + np.log(product[peak])
