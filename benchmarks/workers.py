@@ -19,7 +19,7 @@ import pandas as pd
 import scbasset_zoo as sz
 from benchmarks.table import machine, markdown, median, write_section
 
-N_CELLS, N_PEAKS, BATCH_SIZE, N_EPOCHS, REPETITIONS = 2_034, 420, 128, 5, 3
+N_CELLS, N_PEAKS, BATCH_SIZE, N_EPOCHS, REPETITIONS = 2_034, 420, 128, 5, 5
 TRAIN = """
 import json, os, sys
 prepared, out, core, options = sys.argv[1:]
@@ -43,13 +43,15 @@ def main() -> None:
                 measured.append(peaks_per_second(prepared, folder / f"run-{n_workers}-{repetition}", n_workers))
                 print(n_workers, measured[-1], flush=True)
     one, two = (median(measured) for measured in speeds.values())
-    rows = [("one worker on one core", f"{one:.1f}", "1.00"), ("two workers on two cores", f"{two:.1f}", f"{two / one:.2f}")]
+    ratios = [two / one for one, two in zip(*speeds.values(), strict=True)]
+    rows = [("one worker on one core", f"{one:.1f}", "1.00"), ("two workers on two cores", f"{two:.1f}", f"{median(ratios):.2f}")]
     table = markdown(("training", "peaks/s", "ratio"), rows)
     write_section(
         "workers",
         f"## Several workers\n\nTraining of a network of full width with {N_CELLS:,} cells in float32, batches of {BATCH_SIZE} in "
         f"all, `--strategy multiworker` on one machine. Medians of {REPETITIONS} runs in turn; of each run the median of "
-        f"{N_EPOCHS - 1} epochs, after one that is not counted.\n\n"
+        f"{N_EPOCHS - 1} epochs, after one that is not counted. The ratio is the median over pairs of runs that follow each other: "
+        f"{', '.join(f'{ratio:.2f}' for ratio in ratios)}.\n\n"
         f"{machine('tensorflow', 'keras')}\n\n{table}\n",
     )
     print(table)

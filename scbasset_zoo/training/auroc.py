@@ -37,10 +37,15 @@ class MeanAuroc(tf.Module):
     def update(self, logits: tf.Tensor, peak: tf.Tensor, cell: tf.Tensor) -> None:
         """Count the logits (n, n_cells) of a batch whose open entries are at (peak, cell)."""
         if self.is_subset:
+            logits = tf.gather(logits, self.cells, axis=1)
+        self.count(logits, *self.counted_of_all(peak, cell))
+
+    def counted_of_all(self, peak: tf.Tensor, cell: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Choose the open entries of counted cells among those of all cells: return what :meth:`count` takes beside the logits."""
+        if self.is_subset:
             place = tf.gather(self._place, cell)
             peak, cell = tf.boolean_mask(peak, place >= 0), tf.boolean_mask(place, place >= 0)
-            logits = tf.gather(logits, self.cells, axis=1)
-        self.count(logits, tf.range(len(self.cells)), peak, cell)
+        return tf.range(len(self.cells)), peak, cell
 
     def counted(self, cells: tf.Tensor, peak: tf.Tensor, cell: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
         """Choose the cells to count among some cells, and their open entries.

@@ -13,8 +13,9 @@ from scbasset_zoo.training.training_device import sees_gpu
 # The logits of a batch and a block, in TensorFlow's operations, and in compiled loops, where they stay in the cache of a core.
 BLOCK_BYTES = 2 << 20
 _BLOCK_BYTES_OF_LOOPS = 512 << 10
-# Smaller logits are computed at once.
-WHOLE_BYTES = 32 << 20
+# Smaller logits are computed at once: on a GPU, and on a CPU.
+_WHOLE_BYTES = 32 << 20
+_WHOLE_BYTES_OF_LOOPS = 4 << 20
 
 
 class Cells(NamedTuple):
@@ -65,7 +66,7 @@ def cells_in_block(n_peaks: int, n_cells: int) -> int:
 
 def pays(n_peaks: int, n_cells: int) -> bool:
     """Return whether the logits of a batch are so large that blocks save memory and time."""
-    return 4 * n_peaks * n_cells > WHOLE_BYTES
+    return 4 * n_peaks * n_cells > (_WHOLE_BYTES if sees_gpu() else _WHOLE_BYTES_OF_LOOPS)
 
 
 def head_gradients(

@@ -87,13 +87,15 @@ class ManyCells:
 
     def count(self, auroc: MeanAuroc, peak_embedding: tf.Tensor, batch_logits: tf.Tensor | None, batch: Batch) -> None:
         """Count the logits of those cells of a batch that `auroc` counts."""
-        numbers = batch.cells if self.draws else tf.range(self.prepared.n_cells)
-        columns, places, peak, cell = auroc.counted(numbers, batch.peak, batch.cell)
+        if self.draws:
+            columns, *counted = auroc.counted(batch.cells, batch.peak, batch.cell)
+        else:
+            columns, counted = auroc.cells, auroc.counted_of_all(batch.peak, batch.cell)
         cells = self._weights(batch)
         logits = tf.matmul(peak_embedding, tf.gather(cells.kernel, columns), transpose_b=True) + tf.gather(cells.bias, columns)
         if batch_logits is not None:
             logits += tf.gather(batch_logits, tf.gather(cells.batch_of_cell, columns), axis=1)
-        auroc.count(logits, places, peak, cell)
+        auroc.count(logits, *counted)
 
     def _weights(self, batch: Batch) -> Cells:
         head, batch_of_cell = self.network.cell_head, self.network.batch_of_cell

@@ -180,8 +180,12 @@ def test_adam_of_drawn_cells_is_plain_adam_over_the_steps_of_each_cell_and_leave
     assert adam.n_draws.numpy().tolist() == [2, 1, 3, 0, 2, 0]
 
 
-def test_blocks_are_for_large_batches_of_logits():
-    assert not pays(128, 50_000)
-    assert pays(128, 100_000)
+@pytest.mark.parametrize(
+    ("on_gpu", "whole", "in_blocks", "block_bytes"), [(False, 8_000, 9_000, 2**19), (True, 65_000, 66_000, 2**21)]
+)
+def test_blocks_are_for_large_batches_of_logits(on_gpu, whole, in_blocks, block_bytes, monkeypatch):
+    monkeypatch.setattr(head_in_blocks, "sees_gpu", lambda: on_gpu)
+    assert not pays(128, whole)
+    assert pays(128, in_blocks)
     block = cells_in_block(128, 1_000_000)
-    assert 2**18 < 128 * block * 4 <= 2**19 + 512
+    assert block_bytes // 2 < 128 * block * 4 <= block_bytes + 512
