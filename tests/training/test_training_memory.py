@@ -79,7 +79,7 @@ def test_a_batch_that_does_not_fit_is_split_into_as_few_parts_as_fit(monkeypatch
 def test_memory_of_the_head_grows_with_cells_and_that_of_logits_does_not_in_blocks():
     assert head_bytes(Architecture(1_000_000), 1_000_000) == (132_000_000, 264_000_000, 132_000_000)
     assert logits_bytes(128, 1_000) == 4 * 4 * 128 * 1_000
-    assert logits_bytes(128, 10_000_000) == logits_bytes(128, 1_000_000) < logits_bytes(128, 50_000)
+    assert logits_bytes(128, 10_000_000) == logits_bytes(128, 1_000_000) < logits_bytes(128, 8_000)
 
 
 def test_activations_are_those_of_a_tiny_network_counted_by_hand():
