@@ -18,7 +18,7 @@ BATCH_SIZE, OPEN = 128, 0.02
 N_STEPS = 3
 # Cells, and cells drawn for each step (0: all).
 CASES = ((10_000, 0), (50_000, 0), (100_000, 0), (1_000_000, 0), (1_000_000, 50_000), (10_000_000, 50_000))
-REPETITIONS = 2
+REPETITIONS = 3
 
 
 def main() -> None:
