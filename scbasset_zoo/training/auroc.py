@@ -47,7 +47,9 @@ class MeanAuroc(tf.Module):
             peak, cell = tf.boolean_mask(peak, place >= 0), tf.boolean_mask(place, place >= 0)
         return tf.range(len(self.cells)), peak, cell
 
-    def counted(self, cells: tf.Tensor, peak: tf.Tensor, cell: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
+    def counted(
+        self, cells: tf.Tensor, peak: tf.Tensor, cell: tf.Tensor
+    ) -> tuple[tf.Tensor, tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
         """Choose the cells to count among some cells, and their open entries.
 
         Parameters
@@ -58,17 +60,18 @@ class MeanAuroc(tf.Module):
 
         Returns
         -------
-        columns, places : int32 tensors (n_counted,)
-            Positions of the counted cells in `cells`, and among all counted cells.
-        peak, cell : int32 tensors
-            Their open entries; `cell` is a position in `columns`.
+        columns : int32 tensor (n_counted,)
+            Positions of the counted cells in `cells`.
+        places, peak, cell : tuple of int32 tensors
+            What :meth:`count` takes beside the logits of these cells: their places among all counted cells, and their open entries;
+            `cell` is a position in `columns`.
         """
         place = tf.gather(self._place, cells)
         columns = tf.cast(tf.where(place >= 0)[:, 0], tf.int32)
         position = tf.cumsum(tf.cast(place >= 0, tf.int32)) - 1
         is_counted = tf.gather(place, cell) >= 0
         peak, cell = tf.boolean_mask(peak, is_counted), tf.gather(position, tf.boolean_mask(cell, is_counted))
-        return columns, tf.gather(place, columns), peak, cell
+        return columns, (tf.gather(place, columns), peak, cell)
 
     def count(self, logits: tf.Tensor, places: tf.Tensor, peak: tf.Tensor, cell: tf.Tensor) -> None:
         """Count the logits (n, n_counted) of cells at `places` among the counted ones, with open entries at (peak, cell)."""

@@ -87,10 +87,10 @@ class ManyCells:
 
     def count(self, auroc: MeanAuroc, peak_embedding: tf.Tensor, batch_logits: tf.Tensor | None, batch: Batch) -> None:
         """Count the logits of those cells of a batch that `auroc` counts."""
-        if self.draws:
-            columns, *counted = auroc.counted(batch.cells, batch.peak, batch.cell)
-        else:
+        if self.draws is None:
             columns, counted = auroc.cells, auroc.counted_of_all(batch.peak, batch.cell)
+        else:
+            columns, counted = auroc.counted(batch.cells, batch.peak, batch.cell)
         cells = self._weights(batch)
         logits = tf.matmul(peak_embedding, tf.gather(cells.kernel, columns), transpose_b=True) + tf.gather(cells.bias, columns)
         if batch_logits is not None:
