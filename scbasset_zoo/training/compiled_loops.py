@@ -1,4 +1,4 @@
-"""Loops over the peaks of a batch, compiled by Numba and run on all cores, as operations of TensorFlow on a CPU.
+"""Loops over peaks or cells, compiled by Numba and run on all cores, as operations of TensorFlow on a CPU.
 
 TensorFlow's operations read and write all values of a batch once for each addition or product. A loop reads them once.
 Values may be float32, or bfloat16, which loops see as the upper half of a float32: Numba does not know the type.
@@ -21,11 +21,9 @@ from numpy.typing import NDArray
 
 from scbasset_zoo.runtime.devices import usable_cores
 
-# TensorFlow takes over an array that starts at a multiple of this, and copies others.
-_ALIGNMENT = 64
 # Tasks of a core: a core that is slowed by another program gets fewer.
 _TASKS_OF_A_CORE = 8
-# Numba knows neither bfloat16 nor how to return several types from one function, so bfloat16 passes as its bits.
+# Numba does not know bfloat16, so loops are given its bits.
 _BITS = {"bfloat16": np.uint16}
 _LOG2_E = np.float32(math.log2(math.e))
 # Taylor's series of 2^x, to 6e-9 between -1/2 and 1/2.
@@ -141,7 +139,7 @@ def _as_stored(value, like):  # type: ignore[no-untyped-def]
 
 @register_jitable
 def exponential(x):  # type: ignore[no-untyped-def]
-    """Within a loop: return e^x of a float32 to a few units in the last place, between 2^-126 and 2^126.
+    """Within a loop: return e^x of a float32, between 2^-126 and 2^126. The error is that of x * log2(e) in float32.
 
     The exponential of Numba is computed for one value at a time; this one for all values of a register of the processor.
     """
@@ -155,5 +153,5 @@ def exponential(x):  # type: ignore[no-untyped-def]
 
 @register_jitable
 def sigmoid(x):  # type: ignore[no-untyped-def]
-    """Within a loop: return the sigmoid of a float32 to a few units in the last place."""
+    """Within a loop: return the sigmoid of a float32."""
     return np.float32(1) / (np.float32(1) + exponential(-x))

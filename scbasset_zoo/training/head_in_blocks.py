@@ -59,7 +59,7 @@ class HeadGradients(NamedTuple):
 
 
 def cells_in_block(n_peaks: int, n_cells: int) -> int:
-    """Return how many cells a block has for batches of `n_peaks`: blocks of equal size whose logits take 2 MiB at most."""
+    """Return how many cells a block has for batches of `n_peaks`: blocks of equal size within the bytes of a block."""
     n_blocks = -(-4 * n_peaks * n_cells // (BLOCK_BYTES if sees_gpu() else _BLOCK_BYTES_OF_LOOPS))
     return max(1, -(-n_cells // n_blocks))
 

@@ -1,8 +1,5 @@
 """Batch normalisation, max pool and GELU of a block in training on a CPU, in four passes over memory."""
 
-# Loops are written as Numba compiles them best: index by index.
-# ruff: noqa: SIM108
-
 from __future__ import annotations
 
 from typing import Any
